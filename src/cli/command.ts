@@ -1,0 +1,48 @@
+/** What a command file exports and what it is given. Types only. */
+
+import type { Report } from '../core/events.ts'
+import type { Flag } from './options.ts'
+
+/** Values of the command's own flags, by long name without dashes; absent flags are undefined. */
+export type Flags = Readonly<Record<string, string | boolean | number | readonly string[] | undefined>>
+
+/** What every command may use beside its flags. */
+export type Context = {
+  readonly report: Report
+  /** The environment the caller had, without the variables that `bin/sing` adds. */
+  readonly environment: Readonly<Record<string, string>>
+  /** Soft limit of open files before the engine raised it; undefined when unknown. */
+  readonly openFiles: number | undefined
+  /** The name the program was called by. */
+  readonly calledAs: 'sing' | 'singularity'
+  readonly debug: boolean
+  /** Write an answer to stdout. The text is printed as it is. */
+  readonly print: (text: string) => void
+}
+
+export type Call = {
+  readonly flags: Flags
+  /** Positional arguments; for actions: the image, then what belongs to the container. */
+  readonly args: readonly string[]
+  /** The words that chose the command: `exec`, or `sif list`. */
+  readonly words: readonly string[]
+  /** The command line as given, for running the same command again in a namespace. */
+  readonly argv: readonly string[]
+  readonly context: Context
+}
+
+export type Command = {
+  /** `exec [options] <image> <command> [argument...]` */
+  readonly usage: string
+  readonly summary: string
+  /** One or more paragraphs below the usage line. */
+  readonly description?: string
+  readonly examples?: readonly string[]
+  readonly flags: readonly Flag[]
+  /** Positional arguments: at least and at most. */
+  readonly args: readonly [least: number, most: number]
+  /** Everything after the first positional argument belongs to the container. */
+  readonly action?: boolean
+  /** Returns the exit status. */
+  readonly run: (call: Call) => Promise<number>
+}

@@ -1,0 +1,16 @@
+/** What lower rooms may tell the person. They emit values; only `ui` prints. */
+
+export type Event =
+  | { kind: 'info'; text: string }
+  | { kind: 'warning'; text: string }
+  | { kind: 'verbose'; text: string }
+  | { kind: 'debug'; text: string }
+  /** Work over a second has begun; `total` in `unit` when it is known. */
+  | { kind: 'started'; task: string; label: string; total?: number; unit?: 'bytes' | 'entries' }
+  | { kind: 'advanced'; task: string; done: number }
+  | { kind: 'finished'; task: string; text?: string }
+
+export type Report = (event: Event) => void
+
+/** Listens to nothing: work is the same with nobody watching. */
+export const silent: Report = () => {}

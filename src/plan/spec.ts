@@ -1,0 +1,205 @@
+/**
+ * The launch spec: everything the starter does, in order, as a value. The contract with `addon/starter/spec.c`;
+ * `docs/launch-spec.md` tells the meaning of each field and its wire form.
+ */
+
+export const specVersion = '1'
+
+export type Namespace = 'user' | 'mount' | 'pid' | 'ipc' | 'uts' | 'net'
+
+/** `count` ids beginning at `inside` appear for those beginning at `outside`. */
+export type IdRange = { readonly inside: number; readonly outside: number; readonly count: number }
+
+/** What to do when the place of an operation does not exist in the new root. */
+export type Missing = 'create' | 'skip' | 'fail'
+
+/** A line of a passwd-like file that must be there. */
+export type RecordLine = {
+  /** The whole line, fields separated by colons. */
+  readonly line: string
+  /** Lines that have any of these values (field index, value) are the same record. */
+  readonly same: readonly (readonly [number, string])[]
+  /** `replace` puts the line in place of the same records, `absent` adds it only when there is none. */
+  readonly when: 'replace' | 'absent'
+  /** Fields whose value in the first replaced record is kept, when it is not empty. */
+  readonly keep: readonly number[]
+}
+
+export type Op =
+  /** Mount the squashfs at [offset, offset+size) of a host file as the layer. */
+  | {
+      readonly op: 'squashfs'
+      readonly layer: string
+      readonly file: string
+      readonly offset: number
+      readonly size: number
+      /** `kernel`: through a loop device, and through FUSE when the kernel refuses. */
+      readonly mount: 'fuse' | 'kernel'
+      /** Show every file as owned by these ids (inside the namespace) instead of the recorded owners. */
+      readonly owner?: { readonly uid: number; readonly gid: number } | undefined
+    }
+  /** A host directory as the layer. */
+  | { readonly op: 'directory'; readonly layer: string; readonly from: string }
+  /** A new tmpfs as the layer; size in bytes, 0 = the kernel's default. */
+  | { readonly op: 'memory'; readonly layer: string; readonly size: number }
+  /** The new root: an overlay of layers, topmost first; `upper` names a layer that takes changes. */
+  | {
+      readonly op: 'overlay'
+      readonly lower: readonly string[]
+      readonly upper?: string | undefined
+      /** `userxattr`: needed in a user namespace (kernel 5.11). */
+      readonly userxattr: boolean
+    }
+  /** The new root: one layer as it is. */
+  | { readonly op: 'root'; readonly layer: string }
+  /** Bind a host path. `recursive` brings along the mounts below it. */
+  | {
+      readonly op: 'bind'
+      readonly from: string
+      readonly at: string
+      readonly missing: Missing
+      readonly recursive: boolean
+      readonly readonly: boolean
+      /** Keep setuid bits and devices of the source effective (only /dev needs this). */
+      readonly trusted: boolean
+      /** A failure is a warning, not the end: default mounts that an odd image cannot take. */
+      readonly soft: boolean
+    }
+  | { readonly op: 'tmpfs'; readonly at: string; readonly missing: Missing; readonly size: number; readonly mode: number }
+  | { readonly op: 'proc'; readonly at: string; readonly missing: Missing }
+  | { readonly op: 'sysfs'; readonly at: string; readonly missing: Missing }
+  | { readonly op: 'devpts'; readonly at: string; readonly missing: Missing }
+  | { readonly op: 'mqueue'; readonly at: string; readonly missing: Missing }
+  | { readonly op: 'mkdir'; readonly at: string; readonly mode: number }
+  | { readonly op: 'symlink'; readonly at: string; readonly to: string }
+  /** A file with this text, in memory, bound at the place. */
+  | { readonly op: 'file'; readonly at: string; readonly text: string; readonly mode: number; readonly missing: Missing }
+  /** The image's passwd-like file with records added or replaced, in memory, bound at the place. */
+  | { readonly op: 'records'; readonly at: string; readonly missing: Missing; readonly lines: readonly RecordLine[] }
+  /** Make the mount at the place read-only from here on. */
+  | { readonly op: 'readonly'; readonly at: string }
+
+export type Filter =
+  | 'none'
+  /** mknod of devices succeeds without doing anything. */
+  | 'devices'
+  /** chown, set*id, setgroups, capset and mknod of devices succeed without doing anything. */
+  | 'fakeroot'
+
+export type LaunchSpec = {
+  readonly namespaces: readonly Namespace[]
+  readonly ids: {
+    readonly uids: readonly IdRange[]
+    readonly gids: readonly IdRange[]
+    /** Programs that write maps with more than one's own id (newuidmap, newgidmap); absent: the starter writes them. */
+    readonly mapper?: { readonly newuidmap: string; readonly newgidmap: string } | undefined
+    /** `deny` is what the kernel demands of a map written without privilege (user_namespaces(7)). */
+    readonly setgroups: 'allow' | 'deny'
+  }
+  /** `new`: the ops make a root which is entered by pivot_root; `host`: the ops act on the host's tree. */
+  readonly root: 'new' | 'host'
+  readonly ops: readonly Op[]
+  readonly hostname?: string | undefined
+  readonly process: {
+    /** Command lines tried in this order; the next only when a program does not exist. */
+    readonly programs: readonly (readonly string[])[]
+    /** Working directories tried in this order, inside the root. */
+    readonly directories: readonly string[]
+    /** The first directory must be entered; others are no substitute. */
+    readonly directoryRequired: boolean
+    readonly environment: Readonly<Record<string, string>>
+    readonly umask?: number | undefined
+    /** In a new pid namespace: a small process 1 that reaps and forwards signals. */
+    readonly init: boolean
+  }
+  /** Soft limit of open files that the caller had; the engine raised it. */
+  readonly openFiles?: number | undefined
+  readonly security: {
+    readonly noNewPrivileges: boolean
+    /** `none` drops every capability for good, `all` keeps what the namespace gives. */
+    readonly capabilities: 'none' | 'all'
+    readonly filter: Filter
+  }
+  readonly debug: boolean
+}
+
+type Field = string | number | boolean
+
+const flag = (value: boolean): string => (value ? '1' : '0')
+
+function opFields(op: Op): Field[] {
+  switch (op.op) {
+    case 'squashfs':
+      return [op.layer, op.file, op.offset, op.size, op.mount, op.owner?.uid ?? '', op.owner?.gid ?? '']
+    case 'directory':
+      return [op.layer, op.from]
+    case 'memory':
+      return [op.layer, op.size]
+    case 'overlay':
+      return [op.upper ?? '', op.userxattr, ...op.lower]
+    case 'root':
+      return [op.layer]
+    case 'bind':
+      return [op.from, op.at, op.missing, op.recursive, op.readonly, op.trusted, op.soft]
+    case 'tmpfs':
+      return [op.at, op.missing, op.size, op.mode.toString(8)]
+    case 'proc':
+    case 'sysfs':
+    case 'devpts':
+    case 'mqueue':
+      return [op.at, op.missing]
+    case 'mkdir':
+      return [op.at, op.mode.toString(8)]
+    case 'symlink':
+      return [op.at, op.to]
+    case 'file':
+      return [op.at, op.missing, op.mode.toString(8), op.text]
+    case 'records':
+      return [
+        op.at,
+        op.missing,
+        ...op.lines.flatMap(({ line, same, when, keep }) => [
+          line,
+          when,
+          same.map(([index, value]) => `${index}=${value}`).join(':'),
+          keep.join(':'),
+        ]),
+      ]
+    case 'readonly':
+      return [op.at]
+  }
+}
+
+function record(name: string, fields: readonly Field[]): string[] {
+  return [name, String(fields.length), ...fields.map((field) => (typeof field === 'boolean' ? flag(field) : String(field)))]
+}
+
+/**
+ * The wire form of a spec: the arguments of the starter, records of `name count field...` in a fixed order, closed by
+ * `end 0`. The environment does not appear: it is the starter's own. No string may hold a NUL byte.
+ */
+export function encodeSpec(spec: LaunchSpec): string[] {
+  const { ids, process, security } = spec
+  const range = (name: string) => (ids: IdRange) => record(name, [ids.inside, ids.outside, ids.count])
+  return [
+    ...record('version', [specVersion]),
+    ...record('debug', [spec.debug]),
+    ...record('namespaces', spec.namespaces),
+    ...ids.uids.flatMap(range('uid')),
+    ...ids.gids.flatMap(range('gid')),
+    ...(ids.mapper ? record('mapper', [ids.mapper.newuidmap, ids.mapper.newgidmap]) : []),
+    ...record('setgroups', [ids.setgroups]),
+    ...record('root', [spec.root]),
+    ...spec.ops.flatMap((op) => record(op.op === 'root' ? 'layer-root' : op.op, opFields(op))),
+    ...(spec.hostname === undefined ? [] : record('hostname', [spec.hostname])),
+    ...(process.umask === undefined ? [] : record('umask', [process.umask.toString(8)])),
+    ...record('init', [process.init]),
+    ...(spec.openFiles === undefined ? [] : record('open-files', [spec.openFiles])),
+    ...record('no-new-privileges', [security.noNewPrivileges]),
+    ...record('capabilities', [security.capabilities]),
+    ...record('filter', [security.filter]),
+    ...record('directories', [process.directoryRequired, ...process.directories]),
+    ...process.programs.flatMap((program) => record('program', program)),
+    ...record('end', []),
+  ]
+}
