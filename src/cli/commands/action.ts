@@ -1,0 +1,97 @@
+/** exec, run, shell and test: words of the user into a launch. */
+
+import { mkdirSync, chmodSync } from 'node:fs'
+import { loadConfig } from '../../config/load.ts'
+import { SingError, reasonOf } from '../../core/errors.ts'
+import { readEnvironmentFile } from '../../host/envfile.ts'
+import { type HostFacts, readHostFacts } from '../../host/facts.ts'
+import { type Image, openImage } from '../../image/open.ts'
+import { type LaunchPlan, plan } from '../../plan/plan.ts'
+import { toRequest, type Verb } from '../../plan/request.ts'
+import { replace, run } from '../../runtime/launch.ts'
+import type { Call, Command } from '../command.ts'
+import { launchFlags, shellFlags } from '../options.ts'
+
+/** Effects that a plan asks for before the first system call of the launch. */
+function makeDirectories(directories: LaunchPlan['directories']): void {
+  for (const { path, mode } of directories) {
+    try {
+      if (mkdirSync(path, { recursive: true }) !== undefined) chmodSync(path, mode)
+    } catch (error) {
+      throw new SingError('IO', `cannot make ${path}: ${reasonOf(error)}`, { cause: error })
+    }
+  }
+}
+
+function mustUnpack(call: Call, image: Image, facts: HostFacts): boolean {
+  const { flags } = call
+  if ('directory' in image.rootfs) return false
+  if (flags.unsquash === true || flags['tmp-sandbox'] === true) return true
+  if (facts.fuse || (facts.isRoot && !facts.inUserNamespace)) return false
+  if (flags['no-tmp-sandbox'] === true) {
+    throw new SingError('UNSUPPORTED', `cannot mount ${image.path}: /dev/fuse cannot be used and --no-tmp-sandbox is given`, {
+      hint: 'Ask the administrator for access to /dev/fuse (mode 0666), or leave --no-tmp-sandbox out',
+    })
+  }
+  return true
+}
+
+async function runUnpacked(call: Call, image: Image, launch: (image: Image) => LaunchPlan): Promise<number> {
+  const { flags, context } = call
+  const { unpackImage } = await import('../../runtime/unpacked.ts')
+  const parent = typeof flags.tmpdir === 'string' ? flags.tmpdir : (context.environment.TMPDIR ?? '/tmp')
+  context.report({ kind: 'info', text: `Unpacking ${image.name} to a temporary sandbox in ${parent}` })
+  const { image: unpacked, remove } = await unpackImage(image, parent, context.report)
+  try {
+    return await run(launch(unpacked).spec)
+  } finally {
+    await remove()
+  }
+}
+
+async function launch(verb: Verb, call: Call): Promise<number> {
+  const { flags, args, context } = call
+  const [path = '', ...command] = args
+  const image = openImage(path)
+  const facts = readHostFacts(context.environment)
+  const files = flags['env-file']
+  const assignments = (Array.isArray(files) ? files : []).flatMap((file) => readEnvironmentFile(file, context.environment))
+  const request = toRequest(verb, flags, command, facts, assignments)
+  const config = loadConfig(undefined)
+  const decide = (chosen: Image) => plan(request, config, chosen, facts, { openFiles: context.openFiles, debug: context.debug })
+  const decided = decide(image)
+  for (const text of decided.warnings) context.report({ kind: 'warning', text })
+  if (flags.plan === true) {
+    context.print(`${JSON.stringify(decided.spec, null, 2)}\n`)
+    return 0
+  }
+  makeDirectories(decided.directories)
+  if (mustUnpack(call, image, facts)) return runUnpacked(call, image, decide)
+  return replace(decided.spec)
+}
+
+const examples: Record<Verb, string[]> = {
+  exec: ['sing exec fortune.sif cat /etc/os-release', 'sing exec --bind /data:/mnt,/scratch fortune.sif ls /mnt'],
+  run: ['sing run fortune.sif', './fortune.sif argument'],
+  shell: ['sing shell fortune.sif', 'sing shell --fakeroot --writable tree/'],
+  test: ['sing test fortune.sif'],
+}
+
+function action(verb: Verb, usage: string, summary: string, least: number): Command {
+  return {
+    usage,
+    summary,
+    examples: examples[verb],
+    flags: verb === 'shell' ? [...launchFlags, ...shellFlags] : launchFlags,
+    args: [least, Number.POSITIVE_INFINITY],
+    action: true,
+    run: (call) => launch(verb, call),
+  }
+}
+
+export const commands: Record<Verb, Command> = {
+  exec: action('exec', 'exec [options] <image> <command> [argument...]', 'Run a command in a container', 2),
+  run: action('run', 'run [options] <image> [argument...]', 'Run the runscript of an image', 1),
+  shell: action('shell', 'shell [options] <image>', 'Open a shell in a container', 1),
+  test: action('test', 'test [options] <image> [argument...]', 'Run the test of an image', 1),
+}

@@ -1,0 +1,139 @@
+/** What crosses from the host's environment into the container, and what the runtime sets there. */
+
+import type { Identity } from './identity.ts'
+import type { LaunchRequest } from './request.ts'
+
+export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+
+/** Directory of the runtime's libraries (GPU drivers) in the container. */
+const libraryDirectory = '/.singularity.d/libs'
+
+const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
+const ownPrefix = /^(APPTAINER|SINGULARITY|SING)_|^(APPTAINER|SINGULARITY|SING)ENV_/
+/** Set by the runtime or by the shell itself. */
+const reserved = new Set([
+  'HOME', 'PATH', 'LD_LIBRARY_PATH', 'PWD', 'OLDPWD', 'IFS', 'OPTIND', 'PPID', 'UID', 'EUID', 'GID', 'SHELLOPTS', 'BASHOPTS', '_',
+])
+const alwaysPassed = new Set(
+  ['http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy'].flatMap((name) => [name, name.toUpperCase()]).concat('TERM'),
+)
+
+/** A variable that the user sets, on top of what the image says. */
+export type Injected = {
+  readonly name: string
+  readonly value: string
+  /** The value as the inside of a double-quoted shell word. */
+  readonly quoted: string
+}
+
+export type Environment = {
+  /** The variables that the payload's process starts with. */
+  readonly variables: Readonly<Record<string, string>>
+  /** Those of them that an image's own value beats. */
+  readonly host: readonly string[]
+  readonly injected: readonly Injected[]
+  /** What was asked for the search path, as shell words. */
+  readonly path: { readonly prepend: string; readonly append: string; readonly replace: string }
+  /** Sentences for the person: requests that have no effect. */
+  readonly warnings: readonly string[]
+}
+
+/**
+ * The text between double quotes of a shell word that evaluates to the value with its `$` expansions: double quotes are
+ * literal, backslash escapes stay what they are.
+ */
+export function doubleQuoted(value: string): string {
+  const escaped = value.replace(/\\[\s\S]|"|\\$/g, (match) => (match === '"' ? '\\"' : match === '\\' ? '\\\\' : match))
+  return escaped
+}
+
+function hostVariables(request: LaunchRequest, environment: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(environment).filter(
+    ([name]) =>
+      identifier.test(name) &&
+      !reserved.has(name) &&
+      !ownPrefix.test(name) &&
+      !request.withheld.has(name) &&
+      (!request.cleanEnvironment || alwaysPassed.has(name)),
+  )
+}
+
+/** SINGULARITYENV_X and APPTAINERENV_X, the latter stronger, then --env-file and --env. */
+function assignments(request: LaunchRequest, environment: Readonly<Record<string, string>>): Map<string, string> {
+  const values = new Map<string, string>()
+  for (const prefix of ['SINGULARITYENV_', 'APPTAINERENV_', 'SINGENV_']) {
+    for (const [name, value] of Object.entries(environment)) {
+      if (name.startsWith(prefix)) values.set(name.slice(prefix.length), value)
+    }
+  }
+  for (const [name, value] of request.assignments) values.set(name, value)
+  return values
+}
+
+/** Variables of the runtime itself, in both spellings. */
+function runtimeVariables(request: LaunchRequest, image: { path: string; name: string }): Record<string, string> {
+  const binds = request.binds.filter(({ nested }) => nested).map(({ destination }) => destination).join(',')
+  const both = { CONTAINER: image.path, NAME: image.name, BIND: binds, ENVIRONMENT: '/.singularity.d/env/91-environment.sh' }
+  const variables: Record<string, string> = { APPTAINER_COMMAND: request.verb, APPTAINER_APPNAME: request.app }
+  for (const [name, value] of Object.entries(both)) {
+    variables[`SINGULARITY_${name}`] = value
+    variables[`APPTAINER_${name}`] = value
+  }
+  if (request.app) variables.SINGULARITY_APPNAME = request.app
+  if (request.shell) variables.SINGULARITY_SHELL = request.shell
+  if (!request.evaluate) {
+    variables.SINGULARITY_NO_EVAL = '1'
+    variables.APPTAINER_NO_EVAL = '1'
+  }
+  return variables
+}
+
+const unforgeable = /^(APPTAINER|SINGULARITY)_(CONTAINER|NAME|BIND|COMMAND|APPNAME|INSTANCE|ENVIRONMENT)$/
+
+function injectedVariables(values: ReadonlyMap<string, string>): Injected[] {
+  return [...values]
+    .filter(([name]) => identifier.test(name) && !reserved.has(name) && !unforgeable.test(name) && !/^(PREPEND|APPEND)_PATH$/.test(name))
+    .concat([...values].filter(([name]) => name === 'LD_LIBRARY_PATH').map(([name, value]) => [name, `${value}:${libraryDirectory}`]))
+    .map(([name, value]) => ({ name, value, quoted: doubleQuoted(value) }))
+}
+
+/** Decide the environment of a launch. `home` is the home directory inside. */
+export function planEnvironment(
+  request: LaunchRequest,
+  image: { readonly path: string; readonly name: string },
+  environment: Readonly<Record<string, string>>,
+  identity: Identity,
+  home: string,
+): Environment {
+  const values = assignments(request, environment)
+  const injected = injectedVariables(values)
+  const set = new Set(injected.map(({ name }) => name))
+  const host = hostVariables(request, environment).filter(([name]) => !set.has(name))
+  const word = (name: string) => doubleQuoted(values.get(name) ?? '')
+  return {
+    variables: {
+      ...(request.cleanEnvironment ? { LANG: 'C' } : { USER_PATH: userPath(environment) }),
+      ...Object.fromEntries(host),
+      ...Object.fromEntries(injected.map(({ name, value }) => [name, value])),
+      ...(request.evaluate ? evaluatedTwins(injected) : {}),
+      ...runtimeVariables(request, image),
+      HOME: home,
+      PATH: defaultPath,
+      ...(identity.uid === 0 && environment.USER === undefined ? { USER: identity.name } : {}),
+    },
+    host: [...(request.cleanEnvironment ? ['LANG'] : []), ...host.map(([name]) => name)],
+    injected,
+    path: { prepend: word('PREPEND_PATH'), append: word('APPEND_PATH'), replace: word('PATH') },
+    warnings: values.has('HOME') ? ['HOME cannot be set by --env or a prefixed variable: use --home'] : [],
+  }
+}
+
+/** The evaluated form of a value, where it differs, for the action script. */
+function evaluatedTwins(injected: readonly Injected[]): Record<string, string> {
+  return Object.fromEntries(injected.filter(({ value, quoted }) => value !== quoted).map(({ name, quoted }) => [`_q_${name}`, quoted]))
+}
+
+function userPath(environment: Readonly<Record<string, string>>): string {
+  const own = environment.PATH ?? ''
+  return own ? `${own}:/bin:/usr/bin:/sbin:/usr/sbin:/usr/local/bin:/usr/local/sbin` : defaultPath
+}

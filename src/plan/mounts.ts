@@ -1,0 +1,196 @@
+/** Which places of the host appear in the container, and where. */
+
+import { posix } from 'node:path'
+import type { Config } from '../config/schema.ts'
+import type { HostFacts } from '../host/facts.ts'
+import type { Bind } from './binds.ts'
+import { groupRecords, type Identity, passwdRecords } from './identity.ts'
+import type { LaunchRequest } from './request.ts'
+import type { Missing, Op } from './spec.ts'
+
+export type MountContext = {
+  readonly request: LaunchRequest
+  readonly config: Config
+  readonly facts: HostFacts
+  readonly identity: Identity
+  /** Home directory inside. */
+  readonly home: string
+  /** What default mounts do in an image that lacks their place: an image that cannot be changed cannot get one. */
+  readonly missing: Missing
+  /** Size limit of memory-backed directories in bytes; 0 is the kernel's default (half of the memory). */
+  readonly memorySize: number
+}
+
+type BindOptions = { missing?: Missing; readonly?: boolean; trusted?: boolean; soft?: boolean; recursive?: boolean }
+
+function bind(from: string, at: string, options: BindOptions = {}): Op {
+  const { missing = 'create', readonly = false, trusted = false, soft = false, recursive = true } = options
+  return { op: 'bind', from, at, missing, recursive, readonly, trusted, soft }
+}
+
+const wanted = ({ request, config }: MountContext, name: 'proc' | 'sys' | 'dev' | 'tmp' | 'home' | 'devpts'): boolean =>
+  !request.noMount.has(name) && config.mount[name] !== 'no'
+
+const minimalDevices = ['null', 'zero', 'random', 'urandom', 'tty', 'full']
+
+function minimalDev(context: MountContext): Op[] {
+  const at = '/dev'
+  return [
+    { op: 'tmpfs', at, missing: context.missing, size: 0, mode: 0o755 },
+    ...minimalDevices.map((name) => bind(`/dev/${name}`, `${at}/${name}`, { trusted: true, recursive: false })),
+    { op: 'mkdir', at: `${at}/shm`, mode: 0o1777 },
+    { op: 'tmpfs', at: `${at}/shm`, missing: 'create', size: context.memorySize, mode: 0o1777 },
+    ...(wanted(context, 'devpts')
+      ? ([
+          { op: 'devpts', at: `${at}/pts`, missing: 'create' },
+          { op: 'symlink', at: `${at}/ptmx`, to: 'pts/ptmx' },
+        ] as const)
+      : []),
+    { op: 'symlink', at: `${at}/fd`, to: '/proc/self/fd' },
+    { op: 'symlink', at: `${at}/stdin`, to: '/proc/self/fd/0' },
+    { op: 'symlink', at: `${at}/stdout`, to: '/proc/self/fd/1' },
+    { op: 'symlink', at: `${at}/stderr`, to: '/proc/self/fd/2' },
+    ...(context.request.ipc ? ([{ op: 'mqueue', at: `${at}/mqueue`, missing: 'create' }] as const) : []),
+  ]
+}
+
+function devOps(context: MountContext): Op[] {
+  if (!wanted(context, 'dev')) return []
+  if (context.request.contain || context.config.mount.dev === 'minimal') return minimalDev(context)
+  return [
+    bind('/dev', '/dev', { missing: context.missing, trusted: true }),
+    ...(context.request.ipc ? ([{ op: 'mqueue', at: '/dev/mqueue', missing: 'skip' }] as const) : []),
+  ]
+}
+
+function kernelOps(context: MountContext): Op[] {
+  const { request, missing } = context
+  const proc: Op = request.pid ? { op: 'proc', at: '/proc', missing } : bind('/proc', '/proc', { missing, trusted: true })
+  // A fresh sysfs shows the devices of an own network; without one the kernel refuses it.
+  const sys: Op = request.net ? { op: 'sysfs', at: '/sys', missing } : bind('/sys', '/sys', { missing, trusted: true })
+  return [...(wanted(context, 'proc') ? [proc] : []), ...(wanted(context, 'sys') ? [sys] : [])]
+}
+
+function configuredBinds(context: MountContext): Op[] {
+  const { request, config, missing } = context
+  if (request.noMount.has('bind-paths')) return []
+  return config.bindPaths
+    .map((spec) => spec.split(':'))
+    .filter(([source, target]) => source && !request.noMount.has(target ?? source))
+    .map(([source = '', target]) => bind(source, target ?? source, { missing, soft: true }))
+}
+
+/** The source of the home directory, or undefined when none is mounted. */
+export function homeSource({ request, facts, identity }: MountContext): string | undefined {
+  const { home } = request
+  switch (home.kind) {
+    case 'none':
+      return undefined
+    case 'custom':
+      return home.source
+    case 'default':
+      return identity.namespace || identity.uid !== 0 ? facts.user.home : identity.home
+  }
+}
+
+function homeOps(context: MountContext): Op[] {
+  const { request, home, missing } = context
+  const source = homeSource(context)
+  if (source === undefined || !wanted(context, 'home') || home === '/') return []
+  if (request.contain && request.home.kind === 'default') {
+    if (request.workdir) return [bind(`${request.workdir}/home`, home, { missing })]
+    return [{ op: 'tmpfs', at: home, missing, size: context.memorySize, mode: 0o755 }]
+  }
+  return [bind(source, home, { missing, soft: request.home.kind === 'default' })]
+}
+
+function temporaryOps(context: MountContext): Op[] {
+  const { request, missing, memorySize } = context
+  if (!wanted(context, 'tmp')) return []
+  // /var/tmp first: in an image where it is a link to /tmp, the real /tmp must end on top.
+  const places = [
+    { at: '/var/tmp', kept: 'var_tmp' },
+    { at: '/tmp', kept: 'tmp' },
+  ]
+  return places.map(({ at, kept }): Op => {
+    if (!request.contain) return bind(at, at, { missing, soft: true })
+    if (request.workdir) return bind(`${request.workdir}/${kept}`, at, { missing })
+    return { op: 'tmpfs', at, missing, size: memorySize, mode: 0o1777 }
+  })
+}
+
+function scratchOps({ request, missing, memorySize }: MountContext): Op[] {
+  return request.scratch.map((at): Op =>
+    request.workdir
+      ? bind(`${request.workdir}/scratch${at}`, at, { missing })
+      : { op: 'tmpfs', at, missing, size: memorySize, mode: 0o1777 },
+  )
+}
+
+function generatedFiles(context: MountContext): Op[] {
+  const { request, config, identity, facts, home } = context
+  const missing = context.missing === 'fail' ? 'skip' : context.missing
+  // Root of a writable root may want to add users: the image's own files stay.
+  const accounts = !(identity.uid === 0 && (request.writable || isWritableOverlay(request)))
+  const resolver: Op =
+    request.dns.length > 0
+      ? { op: 'file', at: '/etc/resolv.conf', missing, mode: 0o644, text: request.dns.map((server) => `nameserver ${server}\n`).join('') }
+      : bind('/etc/resolv.conf', '/etc/resolv.conf', { missing, soft: true })
+  return [
+    ...(config.resolvConf && !request.noMount.has('/etc/resolv.conf') ? [resolver] : []),
+    ...(config.passwd && accounts ? ([{ op: 'records', at: '/etc/passwd', missing, lines: passwdRecords(identity, facts, home) }] as const) : []),
+    ...(config.group && accounts ? ([{ op: 'records', at: '/etc/group', missing, lines: groupRecords(identity, facts) }] as const) : []),
+    ...(request.hostname ? ([{ op: 'file', at: '/etc/hostname', missing, mode: 0o644, text: `${request.hostname}\n` }] as const) : []),
+  ]
+}
+
+const isWritableOverlay = (request: LaunchRequest): boolean => request.overlays.some(({ readonly }) => !readonly)
+
+function userBinds({ request, config, missing }: MountContext): Op[] {
+  if (!config.userBinds) return []
+  return request.binds.map(({ source, destination, readonly }: Bind) => bind(source, destination, { missing, readonly }))
+}
+
+const systemDirectories = new Set(['/', '/etc', '/bin', '/mnt', '/usr', '/var', '/opt', '/sbin', '/lib', '/lib64'])
+const isBelow = (path: string, parent: string): boolean => path === parent || path.startsWith(parent === '/' ? '/' : `${parent}/`)
+
+/** The caller's directory at its own place, unless it is there already or something else was asked for there. */
+function workingDirectory(context: MountContext, before: readonly Op[]): Op[] {
+  const { request, config, facts } = context
+  const { cwd } = facts
+  if (cwd === undefined || request.contain || request.noMount.has('cwd') || !config.userBinds) return []
+  if (systemDirectories.has(cwd) || ['/proc', '/sys', '/dev'].some((parent) => isBelow(cwd, parent))) return []
+  const covering = before.findLast((op) => 'at' in op && (op.op === 'bind' || op.op === 'tmpfs') && isBelow(cwd, op.at))
+  if (covering === undefined) return [bind(cwd, cwd, { missing: context.missing === 'fail' ? 'skip' : context.missing, soft: true })]
+  return []
+}
+
+/** All mounts of a launch in order, after the root and before it becomes read-only. */
+export function mountOps(context: MountContext): Op[] {
+  const before = [
+    ...devOps(context),
+    ...configuredBinds(context),
+    ...kernelOps(context),
+    ...homeOps(context),
+    ...temporaryOps(context),
+    ...scratchOps(context),
+    ...generatedFiles(context),
+    ...userBinds(context),
+  ]
+  return [...before, ...workingDirectory(context, before)]
+}
+
+/** Directories of the host that must exist before the launch: those of --workdir. */
+export function workdirDirectories({ workdir, contain, scratch }: LaunchRequest): { path: string; mode: number }[] {
+  if (!workdir) return []
+  return [
+    ...(contain
+      ? [
+          { path: `${workdir}/tmp`, mode: 0o1777 },
+          { path: `${workdir}/var_tmp`, mode: 0o1777 },
+          { path: `${workdir}/home`, mode: 0o755 },
+        ]
+      : []),
+    ...scratch.map((at) => ({ path: posix.join(workdir, 'scratch', at), mode: 0o755 })),
+  ]
+}

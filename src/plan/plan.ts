@@ -1,0 +1,149 @@
+/** The outline of every launch: request, configuration, image and machine in; the launch spec out. */
+
+import type { Config } from '../config/schema.ts'
+import { SingError } from '../core/errors.ts'
+import type { HostFacts } from '../host/facts.ts'
+import type { Image } from '../image/open.ts'
+import { actionScript } from './action.ts'
+import { type Environment, planEnvironment } from './environment.ts'
+import { type Identity, planIdentity, planNamespaces } from './identity.ts'
+import { mountOps, workdirDirectories } from './mounts.ts'
+import type { LaunchRequest } from './request.ts'
+import type { LaunchSpec, Missing, Namespace, Op } from './spec.ts'
+
+export type LaunchPlan = {
+  readonly spec: LaunchSpec
+  /** Directories of the host to make before the launch. */
+  readonly directories: readonly { readonly path: string; readonly mode: number }[]
+  /** Sentences for the person: what was asked for and has no effect. */
+  readonly warnings: readonly string[]
+}
+
+export type PlanOptions = { readonly openFiles: number | undefined; readonly debug: boolean }
+
+type Root = { readonly ops: readonly Op[]; readonly missing: Missing; readonly writable: boolean }
+
+function imageLayer(image: Image, identity: Identity, facts: HostFacts): Op {
+  const { rootfs } = image
+  if ('directory' in rootfs) return { op: 'directory', layer: 'image', from: rootfs.directory }
+  const mount = facts.isRoot && !facts.inUserNamespace ? 'kernel' : 'fuse'
+  return { op: 'squashfs', layer: 'image', ...rootfs, mount, owner: identity.owner }
+}
+
+/** The image itself, changeable: only a directory can be. */
+function writableRoot(image: Image, layer: Op): Root {
+  if (image.kind !== 'sandbox') {
+    throw new SingError('UNSUPPORTED', `--writable: ${image.path} is a read-only image`, {
+      hint: 'Use --writable-tmpfs for changes that vanish, --overlay DIRECTORY for changes that stay, or build --sandbox first',
+    })
+  }
+  return { ops: [layer, { op: 'root', layer: 'image' }], missing: 'fail', writable: true }
+}
+
+function overlayRoot(request: LaunchRequest, identity: Identity, layer: Op): Root {
+  const writer = request.overlays.find(({ readonly }) => !readonly)
+  const lower = request.overlays.filter(({ readonly }) => readonly)
+  const ops: Op[] = [
+    layer,
+    ...lower.map(({ path }, index): Op => ({ op: 'directory', layer: `lower${index}`, from: `${path}/upper` })),
+    ...(writer ? [{ op: 'directory', layer: 'upper', from: writer.path } as const] : []),
+    ...(request.writableTmpfs ? [{ op: 'memory', layer: 'upper', size: 0 } as const] : []),
+    {
+      op: 'overlay',
+      lower: [...lower.map((_, index) => `lower${index}`).reverse(), 'image'],
+      upper: writer || request.writableTmpfs ? 'upper' : undefined,
+      userxattr: identity.inUserNamespace,
+    },
+  ]
+  return { ops, missing: 'create', writable: writer !== undefined || request.writableTmpfs }
+}
+
+/** Without overlay the image is taken as it is: only places that it has can be mounted on. */
+function plainRoot(request: LaunchRequest, layer: Op): Root {
+  if (request.overlays.length > 0 || request.writableTmpfs) {
+    throw new SingError('UNSUPPORTED', 'overlays in a user namespace need Linux 5.11 or later', {
+      hint: 'Build a sandbox directory and use --writable instead',
+    })
+  }
+  return { ops: [layer, { op: 'root', layer: 'image' }], missing: 'skip', writable: false }
+}
+
+function planRoot(request: LaunchRequest, config: Config, image: Image, identity: Identity, facts: HostFacts): Root {
+  const layer = imageLayer(image, identity, facts)
+  if (request.writable) return writableRoot(image, layer)
+  const overlay = config.overlay && (!identity.inUserNamespace || facts.overlayInUserNamespace)
+  return overlay ? overlayRoot(request, identity, layer) : plainRoot(request, layer)
+}
+
+function planHome(request: LaunchRequest, identity: Identity): string {
+  return request.home.kind === 'custom' ? request.home.target : identity.home
+}
+
+function planPrograms(request: LaunchRequest, image: Image, environment: Environment, identity: Identity): string[][] {
+  const script = actionScript(request.verb, environment, {
+    evaluate: request.evaluate,
+    imageName: image.name,
+    uid: identity.uid,
+    gid: identity.gid,
+  })
+  const withShell = (shell: string) => [shell, '-c', script, 'sing', ...request.command]
+  // An image without any shell still has its command, or a runscript that is a program.
+  const direct: Record<LaunchRequest['verb'], string[][]> = {
+    exec: [[...request.command]],
+    run: [['/.singularity.d/runscript', ...request.command]],
+    test: [['/.singularity.d/test', ...request.command]],
+    shell: request.shell ? [[request.shell, ...request.command]] : [],
+  }
+  return [...(image.bashEnvironment ? [withShell('/bin/bash')] : []), withShell('/bin/sh'), ...direct[request.verb]]
+}
+
+function workingDirectories(request: LaunchRequest, facts: HostFacts, home: string): string[] {
+  if (request.cwd !== undefined) return [request.cwd]
+  return [...(request.contain || facts.cwd === undefined ? [] : [facts.cwd]), home, '/']
+}
+
+/**
+ * Decide a launch. A function of its arguments: the same values give the same spec.
+ * @throws SingError whatever can be known to fail before the first system call
+ */
+export function plan(
+  request: LaunchRequest,
+  config: Config,
+  image: Image,
+  facts: HostFacts,
+  options: PlanOptions,
+): LaunchPlan {
+  const identity = planIdentity(request, facts)
+  const home = planHome(request, identity)
+  const root = planRoot(request, config, image, identity, facts)
+  const environment = planEnvironment(request, image, facts.environment, identity, home)
+  const directories = workingDirectories(request, facts, home)
+  const context = { request, config, facts, identity, home, missing: root.missing, memorySize: config.sessionSize }
+  const wanted: Namespace[] = (['pid', 'ipc', 'uts', 'net'] as const).filter((name) => request[name])
+  return {
+    spec: {
+      namespaces: planNamespaces(identity, wanted),
+      ids: identity.ids,
+      root: 'new',
+      ops: [...root.ops, ...mountOps(context), ...(root.writable ? [] : [{ op: 'readonly', at: '/' } as const])],
+      hostname: request.hostname,
+      process: {
+        programs: planPrograms(request, image, environment, identity),
+        directories,
+        directoryRequired: request.cwd !== undefined,
+        environment: { ...environment.variables, PWD: directories[0] ?? '/' },
+        umask: request.umask,
+        init: request.init,
+      },
+      openFiles: options.openFiles,
+      security: {
+        noNewPrivileges: identity.noNewPrivileges,
+        capabilities: identity.capabilities,
+        filter: identity.filter,
+      },
+      debug: options.debug,
+    },
+    directories: workdirDirectories(request),
+    warnings: environment.warnings,
+  }
+}

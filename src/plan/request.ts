@@ -1,0 +1,172 @@
+/** What the user wants of a launch, with every default and implication resolved. */
+
+import { posix } from 'node:path'
+import { SingError } from '../core/errors.ts'
+import type { HostFacts } from '../host/facts.ts'
+import { type Bind, parseBinds, parseMount, sortBinds } from './binds.ts'
+
+export type Verb = 'exec' | 'run' | 'shell' | 'test'
+
+export type Home =
+  | { readonly kind: 'default' }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'custom'; readonly source: string; readonly target: string }
+
+export type LaunchRequest = {
+  readonly verb: Verb
+  /** The command of exec, the arguments of run, shell and test. */
+  readonly command: readonly string[]
+  readonly fakeroot: boolean
+  readonly ignoreSubids: boolean
+  readonly userns: boolean
+  readonly binds: readonly Bind[]
+  readonly home: Home
+  readonly contain: boolean
+  readonly workdir: string | undefined
+  readonly scratch: readonly string[]
+  /** Names of --no-mount. */
+  readonly noMount: ReadonlySet<string>
+  readonly writable: boolean
+  readonly writableTmpfs: boolean
+  /** Directories whose changes are on top of the image, lowest first. */
+  readonly overlays: readonly { readonly path: string; readonly readonly: boolean }[]
+  readonly pid: boolean
+  readonly init: boolean
+  readonly ipc: boolean
+  readonly uts: boolean
+  readonly net: boolean
+  readonly hostname: string | undefined
+  readonly umask: number | undefined
+  readonly dns: readonly string[]
+  readonly cwd: string | undefined
+  readonly app: string
+  readonly shell: string | undefined
+  readonly cleanEnvironment: boolean
+  readonly evaluate: boolean
+  /** Host variables that stay outside. */
+  readonly withheld: ReadonlySet<string>
+  /** Values set by flags and files, weakest first. */
+  readonly assignments: readonly (readonly [name: string, value: string])[]
+}
+
+type Flags = Readonly<Record<string, string | boolean | number | readonly string[] | undefined>>
+
+const list = (value: Flags[string]): readonly string[] => (Array.isArray(value) ? value : value === undefined ? [] : [String(value)])
+const text = (value: Flags[string]): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
+const commas = (value: Flags[string]): string[] => list(value).flatMap((entry) => entry.split(',')).map((entry) => entry.trim()).filter(Boolean)
+
+/** `NAME=value` words of --env; a comma separates them where another `NAME=` follows. */
+export function parseAssignments(words: readonly string[]): [string, string][] {
+  return words.flatMap((word) =>
+    word.split(/,(?=[A-Za-z_][A-Za-z0-9_]*=)/).map((assignment): [string, string] => {
+      const at = assignment.indexOf('=')
+      if (at < 1) {
+        throw new SingError('ENVIRONMENT', `--env ${word}: "${assignment}" has no value`, { hint: 'Write --env NAME=VALUE' })
+      }
+      return [assignment.slice(0, at), assignment.slice(at + 1)]
+    }),
+  )
+}
+
+function parseHome(flags: Flags, facts: HostFacts): Home {
+  if (flags['no-home'] === true) return { kind: 'none' }
+  const word = text(flags.home)
+  if (word === undefined) return { kind: 'default' }
+  const [source = '', target = '', ...more] = word.split(':')
+  if (!source || more.length > 0) throw new SingError('USAGE', `--home ${word}: expected SOURCE or SOURCE:DESTINATION`, { status: 255 })
+  const from = posix.resolve(facts.cwd ?? '/', source)
+  const at = target || from
+  if (!at.startsWith('/')) throw new SingError('BIND', `--home ${word}: the destination is not absolute`)
+  return at === '/' ? { kind: 'none' } : { kind: 'custom', source: from, target: at }
+}
+
+function parseOverlays(flags: Flags, facts: HostFacts): LaunchRequest['overlays'] {
+  return commas(flags.overlay).map((word) => ({
+    path: posix.resolve(facts.cwd ?? '/', word.replace(/:(ro|rw)$/, '')),
+    readonly: word.endsWith(':ro'),
+  }))
+}
+
+function requireAbsolute(flag: string, paths: readonly string[]): readonly string[] {
+  for (const path of paths) {
+    if (!path.startsWith('/')) throw new SingError('BIND', `--${flag} ${path}: the path is not absolute`)
+  }
+  return paths
+}
+
+function requireNoNetwork(network: string): void {
+  if (network === 'none') return
+  throw new SingError('UNSUPPORTED', `--network ${network} is not available yet`, {
+    hint: 'Use --net --network none for a container without network, or leave --net out to share the network of the host',
+  })
+}
+
+/** Relative sources belong to the directory of the caller. */
+function allBinds(flags: Flags, facts: HostFacts): Bind[] {
+  const words = [...list(flags.bind).flatMap(parseBinds), ...list(flags.mount).map(parseMount)]
+  return sortBinds(words.map((bind) => ({ ...bind, source: posix.resolve(facts.cwd ?? '/', bind.source) })))
+}
+
+function checkConflicts(request: LaunchRequest): LaunchRequest {
+  const writers = request.overlays.filter(({ readonly }) => !readonly).length
+  const refuse = (sentence: string) => {
+    throw new SingError('USAGE', sentence, { status: 255 })
+  }
+  if (writers > 1) refuse('only one --overlay can be writable: mark the others with :ro')
+  if (request.writable && request.overlays.length > 0) refuse('--writable and --overlay exclude each other')
+  if (request.writable && request.writableTmpfs) refuse('--writable and --writable-tmpfs exclude each other')
+  if (writers > 0 && request.writableTmpfs) refuse('--writable-tmpfs and a writable --overlay exclude each other: mark the overlay with :ro')
+  return request
+}
+
+/**
+ * Resolve the flags of a launch. `fileAssignments` are the values of --env-file, in the order of the files.
+ * @throws SingError for words that mean nothing
+ */
+export function toRequest(
+  verb: Verb,
+  flags: Flags,
+  command: readonly string[],
+  facts: HostFacts,
+  fileAssignments: readonly (readonly [string, string])[],
+): LaunchRequest {
+  const compat = flags.compat === true
+  const containAll = flags.containall === true || compat
+  const pid = (flags.pid === true || containAll) && flags['no-pid'] !== true
+  const network = text(flags.network)
+  const net = flags.net === true || network !== undefined
+  if (net) requireNoNetwork(network ?? (facts.isRoot ? 'bridge' : 'none'))
+  const hostname = text(flags.hostname)
+  const workdir = text(flags.workdir)
+  return checkConflicts({
+    verb,
+    command,
+    fakeroot: flags.fakeroot === true,
+    ignoreSubids: flags['ignore-subuid'] === true,
+    userns: flags.userns === true,
+    binds: allBinds(flags, facts),
+    home: parseHome(flags, facts),
+    contain: flags.contain === true || containAll,
+    workdir: workdir === undefined ? undefined : posix.resolve(facts.cwd ?? '/', workdir),
+    scratch: requireAbsolute('scratch', commas(flags.scratch)),
+    noMount: new Set(commas(flags['no-mount'])),
+    writable: flags.writable === true,
+    writableTmpfs: flags['writable-tmpfs'] === true || compat,
+    overlays: parseOverlays(flags, facts),
+    pid,
+    init: pid && flags['no-init'] !== true && !compat,
+    ipc: flags.ipc === true || containAll,
+    uts: flags.uts === true || hostname !== undefined,
+    net,
+    hostname,
+    umask: flags['no-umask'] === true || compat ? 0o022 : undefined,
+    dns: commas(flags.dns),
+    cwd: text(flags.cwd),
+    app: text(flags.app) ?? '',
+    shell: text(flags.shell),
+    cleanEnvironment: flags.cleanenv === true || containAll,
+    evaluate: flags['no-eval'] !== true && !compat,
+    withheld: new Set(commas(flags['no-env'])),
+    assignments: [...fileAssignments, ...parseAssignments(list(flags.env))],
+  })
+}

@@ -1,0 +1,151 @@
+/** Launches that a build needs: a script inside a root file system that is being made, or a program of the host. */
+
+import { SingError } from '../core/errors.ts'
+import type { HostFacts } from '../host/facts.ts'
+import { parseBinds, parseMount, sortBinds } from './binds.ts'
+import type { LaunchSpec, Op } from './spec.ts'
+
+export type SectionRequest = {
+  /** The root file system, a directory of the host. */
+  readonly root: string
+  /** The command line inside. */
+  readonly program: readonly string[]
+  readonly environment: Readonly<Record<string, string>>
+  readonly writable: boolean
+  /** Changes go to memory and vanish. */
+  readonly memoryUpper: boolean
+  /** Values of --bind and --mount. */
+  readonly binds: readonly string[]
+  readonly mounts: readonly string[]
+  readonly umask: number | undefined
+}
+
+const common = { hostname: undefined, openFiles: undefined } as const
+
+function requireRoot(facts: HostFacts): void {
+  if (facts.isRoot) return
+  throw new SingError('FAKEROOT', 'sections of a definition need root or --fakeroot')
+}
+
+function bind(from: string, at: string, missing: 'create' | 'skip' | 'fail', options: { readonly?: boolean; trusted?: boolean; soft?: boolean } = {}): Op {
+  return { op: 'bind', from, at, missing, recursive: true, readonly: options.readonly ?? false, trusted: options.trusted ?? false, soft: options.soft ?? false }
+}
+
+function rootOps(request: SectionRequest, facts: HostFacts): Op[] {
+  const layer: Op = { op: 'directory', layer: 'image', from: request.root }
+  if (!request.memoryUpper) return [layer, { op: 'root', layer: 'image' }]
+  return [
+    layer,
+    { op: 'memory', layer: 'upper', size: 0 },
+    { op: 'overlay', lower: ['image'], upper: 'upper', userxattr: facts.inUserNamespace },
+  ]
+}
+
+function userBinds(request: SectionRequest, cwd: string): Op[] {
+  const binds = [...request.binds.flatMap(parseBinds), ...request.mounts.map(parseMount)]
+  return sortBinds(binds).map(({ source, destination, readonly }) =>
+    bind(source.startsWith('/') ? source : `${cwd}/${source}`, destination, 'fail', { readonly }),
+  )
+}
+
+/**
+ * A script inside a root file system: %post, %appinstall, %test. A pid namespace of its own ends whatever the script leaves
+ * running, so that nothing holds the tree when it is packed.
+ */
+export function planSection(request: SectionRequest, facts: HostFacts, debug: boolean): LaunchSpec {
+  requireRoot(facts)
+  const ops: Op[] = [
+    ...rootOps(request, facts),
+    bind('/dev', '/dev', 'fail', { trusted: true }),
+    { op: 'proc', at: '/proc', missing: 'fail' },
+    bind('/sys', '/sys', 'fail', { trusted: true }),
+    bind('/var/tmp', '/var/tmp', 'skip', { soft: true }),
+    bind('/tmp', '/tmp', 'skip', { soft: true }),
+    bind('/etc/hosts', '/etc/hosts', 'skip', { soft: true }),
+    bind('/etc/resolv.conf', '/etc/resolv.conf', 'skip', { soft: true }),
+    ...userBinds(request, facts.cwd ?? '/'),
+    ...(request.writable || request.memoryUpper ? [] : [{ op: 'readonly', at: '/' } as const]),
+  ]
+  return {
+    ...common,
+    namespaces: ['mount', 'pid'],
+    ids: { uids: [], gids: [], setgroups: 'allow' },
+    root: 'new',
+    ops,
+    process: {
+      programs: [request.program],
+      directories: ['/'],
+      directoryRequired: true,
+      environment: request.environment,
+      umask: request.umask,
+      init: true,
+    },
+    security: { noNewPrivileges: facts.inUserNamespace, capabilities: 'all', filter: 'none' },
+    debug,
+  }
+}
+
+export type HostProgramRequest = {
+  readonly program: readonly string[]
+  readonly environment: Readonly<Record<string, string>>
+  readonly cwd: string
+  /** A tree whose dev/ gets the device nodes of the host: nobody may make nodes in a user namespace. */
+  readonly devices: string | undefined
+}
+
+const deviceNames = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
+
+/** A program of the host on the host's tree, with an own /proc and device nodes bound into a tree that it fills. */
+export function planHostProgram(request: HostProgramRequest, facts: HostFacts, debug: boolean): LaunchSpec {
+  requireRoot(facts)
+  const { devices } = request
+  return {
+    ...common,
+    namespaces: ['mount', 'pid'],
+    ids: { uids: [], gids: [], setgroups: 'allow' },
+    root: 'host',
+    ops: [
+      { op: 'proc', at: '/proc', missing: 'fail' },
+      ...(devices === undefined ? [] : deviceNames.map((name) => bind(`/dev/${name}`, `${devices}/dev/${name}`, 'create', { trusted: true }))),
+    ],
+    process: {
+      programs: [request.program],
+      directories: [request.cwd, '/'],
+      directoryRequired: false,
+      environment: request.environment,
+      umask: undefined,
+      init: true,
+    },
+    security: { noNewPrivileges: facts.inUserNamespace, capabilities: 'all', filter: 'none' },
+    debug,
+  }
+}
+
+/** The engine itself once more, as root of a user namespace with a mount namespace of its own. */
+export function planReentry(
+  program: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  identity: Pick<LaunchSpec, 'ids'> & { readonly filter: LaunchSpec['security']['filter'] },
+  facts: HostFacts,
+  openFiles: number | undefined,
+  debug: boolean,
+): LaunchSpec {
+  return {
+    namespaces: ['user', 'mount'],
+    ids: identity.ids,
+    root: 'host',
+    ops: [],
+    hostname: undefined,
+    process: {
+      programs: [program],
+      directories: [facts.cwd ?? '/', '/'],
+      directoryRequired: false,
+      environment,
+      umask: undefined,
+      init: false,
+    },
+    openFiles,
+    security: { noNewPrivileges: true, capabilities: 'all', filter: identity.filter },
+    debug,
+  }
+}

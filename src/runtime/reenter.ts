@@ -1,0 +1,43 @@
+/** Run this same command again as root of a user namespace: the one door to fakeroot for commands that build. */
+
+import type { HostFacts } from '../host/facts.ts'
+import { enginePath } from '../native/paths.ts'
+import { planIdentity } from '../plan/identity.ts'
+import { planReentry } from '../plan/section.ts'
+import { replace } from './launch.ts'
+
+const mark = 'SING_REENTERED'
+
+/** What of a command is needed to run it again. */
+export type Reentry = {
+  readonly argv: readonly string[]
+  readonly context: {
+    readonly environment: Readonly<Record<string, string>>
+    readonly calledAs: string
+    readonly openFiles: number | undefined
+    readonly debug: boolean
+  }
+}
+
+/** Is this the second life of a command, as root of the namespace that the first life made? */
+export function isReentered(context: Pick<Reentry['context'], 'environment'>): boolean {
+  return context.environment[mark] === '1'
+}
+
+/** Replace this process by the same command inside the namespace. Does not return. @throws SingError USER_NAMESPACE */
+export function reenterAsRoot(
+  call: Reentry,
+  facts: HostFacts,
+  options: { readonly ignoreSubids: boolean },
+): never {
+  const { context } = call
+  const identity = planIdentity({ fakeroot: true, ignoreSubids: options.ignoreSubids, userns: true }, facts)
+  const environment = {
+    ...context.environment,
+    [mark]: '1',
+    SING_CALLED_AS: context.calledAs,
+    ...(context.openFiles === undefined ? {} : { SING_OPEN_FILES: String(context.openFiles) }),
+  }
+  const spec = planReentry([...enginePath(), ...call.argv], environment, identity, facts, context.openFiles, context.debug)
+  return replace(spec)
+}

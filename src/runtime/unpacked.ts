@@ -1,0 +1,76 @@
+/** Where an image cannot be mounted: unpack it into a private directory for as long as the container runs. */
+
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { rm, chmod, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { SingError, reasonOf } from '../core/errors.ts'
+import type { Report } from '../core/events.ts'
+import type { Image } from '../image/open.ts'
+import { SquashfsImage } from '../native/addon.ts'
+
+const prefix = 'sing-rootfs-'
+
+/** Directories whose owner is gone (killed hard) are removed by the next one who comes along. */
+async function removeAbandoned(parent: string): Promise<void> {
+  for (const name of readdirSync(parent)) {
+    if (!name.startsWith(prefix)) continue
+    const directory = join(parent, name)
+    try {
+      const pid = Number(readFileSync(join(directory, 'pid'), 'utf8'))
+      process.kill(pid, 0)
+    } catch (error) {
+      // Neither another user's directory nor one that is just being made may be touched.
+      if ((error as { code?: string }).code === 'ESRCH') await removeTree(directory)
+    }
+  }
+}
+
+/** Remove a tree that may hold directories without permissions. */
+async function removeTree(directory: string): Promise<void> {
+  try {
+    await rm(directory, { recursive: true, force: true })
+  } catch {
+    await openDirectories(directory)
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+async function openDirectories(directory: string): Promise<void> {
+  await chmod(directory, 0o700)
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    if (entry.isDirectory()) await openDirectories(join(directory, entry.name))
+  }
+}
+
+export type Unpacked = { readonly image: Image; readonly remove: () => Promise<void> }
+
+/**
+ * Unpack the root file system of an image below `parent`.
+ * @throws SingError IO or DISK_FULL; nothing is left behind then
+ */
+export async function unpackImage(image: Image, parent: string, report: Report): Promise<Unpacked> {
+  const { rootfs } = image
+  if ('directory' in rootfs) return { image, remove: async () => {} }
+  let directory: string
+  try {
+    await removeAbandoned(parent)
+    directory = mkdtempSync(join(parent, prefix))
+  } catch (error) {
+    throw new SingError('IO', `cannot make a temporary directory in ${parent}: ${reasonOf(error)}`, {
+      hint: 'Name another place: --tmpdir DIRECTORY or SINGULARITY_TMPDIR',
+      cause: error,
+    })
+  }
+  const remove = () => removeTree(directory)
+  try {
+    writeFileSync(join(directory, 'pid'), String(process.pid))
+    const tree = join(directory, 'rootfs')
+    mkdirSync(tree, { mode: 0o755 })
+    await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
+    await squashfs.extract(tree, { report, ownership: false })
+    return { image: { ...image, kind: 'sandbox', rootfs: { directory: tree }, writable: false }, remove }
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}
