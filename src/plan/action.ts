@@ -10,7 +10,7 @@ import type { Verb } from './request.ts'
 export const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
 /** Keep the host's and the user's values aside while the image's scripts run, so that these see only the image. */
-const setAside = `for _n in $_host $_set; do eval "_v_$_n=\\$$_n; unset $_n"; done`
+const setAside = `for _n in $_host $_set; do eval "_v_$_n=\\$$_n; unset $_n"; done; unset PS1`
 
 /** Elements of the default search path that are missing, at the end. */
 const completePath = `_complete() {
@@ -109,12 +109,12 @@ const go = `_go() { unset _n _i _d _s _f _t _host _set _injected; exec "$@"; }`
 
 function prompt(verb: Verb, imageName: string): string[] {
   // The prompt tells a person which image this is; bash knows \w, other shells expand parameters.
-  const name = imageName.replace(/[\\$`!]/g, '')
+  const name = imageName.replace(/[\\$`!'"]/g, '')
   if (verb !== 'shell') return [`: "\${PS1:=Singularity> }"; export PS1`]
   return [
-    `if [ -x /bin/bash ] && [ -z "\${SINGULARITY_SHELL:-}" ]; then export PS1=${quoted(`Singularity ${name}:\\w> `)}`,
+    `if [ -x /bin/bash ] && [ -z "\${SINGULARITY_SHELL:-}" ]; then`,
+    `export PS1=${quoted(`Singularity ${name}:\\w> `)} PROMPT_COMMAND=${quoted(`PS1='Singularity ${name}:\\w> '; unset PROMPT_COMMAND`)}`,
     `else export PS1=${quoted(`Singularity ${name}:\${PWD}> `)}; fi`,
-    `export PROMPT_COMMAND='PS1="'"$PS1"'"; unset PROMPT_COMMAND'`,
   ]
 }
 
