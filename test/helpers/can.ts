@@ -1,0 +1,124 @@
+/**
+ * What this machine can do, so that a test which needs more is skipped and says so.
+ * `SING_TEST_MUST=userns,fuse` turns such skips into failures. Run as a program it lists what is missing.
+ */
+
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, readFileSync } from 'node:fs'
+import { commandLine, environment, testUser } from './sing.ts'
+
+/** Each ability, and what a machine without it lacks. */
+const lacks = {
+  root: 'the tests do not run as root',
+  userns: 'users may not create user namespaces',
+  fuse: '/dev/fuse cannot be opened by users',
+  overlay: 'the kernel has no overlay in user namespaces',
+  subuid: 'newuidmap or a range in /etc/subuid is missing',
+  debootstrap: 'debootstrap is missing, or apt names no mirror that answers',
+  peer: 'SING_PEER names no program that runs the peer',
+} as const
+
+export type Ability = keyof typeof lacks
+
+const known = new Map<Ability, boolean>()
+
+/**
+ * Whether the machine has all these abilities: `it.skipIf(!can('userns', 'fuse'))`.
+ * Throws for a missing one that SING_TEST_MUST names.
+ */
+export function can(...abilities: readonly Ability[]): boolean {
+  const missing = abilities.filter((ability) => !look(ability))
+  const must = (process.env.SING_TEST_MUST ?? '').split(',')
+  const owed = missing.find((ability) => must.includes(ability))
+  if (owed) throw new Error(`SING_TEST_MUST names ${owed}, but ${lacks[owed]}`)
+  return missing.length === 0
+}
+
+/** Whether a program is installed. */
+export function hasProgram(name: string): boolean {
+  return works(['sh', '-c', 'command -v "$1"', 'sh', name])
+}
+
+function look(ability: Ability): boolean {
+  const found = known.get(ability) ?? probe(ability)
+  known.set(ability, found)
+  return found
+}
+
+function probe(ability: Ability): boolean {
+  switch (ability) {
+    case 'root':
+      return process.getuid?.() === 0
+    case 'userns':
+      return works(['unshare', '--user', '--map-root-user', 'true'])
+    case 'fuse':
+      // Opened inside a user namespace, as the starter does it.
+      return works(['unshare', '--user', '--map-root-user', 'sh', '-c', 'exec 3<>/dev/fuse'])
+    case 'overlay':
+      return works(['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', overlayScript])
+    case 'subuid':
+      return (
+        hasProgram('newuidmap') &&
+        hasProgram('newgidmap') &&
+        hasRange('/etc/subuid') &&
+        hasRange('/etc/subgid')
+      )
+    case 'debootstrap':
+      return hasProgram('debootstrap') && mirrorAnswers()
+    case 'peer':
+      return isExecutable(process.env.SING_PEER)
+  }
+}
+
+const overlayScript =
+  'mount -t tmpfs none /tmp && cd /tmp && mkdir l u w m && mount -t overlay -o userxattr,lowerdir=l,upperdir=u,workdir=w none m'
+
+function works(command: readonly string[]): boolean {
+  const [file = '', ...args] = commandLine(command)
+  return (
+    spawnSync(file, args, { cwd: '/', env: environment(), stdio: 'ignore', timeout: 20_000 }).status === 0
+  )
+}
+
+function hasRange(file: string): boolean {
+  const { name, uid } = testUser()
+  try {
+    return readFileSync(file, 'utf8')
+      .split('\n')
+      .some((line) => line.startsWith(`${name}:`) || line.startsWith(`${uid}:`))
+  } catch {
+    return false
+  }
+}
+
+/** Whether the first mirror that apt knows for a Debian-like release serves its index. */
+function mirrorAnswers(): boolean {
+  const format = '$(REPO_URI)dists/$(RELEASE)/InRelease'
+  const { stdout, status } = spawnSync(
+    'apt-get',
+    ['indextargets', '--format', format, 'Created-By: Packages'],
+    {
+      encoding: 'utf8',
+    },
+  )
+  const index = status === 0 ? stdout.split('\n')[0] : undefined
+  return (
+    index !== undefined && index !== '' && works(['wget', '-q', '-T', '10', '-t', '1', '--spider', index])
+  )
+}
+
+function isExecutable(path: string | undefined): boolean {
+  if (!path) return false
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+if (import.meta.main) {
+  for (const ability of Object.keys(lacks) as Ability[]) {
+    if (!can(ability)) console.log(`tests that need ${ability} are skipped: ${lacks[ability]}`)
+  }
+}
