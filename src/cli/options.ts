@@ -1,0 +1,302 @@
+/** The flags of the program as data: names, environment twins and help. Who reads them is `argv`, `parse` and `help`. */
+
+export type Flag = {
+  /** Long name without dashes. */
+  readonly name: string
+  readonly short?: string
+  readonly kind: 'boolean' | 'string' | 'list' | 'number'
+  /** Keys of the environment twin without prefix: `BIND` stands for SING_BIND, APPTAINER_BIND, SINGULARITY_BIND. */
+  readonly env?: readonly string[]
+  /** The keys are also read without prefix, after the others. */
+  readonly unprefixed?: boolean
+  readonly help: string
+  readonly placeholder?: string
+  readonly hidden?: boolean
+  /** Other long names of the same flag. */
+  readonly aliases?: readonly string[]
+  /** Values of the environment come after those of the command line instead of giving way to them. */
+  readonly append?: boolean
+  /**
+   * Where one word of a list holds several values. Without it an environment variable is split at commas and a word of
+   * the command line is one value; `commas` splits both, `lines` the variable at line ends, `never` neither.
+   */
+  readonly split?: 'commas' | 'lines' | 'never'
+  /** The flag cannot apply without privilege: giving it is an error, this is the reason and what to use instead. */
+  readonly refused?: string
+  /** Not there yet: giving it is an error, this says what is missing. */
+  readonly later?: string
+  /** The flag is accepted without effect; this warning says so. */
+  readonly notice?: string
+  /** The heading of the help page it stands below. */
+  readonly group?: string
+}
+
+type More = Omit<Flag, 'name' | 'kind' | 'help'>
+
+/** `no-home` has the environment key `NO_HOME` unless the row names others. */
+const twin = (name: string): readonly string[] => [name.toUpperCase().replaceAll('-', '_')]
+const row =
+  (kind: Flag['kind'], placeholder?: string) =>
+  (name: string, help: string, more: More = {}): Flag => ({
+    name,
+    kind,
+    help,
+    env: twin(name),
+    ...(placeholder && { placeholder }),
+    ...more,
+  })
+const toggle = row('boolean')
+const text = row('string', 'text')
+const path = row('string', 'path')
+const list = row('list', 'list')
+const number = row('number', 'number')
+const grouped = (group: string, flags: readonly Flag[]): Flag[] => flags.map((flag) => ({ ...flag, group }))
+
+/** Flags before the command. */
+export const globalFlags: readonly Flag[] = [
+  path('config', 'read this configuration file', { short: 'c', env: ['CONFIG_FILE'], placeholder: 'file' }),
+  toggle('debug', 'tell every step, and where an error came from', { short: 'd' }),
+  toggle('nocolor', 'no colours'),
+  toggle('quiet', 'no INFO lines', { short: 'q' }),
+  toggle('silent', 'errors only', { short: 's' }),
+  toggle('verbose', 'tell more', { short: 'v' }),
+  toggle('build-config', 'the built-in configuration, no file', { hidden: true, env: [] }),
+]
+
+/** Credentials and transport of registries, shared by every command that may fetch an image. */
+export const registryFlags: readonly Flag[] = grouped('Registries:', [
+  path('authfile', 'credentials of registries', { env: ['AUTH_FILE', 'AUTHFILE'], placeholder: 'file' }),
+  toggle('disable-cache', 'neither read nor write the image cache'),
+  text('docker-host', 'address of the docker daemon', { unprefixed: true, placeholder: 'url' }),
+  toggle('docker-login', 'ask for user and password of the registry'),
+  text('docker-username', 'user name at the registry', { unprefixed: true, hidden: true }),
+  text('docker-password', 'password at the registry', { unprefixed: true, hidden: true }),
+  toggle('no-https', 'plain HTTP to registries', { env: ['NOHTTPS', 'NO_HTTPS'], aliases: ['nohttps'] }),
+])
+
+/** Keys of encrypted images. */
+export const encryptionFlags: readonly Flag[] = grouped('Encryption:', [
+  toggle('passphrase', 'ask for the passphrase of an encrypted image', {
+    env: [],
+    later: 'encrypted images cannot be opened yet',
+  }),
+  path('pem-path', 'key of an encrypted image', {
+    env: [],
+    placeholder: 'file',
+    later: 'encrypted images cannot be opened yet',
+  }),
+])
+
+/** Ways to be root that a machine may lack; for trying what happens without them. */
+export const fakerootFlags: readonly Flag[] = [
+  toggle('ignore-subuid', 'as if no subordinate ids were assigned', { hidden: true }),
+  toggle('ignore-userns', 'as if there were no user namespaces', { hidden: true }),
+  toggle('ignore-fakeroot-command', 'no effect: the fakeroot program is never used', { hidden: true }),
+]
+
+const fileFlags = grouped('Files:', [
+  list('bind', 'bring a host path in: source[:destination[:ro]]', {
+    short: 'B',
+    env: ['BIND', 'BINDPATH'],
+    append: true,
+    split: 'never',
+    placeholder: 'specs',
+  }),
+  list('mount', 'the same in words: type=bind,source=/a,destination=/b,ro', {
+    append: true,
+    split: 'lines',
+    placeholder: 'spec',
+  }),
+  text('home', 'home directory: source[:destination]', { short: 'H', placeholder: 'spec' }),
+  toggle('no-home', 'do not bring the home directory in'),
+  list('no-mount', 'leave out proc, sys, dev, devpts, home, tmp, cwd, bind-paths or a path', {
+    split: 'commas',
+    placeholder: 'names',
+  }),
+  list('scratch', 'an empty directory at this path', {
+    short: 'S',
+    env: ['SCRATCH', 'SCRATCHDIR'],
+    split: 'commas',
+    placeholder: 'path',
+  }),
+  path('workdir', 'host directory behind /tmp, /var/tmp, home and scratch of --contain', { short: 'W' }),
+  path('cwd', 'working directory of the command', {
+    env: ['CWD', 'TARGET_CWD', 'PWD', 'TARGET_PWD'],
+    aliases: ['pwd'],
+  }),
+  toggle('writable', 'change the image itself (directories)', { short: 'w' }),
+  toggle('writable-tmpfs', 'changes are kept in memory and forgotten'),
+  list('overlay', 'keep changes in this directory; :ro only reads them', {
+    short: 'o',
+    env: ['OVERLAY', 'OVERLAYIMAGE'],
+    split: 'commas',
+    placeholder: 'path',
+  }),
+  toggle('underlay', 'mount points without overlay', {
+    hidden: true,
+    notice: '--underlay is deprecated and has no effect: missing mount points are made by an overlay',
+  }),
+  list('fusemount', 'mount a FUSE file system', {
+    env: ['FUSESPEC'],
+    split: 'never',
+    placeholder: 'spec',
+    later: 'FUSE programs cannot be mounted into containers yet',
+  }),
+  list('data', 'mount a data container', {
+    env: [],
+    hidden: true,
+    later: 'data containers cannot be mounted yet',
+  }),
+  list('containlibs', 'host libraries to bring in', {
+    hidden: true,
+    split: 'commas',
+    later: 'libraries cannot be brought in by name yet; use --bind',
+  }),
+])
+
+const isolationFlags = grouped('Isolation:', [
+  toggle('contain', 'own /dev, /tmp and home instead of those of the host', { short: 'c' }),
+  toggle('containall', 'contain, and own processes, IPC and environment', { short: 'C' }),
+  toggle('compat', 'as Docker does: containall, no-init, no-umask, no-eval, writable-tmpfs'),
+  toggle('no-compat', 'no effect: what it turns on is the rule', { hidden: true }),
+  toggle('pid', 'own process ids', { short: 'p', env: ['PID', 'UNSHARE_PID'] }),
+  toggle('no-pid', 'share process ids in spite of --containall'),
+  toggle('no-init', 'the command itself is process 1', { env: ['NOSHIMINIT', 'NO_INIT'] }),
+  toggle('ipc', 'own System V IPC and message queues', { short: 'i', env: ['IPC', 'UNSHARE_IPC'] }),
+  toggle('uts', 'own host name', { env: ['UTS', 'UNSHARE_UTS'] }),
+  text('hostname', 'host name inside', { placeholder: 'name' }),
+  toggle('net', 'own network, loopback only', { short: 'n', env: ['NET', 'UNSHARE_NET'] }),
+  text('network', 'kind of the own network: none', { placeholder: 'kind' }),
+  list('network-args', 'arguments for network plugins', {
+    split: 'commas',
+    hidden: true,
+    later: 'network plugins cannot be used yet; --network none gives a network of its own',
+  }),
+  path('netns-path', 'join this network namespace', {
+    hidden: true,
+    refused: 'joining a network needs privilege there; leave it out to share the network of the host',
+  }),
+  list('dns', 'name servers', { split: 'commas', placeholder: 'addresses' }),
+  toggle('no-umask', 'umask 0022 instead of the one of the caller'),
+  toggle('sharens', 'share namespaces between processes of one parent', {
+    notice: '--sharens has no effect yet: each container has namespaces of its own',
+  }),
+])
+
+const identityFlags = grouped('Identity:', [
+  toggle('fakeroot', 'be root inside', { short: 'f' }),
+  toggle('userns', 'use a user namespace, also as root', { short: 'u', env: ['USERNS', 'UNSHARE_USERNS'] }),
+  ...fakerootFlags,
+  toggle('no-setgroups', 'keep supplementary groups under --fakeroot', {
+    hidden: true,
+    later: 'groups cannot be kept under --fakeroot yet',
+  }),
+  toggle('keep-privs', 'keep the privileges of root', {
+    hidden: true,
+    refused: 'a container never has more privileges than its user; --fakeroot makes you root inside',
+  }),
+  toggle('no-privs', 'no effect: the container of a user has no privileges', { hidden: true }),
+  text('add-caps', 'capabilities to add', {
+    hidden: true,
+    notice: '--add-caps has no effect: a user has no capability to give; --fakeroot has all of them inside',
+  }),
+  text('drop-caps', 'capabilities to drop', {
+    hidden: true,
+    notice: '--drop-caps has no effect: only --fakeroot has capabilities, and keeps all of them',
+  }),
+  toggle('allow-setuid', 'let setuid programs of the image work', {
+    hidden: true,
+    refused: 'programs of an image never gain privileges of the host; --fakeroot makes you root inside',
+  }),
+  list('security', 'seccomp, apparmor or selinux profile', {
+    split: 'commas',
+    later: 'security profiles cannot be applied yet',
+  }),
+])
+
+const environmentFlags = grouped('Environment and command:', [
+  list('env', 'set NAME=value', { env: [], split: 'never', placeholder: 'NAME=value' }),
+  list('env-file', 'set what this file assigns', { split: 'commas', placeholder: 'file' }),
+  toggle('cleanenv', 'do not pass the environment on', { short: 'e' }),
+  list('no-env', 'variables not to pass on', {
+    env: ['NOENV', 'NO_ENV'],
+    split: 'commas',
+    placeholder: 'names',
+  }),
+  toggle('no-eval', 'take values and arguments as they are, without the shell'),
+  text('app', 'an application of the image (SCIF)', { env: ['APP', 'APPNAME'], placeholder: 'name' }),
+  text('runscript-timeout', 'no effect: the runscript may take as long as it needs', { hidden: true }),
+])
+
+const deviceFlags = grouped('Devices:', [
+  toggle('nv', 'NVIDIA GPUs', {
+    notice: '--nv has no effect yet: libraries of NVIDIA are not brought in (--bind can do it)',
+  }),
+  toggle('rocm', 'AMD GPUs', {
+    notice: '--rocm has no effect yet: libraries of ROCm are not brought in (--bind can do it)',
+  }),
+  toggle('no-nv', 'take --nv back', { env: ['NV_OFF', 'NO_NV'], hidden: true }),
+  toggle('no-rocm', 'take --rocm back', { env: ['ROCM_OFF', 'NO_ROCM'], hidden: true }),
+  toggle('nvccli', 'GPUs by nvidia-container-cli', {
+    hidden: true,
+    later: 'nvidia-container-cli is not used yet',
+  }),
+  toggle('intel-hpu', 'Intel Gaudi devices', { hidden: true, later: 'Gaudi devices cannot be set up yet' }),
+  list('device', 'CDI devices', { env: [], split: 'commas', later: 'CDI devices cannot be set up yet' }),
+  list('cdi-dirs', 'directories of CDI files', {
+    env: [],
+    split: 'commas',
+    hidden: true,
+    later: 'CDI devices cannot be set up yet',
+  }),
+])
+
+const limit = { later: 'resources cannot be limited yet' }
+const resourceFlags = grouped('Resources:', [
+  path('apply-cgroups', 'limits from a file', { placeholder: 'file', ...limit }),
+  number('blkio-weight', 'weight of block input and output', limit),
+  list('blkio-weight-device', 'the same for a device', limit),
+  number('cpu-shares', 'weight of processor time', limit),
+  // The peers read CPU_SHARES here too, a slip that gives one variable two meanings.
+  text('cpus', 'number of processors', { placeholder: 'number', ...limit }),
+  text('cpuset-cpus', 'processors to run on', limit),
+  text('cpuset-mems', 'memory nodes to use', limit),
+  text('memory', 'memory', { placeholder: 'size', ...limit }),
+  text('memory-reservation', 'memory that is always left', { placeholder: 'size', ...limit }),
+  text('memory-swap', 'memory and swap', { placeholder: 'size', ...limit }),
+  toggle('oom-kill-disable', 'do not end processes when memory runs out', limit),
+  number('pids-limit', 'number of processes', limit),
+])
+
+const imageFlags = grouped('Image:', [
+  path('tmpdir', 'directory for temporary files', { hidden: true }),
+  toggle('unsquash', 'unpack the image into a temporary directory first', {
+    env: ['UNSQUASH', 'TMP_SANDBOX'],
+    aliases: ['tmp-sandbox'],
+  }),
+  toggle('no-tmp-sandbox', 'never unpack the image'),
+  toggle('sif-fuse', 'no effect: images are always mounted through FUSE', { hidden: true }),
+  path('proot', 'no effect: proot is never used', { hidden: true }),
+  toggle('keep-layers', 'no effect on an image that is here', { hidden: true }),
+  toggle('oci', 'run by an OCI runtime', { hidden: true, later: 'OCI mode does not exist yet' }),
+  toggle('no-oci', 'no effect: there is no OCI mode to leave', { hidden: true }),
+  toggle('plan', 'print what would be done and do nothing', { env: [], hidden: true }),
+])
+
+/** Flags of exec, run, shell and test. */
+export const launchFlags: readonly Flag[] = [
+  ...fileFlags,
+  ...isolationFlags,
+  ...identityFlags,
+  ...environmentFlags,
+  ...deviceFlags,
+  ...resourceFlags,
+  ...imageFlags,
+  ...encryptionFlags,
+  ...registryFlags,
+]
+
+/** Flags of shell alone. */
+export const shellFlags: readonly Flag[] = grouped('Environment and command:', [
+  path('shell', 'the program to use as shell', { short: 's' }),
+])
