@@ -1,0 +1,17 @@
+/* A directory tree of the host as the source of an image. */
+#ifndef SING_WALK_H
+#define SING_WALK_H
+
+#include <stddef.h>
+
+#include "writer.h"
+
+/*
+ * Read everything below `root` into the writer, in the order of byte values. `excludes` are paths relative to the root,
+ * sorted by byte values, left out with everything below them. Links are never followed, except `root` itself.
+ * Returns 0, or -1 with a failure that names the path.
+ */
+int sing_walk(struct sing_writer *writer, const char *root, const char *const *excludes, size_t exclude_count,
+	      struct sing_failure *failure);
+
+#endif

@@ -1,0 +1,322 @@
+/* Takes inodes, names and data of files and hands the data to libsquashfs's block processor. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <sqfs/block.h>
+#include <sqfs/error.h>
+#include <sqfs/xattr.h>
+
+#include "window.h"
+#include "writer_internal.h"
+
+enum { SLOT_ALIGNMENT = 4096 };
+
+/* Blocks on their way may take this much memory, however many workers there are. */
+enum { BACKLOG_BYTES = 24 * 1024 * 1024 };
+
+int sing_writer_reason(const struct sing_writer *writer, int error)
+{
+	if (error == SQFS_ERROR_IO && writer->file != NULL && sing_window_errno(writer->file) != 0)
+		return sing_window_errno(writer->file);
+	return error;
+}
+
+static int create_compressors(struct sing_writer *writer)
+{
+	const struct sing_writer_options *options = &writer->options;
+	sqfs_compressor_config_t config;
+	int error = sqfs_compressor_config_init(&config, options->compressor, options->block_size, 0);
+
+	if (error != 0)
+		return error;
+	if (options->compressor == SQFS_COMP_LZ4)
+		config.flags = options->level > 0 ? SQFS_COMP_FLAG_LZ4_HC : 0;
+	else
+		config.level = options->level;
+	error = sqfs_compressor_create(&config, &writer->compressor);
+	if (error != 0)
+		return error;
+	config.flags |= SQFS_COMP_FLAG_UNCOMPRESS;
+	return sqfs_compressor_create(&config, &writer->decompressor);
+}
+
+static int write_start(struct sing_writer *writer)
+{
+	const struct sing_writer_options *options = &writer->options;
+	int error = sqfs_super_init(&writer->super, options->block_size, 0, options->compressor);
+
+	if (error == 0)
+		error = sqfs_super_write(&writer->super, writer->file);
+	if (error == 0)
+		error = writer->compressor->write_options(writer->compressor, writer->file);
+	if (error > 0) {
+		writer->super.flags |= SQFS_FLAG_COMPRESSOR_OPTIONS;
+		error = 0;
+	}
+	return error;
+}
+
+/* Enough blocks that no worker waits, within the bounds of memory. */
+static uint32_t backlog(const struct sing_writer_options *options)
+{
+	uint32_t most = BACKLOG_BYTES / options->block_size;
+	uint32_t wanted = options->workers * 10;
+	uint32_t least = options->workers + 2;
+
+	if (wanted > most)
+		wanted = most;
+	return wanted < least ? least : wanted;
+}
+
+static int create_processor(struct sing_writer *writer)
+{
+	sqfs_block_processor_desc_t description = { 0 };
+
+	writer->blocks = sqfs_block_writer_create(writer->file, SQFS_DEVBLK_SIZE, 0);
+	writer->fragments = sqfs_frag_table_create(0);
+	writer->ids = sqfs_id_table_create(0);
+	writer->xattrs = sqfs_xattr_writer_create(0);
+	if (writer->blocks == NULL || writer->fragments == NULL || writer->ids == NULL || writer->xattrs == NULL)
+		return SQFS_ERROR_ALLOC;
+	description.size = sizeof description;
+	description.max_block_size = writer->options.block_size;
+	description.num_workers = writer->options.workers;
+	description.max_backlog = backlog(&writer->options);
+	description.cmp = writer->compressor;
+	description.wr = writer->blocks;
+	description.tbl = writer->fragments;
+	/* with these two equal fragments are compared, not only their 32 bit checksums */
+	description.file = writer->file;
+	description.uncmp = writer->decompressor;
+	return sqfs_block_processor_create_ex(&description, &writer->processor);
+}
+
+static int set_up(struct sing_writer *writer)
+{
+	struct stat status;
+	int error;
+
+	if (fstat(writer->options.fd, &status) != 0)
+		return errno;
+	writer->appended = S_ISREG(status.st_mode) && (uint64_t)status.st_size <= writer->options.offset;
+	writer->file = sing_window_open(writer->options.fd, writer->options.offset, UINT64_MAX, true);
+	writer->root = sing_inode_create(S_IFDIR | 0755);
+	if (writer->file == NULL || writer->root == NULL)
+		return ENOMEM;
+	error = create_compressors(writer);
+	if (error == 0)
+		error = write_start(writer);
+	if (error == 0)
+		error = create_processor(writer);
+	return sing_writer_reason(writer, error);
+}
+
+struct sing_writer *sing_writer_open(const struct sing_writer_options *options, struct sing_failure *failure)
+{
+	struct sing_writer *writer = calloc(1, sizeof *writer);
+	int error;
+
+	if (writer == NULL) {
+		sing_fail(failure, ENOMEM, "write the image", "");
+		return NULL;
+	}
+	writer->options = *options;
+	error = set_up(writer);
+	if (error != 0) {
+		sing_fail(failure, error, "write the image", "");
+		sing_writer_close(writer);
+		return NULL;
+	}
+	return writer;
+}
+
+struct sing_inode *sing_writer_root(struct sing_writer *writer)
+{
+	return writer->root;
+}
+
+static uint32_t time_of(const struct sing_writer *writer, int64_t time)
+{
+	if (time < 0)
+		return 0;
+	if (writer->options.clamp && time > writer->options.time)
+		return writer->options.time;
+	return time > UINT32_MAX ? UINT32_MAX : (uint32_t)time;
+}
+
+static int add_xattrs(struct sing_writer *writer, const struct sing_attributes *attributes, uint32_t *out)
+{
+	int error;
+
+	*out = SING_NO_XATTRS;
+	if (attributes->xattr_count == 0)
+		return 0;
+	error = sqfs_xattr_writer_begin(writer->xattrs, 0);
+	for (size_t i = 0; error == 0 && i < attributes->xattr_count; i++) {
+		const struct sing_xattr *xattr = &attributes->xattrs[i];
+
+		/* squashfs has numbers for user., trusted. and security. only */
+		if (sqfs_get_xattr_prefix_id(xattr->name) >= 0)
+			error = sqfs_xattr_writer_add(writer->xattrs, xattr->name, xattr->value, xattr->size);
+	}
+	return error != 0 ? error : sqfs_xattr_writer_end(writer->xattrs, out);
+}
+
+int sing_writer_describe(struct sing_writer *writer, struct sing_inode *inode, const struct sing_attributes *attributes)
+{
+	const struct sing_writer_options *options = &writer->options;
+
+	inode->mode = (inode->mode & S_IFMT) | (attributes->mode & 07777);
+	inode->uid = options->own ? options->uid : attributes->uid;
+	inode->gid = options->own ? options->gid : attributes->gid;
+	inode->mtime = time_of(writer, attributes->mtime);
+	if (inode->mtime > writer->newest)
+		writer->newest = inode->mtime;
+	return sing_writer_reason(writer, add_xattrs(writer, attributes, &inode->xattrs));
+}
+
+/* Squashfs keeps device numbers as the kernel's new_encode_dev makes them. */
+static uint32_t encode_device(uint32_t major, uint32_t minor)
+{
+	return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
+}
+
+static int begin_content(struct sing_writer *writer, struct sing_inode *inode, const struct sing_attributes *attributes)
+{
+	switch (inode->mode & S_IFMT) {
+	case S_IFREG:
+		return sqfs_block_processor_begin_file(writer->processor, &inode->file, NULL, 0);
+	case S_IFLNK:
+		inode->target = strdup(attributes->target);
+		return inode->target == NULL ? ENOMEM : 0;
+	case S_IFCHR:
+	case S_IFBLK:
+		inode->device = encode_device(attributes->major, attributes->minor);
+		return 0;
+	case S_IFDIR:
+	case S_IFIFO:
+	case S_IFSOCK:
+		return 0;
+	default:
+		return EINVAL;
+	}
+}
+
+int sing_writer_create(struct sing_writer *writer, struct sing_inode *directory, const char *name, size_t length,
+		       const struct sing_attributes *attributes, struct sing_inode **out)
+{
+	struct sing_inode *inode = sing_inode_create(attributes->mode);
+	int error;
+
+	if (inode == NULL)
+		return ENOMEM;
+	error = sing_tree_add(directory, name, length, inode);
+	if (error != 0) {
+		sing_inode_destroy(inode);
+		return error;
+	}
+	writer->result.entries++;
+	error = sing_writer_describe(writer, inode, attributes);
+	if (error == 0)
+		error = begin_content(writer, inode, attributes);
+	*out = inode;
+	return sing_writer_reason(writer, error);
+}
+
+int sing_writer_link(struct sing_writer *writer, struct sing_inode *directory, const char *name, size_t length,
+		     struct sing_inode *inode)
+{
+	int error = sing_tree_add(directory, name, length, inode);
+
+	if (error != 0)
+		return error;
+	inode->links++;
+	writer->result.entries++;
+	return 0;
+}
+
+int sing_writer_data(struct sing_writer *writer, const void *data, size_t size)
+{
+	const struct sing_writer_options *options = &writer->options;
+	int error;
+
+	if (options->cancelled != NULL && atomic_load(options->cancelled) != 0)
+		return SING_CANCELLED;
+	error = sqfs_block_processor_append(writer->processor, data, size);
+	writer->result.bytes += size;
+	if (error == 0 && options->progress != NULL)
+		options->progress(options->user, writer->result.bytes);
+	return sing_writer_reason(writer, error);
+}
+
+int sing_writer_zeros(struct sing_writer *writer, uint64_t size)
+{
+	static const char zeros[64 * 1024];
+
+	while (size > 0) {
+		size_t step = size < sizeof zeros ? (size_t)size : sizeof zeros;
+		int error = sing_writer_data(writer, zeros, step);
+
+		if (error != 0)
+			return error;
+		size -= step;
+	}
+	return 0;
+}
+
+int sing_writer_end(struct sing_writer *writer)
+{
+	return sing_writer_reason(writer, sqfs_block_processor_end_file(writer->processor));
+}
+
+static int write_end(struct sing_writer *writer)
+{
+	const struct sing_writer_options *options = &writer->options;
+	uint64_t used = writer->file->get_size(writer->file);
+	int error;
+
+	writer->super.bytes_used = used;
+	writer->super.modification_time = options->clamp ? options->time : writer->newest;
+	error = sqfs_super_write(&writer->super, writer->file);
+	if (error != 0)
+		return error;
+	writer->result.size = (used + SLOT_ALIGNMENT - 1) / SLOT_ALIGNMENT * SLOT_ALIGNMENT;
+	return writer->file->truncate(writer->file, writer->result.size);
+}
+
+int sing_writer_finish(struct sing_writer *writer, struct sing_result *result)
+{
+	int error = sqfs_block_processor_finish(writer->processor);
+
+	if (error == 0)
+		error = sing_tables_write(writer);
+	if (error == 0)
+		error = write_end(writer);
+	if (error != 0)
+		return sing_writer_reason(writer, error);
+	*result = writer->result;
+	/* blocks that turned out to be there already were written first and taken back */
+	if (writer->appended && ftruncate(writer->options.fd, (off_t)(writer->options.offset + result->size)) != 0)
+		return errno;
+	return 0;
+}
+
+void sing_writer_close(struct sing_writer *writer)
+{
+	if (writer == NULL)
+		return;
+	/* the processor first: its workers use the others, and it holds pointers to the files in the tree */
+	sqfs_destroy(writer->processor);
+	sqfs_destroy(writer->xattrs);
+	sqfs_destroy(writer->ids);
+	sqfs_destroy(writer->fragments);
+	sqfs_destroy(writer->blocks);
+	sqfs_destroy(writer->decompressor);
+	sqfs_destroy(writer->compressor);
+	sqfs_destroy(writer->file);
+	sing_inode_destroy(writer->root);
+	free(writer);
+}
