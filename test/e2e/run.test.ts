@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync, existsSync, readdirSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync, existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
@@ -223,15 +223,13 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('many containers', () => {
   })
 })
 
-/** Processes that still have the image open. */
+/** Processes that still have the image open, as far as they may be looked at. */
 function serversOf(image: string): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        return readdirSync(`/proc/${pid}/map_files`).length >= 0 && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(image)
-      } catch {
-        return false
-      }
-    })
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === image)
+    } catch {
+      return false
+    }
+  })
 }
