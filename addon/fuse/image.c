@@ -1,0 +1,152 @@
+/* The image as a whole: super block, tables of numbers, damage. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sqfs/error.h>
+
+#include "ahead.h"
+#include "file.h"
+#include "image.h"
+#include "layout.h"
+#include "unpack.h"
+
+enum {
+	/* memory for unpacked data, and for metadata: a Debian root of 12,000 files has 1 MB of the latter */
+	BLOCK_CACHE_SIZE = 8 * 1024 * 1024,
+	METADATA_BLOCKS = 160,
+	/* a metadata block begins with its size; the high bit says "not compressed" */
+	METADATA_HEADER = 2,
+	METADATA_PLAIN = 0x8000,
+};
+
+int image_damaged(const struct image *image, const char *format, ...)
+{
+	char line[256];
+	va_list arguments;
+	int length;
+
+	if (!image->debug)
+		return -EIO;
+	va_start(arguments, format);
+	length = vsnprintf(line, sizeof line - 1, format, arguments);
+	va_end(arguments);
+	if (length > (int)sizeof line - 2)
+		length = (int)sizeof line - 2;
+	line[length++] = '\n';
+	/* one write, so that lines of several threads do not mix; nothing to do when nobody reads it */
+	if (write(STDERR_FILENO, line, (size_t)length) < 0)
+		return -EIO;
+	return -EIO;
+}
+
+/* Header and body are read at once: a second system call would cost more than the bytes that are not needed. */
+static int load_metadata(struct image *image, struct block *block)
+{
+	uint8_t bytes[METADATA_HEADER + METADATA_SIZE];
+	uint64_t at = block->extent.at;
+	uint64_t rest = image->super.bytes_used > at ? image->super.bytes_used - at : 0;
+	size_t have = rest < sizeof bytes ? (size_t)rest : sizeof bytes;
+	uint32_t size;
+	int got;
+
+	if (have <= METADATA_HEADER || image->file->read_at(image->file, at, bytes, have) != 0)
+		return image_damaged(image, "metadata at %" PRIu64 " lies outside of the image", at);
+	size = get16(bytes) & ~(uint32_t)METADATA_PLAIN;
+	if (size == 0 || size > have - METADATA_HEADER)
+		return image_damaged(image, "metadata at %" PRIu64 " claims %" PRIu32 " bytes", at, size);
+	if (get16(bytes) & METADATA_PLAIN) {
+		memcpy(block->data, bytes + METADATA_HEADER, size);
+		got = (int)size;
+	} else {
+		got = unpack_bytes(image, bytes + METADATA_HEADER, size, block->data, METADATA_SIZE);
+	}
+	if (got < 0)
+		return got == -EIO ? image_damaged(image, "metadata at %" PRIu64 " does not unpack", at) : got;
+	block->size = (uint32_t)got;
+	block->next = at + METADATA_HEADER + size;
+	return 0;
+}
+
+static const char *check_super(const sqfs_super_t *super, uint64_t size)
+{
+	if (super->bytes_used > size)
+		return "the image is cut off";
+	if (super->inode_table_start >= super->bytes_used || super->directory_table_start > super->bytes_used ||
+	    super->inode_table_start >= super->directory_table_start)
+		return "the image has no place for its inodes";
+	if (super->id_table_start >= super->bytes_used || super->id_count == 0)
+		return "the image has no table of owners";
+	if (super->compression_id < SQFS_COMP_MIN || super->compression_id > SQFS_COMP_MAX)
+		return "the image uses an unknown compression";
+	return NULL;
+}
+
+/* Each thread, also of those that read ahead, holds at most one block of data: with so many nobody has to wait. */
+static unsigned block_count(uint32_t block_size, unsigned threads)
+{
+	unsigned count = BLOCK_CACHE_SIZE / block_size;
+
+	return count > 2 * threads ? count : 2 * threads;
+}
+
+struct image *image_open(sqfs_file_t *file, unsigned threads, const char **reason)
+{
+	struct image *image = calloc(1, sizeof *image);
+
+	*reason = "no memory";
+	if (image == NULL)
+		return NULL;
+	image->file = file;
+	if (sqfs_super_read(&image->super, file) != 0) {
+		*reason = "there is no squashfs image";
+		return NULL;
+	}
+	*reason = check_super(&image->super, file->get_size(file));
+	if (*reason != NULL)
+		return NULL;
+	*reason = "no memory";
+	image->metadata = cache_create(image, METADATA_BLOCKS, METADATA_SIZE, load_metadata);
+	image->blocks = cache_create(image, block_count(image->super.block_size, threads), image->super.block_size,
+				     file_load_block);
+	image->ahead = ahead_create(image, threads);
+	image->trails = trails_create();
+	return image->metadata && image->blocks && image->ahead && image->trails ? image : NULL;
+}
+
+int image_table_entry(struct image *image, uint64_t table, uint32_t index, uint32_t size, void *entry)
+{
+	CURSOR cursor = { 0 };
+	uint64_t byte = (uint64_t)index * size;
+	uint8_t place[8];
+	int error;
+
+	if (image->file->read_at(image->file, table + byte / METADATA_SIZE * sizeof place, place, sizeof place) != 0)
+		return image_damaged(image, "the table at %" PRIu64 " lies outside of the image", table);
+	error = cursor_seek(&cursor, image, (struct position){ get64(place), byte % METADATA_SIZE },
+			    image->super.bytes_used);
+	return error != 0 ? error : cursor_read(&cursor, entry, size);
+}
+
+int image_id(struct image *image, uint16_t index, uint32_t *id)
+{
+	uint8_t bytes[4];
+	int error;
+
+	if (index >= image->super.id_count)
+		return image_damaged(image, "there is no owner %d", index);
+	error = image_table_entry(image, image->super.id_table_start, index, sizeof bytes, bytes);
+	if (error == 0)
+		*id = get32(bytes);
+	return error;
+}
+
+uint64_t image_metadata_bound(uint64_t from, uint64_t to)
+{
+	/* a packed block takes its header and at least one byte */
+	return to > from ? ((to - from) / (METADATA_HEADER + 1) + 1) * METADATA_SIZE : 0;
+}
