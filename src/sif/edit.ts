@@ -81,10 +81,11 @@ export async function addObject(path: string, object: NewObject, options: EditOp
   const id = freeId(sif, slot)
   const place = { id, offset, size, paddedSize: offset - end + size, time }
   describe(object, extra, place).copy(table, slot * descriptorLength)
+  const { dataOffset, total } = sif.header
   await finishEdit(draft, {
     ...(arch === undefined ? {} : { arch }),
-    free: sif.header.total - sif.objects.length - 1,
-    dataSize: offset + size - sif.header.dataOffset,
+    ...(dataOffset >= 0 && dataOffset <= offset ? { dataSize: offset + size - dataOffset } : {}),
+    free: total - sif.objects.length - 1,
   })
   return id
 }
