@@ -11,6 +11,7 @@ const broken = report.testResults.filter(({ status, assertionResults }) => {
   return status === 'failed' && !assertionResults.some((test) => test.status === 'failed')
 })
 const passed = report.numPassedTests + checks.filter((line) => line.startsWith('passed')).length
-const failed = report.numFailedTests + broken.length + checks.filter((line) => line.startsWith('failed')).length
+const failed =
+  report.numFailedTests + broken.length + checks.filter((line) => line.startsWith('failed')).length
 const skipped = report.numPendingTests + report.numTodoTests
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
