@@ -1,0 +1,89 @@
+/** The last step: a finished root file system becomes a SIF file or takes its place as a sandbox. */
+
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { inspectJson, readAttributes } from '../image/contents.ts'
+import { packDirectory } from '../native/addon.ts'
+import { partitionExtra } from '../sif/details.ts'
+import { architectureCode, dataTypes, filesystems, partitionKinds } from '../sif/format.ts'
+import { SifWriter } from '../sif/write.ts'
+import { copyTree } from './copy.ts'
+import type { BuildTools } from './request.ts'
+import type { Base } from './sources/index.ts'
+import { makePartial, putInPlace } from './target.ts'
+import { removeTree } from './tree.ts'
+
+export type Assembly = {
+  readonly root: string
+  readonly definitionText: string
+  /** Go name. */
+  readonly architecture: string
+  readonly attachments: Base['attachments']
+  /** Permissions of the new file. */
+  readonly mode: number
+  /** Seconds since 1970 for everything in a reproducible image; undefined: real times. */
+  readonly time: number | undefined
+}
+
+/** The JSON objects of the image in the order of their names, the way other runtimes write them. */
+async function jsonObjects({ root, attachments }: Assembly): Promise<Base['attachments']> {
+  const inspect = Buffer.from(inspectJson(await readAttributes(root)))
+  const objects = [...attachments, { name: 'inspect-metadata.json', data: inspect }]
+  return objects.sort((one, other) => (one.name < other.name ? -1 : 1))
+}
+
+async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools): Promise<void> {
+  const { request, facts, report, signal } = tools
+  const { compression, blockSize, workers, allRoot } = request.packing
+  const extra = partitionExtra(
+    filesystems.squashfs,
+    partitionKinds.primary,
+    architectureCode(assembly.architecture),
+  )
+  const slot = await writer.slot({ dataType: dataTypes.partition, extra })
+  const { size } = await packDirectory(assembly.root, {
+    fd: slot.fd,
+    offset: slot.offset,
+    compression,
+    report,
+    signal,
+    ...(blockSize === undefined ? {} : { blockSize }),
+    ...(workers === undefined ? {} : { workers }),
+    // To a plain user all files of an unpacked image belong, whoever owned them.
+    ...(allRoot || !facts.isRoot ? { owner: { uid: 0, gid: 0 } } : {}),
+    ...(assembly.time === undefined ? {} : { time: assembly.time }),
+  })
+  slot.finish(size)
+}
+
+/** Write the SIF: definition, JSON objects, root file system. It appears under its name only when it is whole. */
+export async function assembleSif(assembly: Assembly, tools: BuildTools): Promise<void> {
+  const { mode, time, definitionText } = assembly
+  await using writer = await SifWriter.create(tools.request.target, {
+    mode,
+    ...(time === undefined ? {} : { id: '', time }),
+  })
+  await writer.add({ dataType: dataTypes.definition, data: Buffer.from(definitionText) })
+  for (const { name, data } of await jsonObjects(assembly)) {
+    await writer.add({ dataType: dataTypes.genericJson, name, data })
+  }
+  await packRoot(writer, assembly, tools)
+  tools.signal.throwIfAborted()
+  await writer.commit()
+}
+
+/** Put the root file system into the target's place; across file systems a copy of it. */
+export async function assembleSandbox(root: string, tools: BuildTools): Promise<void> {
+  const { request, facts, report, signal, scratch } = tools
+  const { target } = request
+  if (putInPlace(root, target, report)) return
+  const partial = makePartial(target)
+  try {
+    const tree = join(partial, 'new')
+    mkdirSync(tree, { mode: 0o755 })
+    await copyTree(root, tree, { scratch: scratch.path, ownership: facts.isRoot, report, signal })
+    putInPlace(tree, target, report)
+  } finally {
+    removeTree(partial)
+  }
+}

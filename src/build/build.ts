@@ -1,0 +1,117 @@
+/** The outline of a build: the stages in their order, the new image, and everything temporary gone on every way out. */
+
+import { dirname } from 'node:path'
+import { SingError } from '../core/errors.ts'
+import type { Report } from '../core/events.ts'
+import { singularityVersion } from '../core/version.ts'
+import type { Stage } from '../definition/types.ts'
+import type { HostFacts } from '../host/facts.ts'
+import { rootfsArchitecture } from './architecture.ts'
+import { assembleSandbox, assembleSif } from './assemble.ts'
+import { catchInterruption } from './interrupt.ts'
+import { writeMetadata } from './metadata.ts'
+import type { BuildRequest, BuildTools } from './request.ts'
+import { openScratch, scratchParent } from './scratch.ts'
+import type { Base } from './sources/index.ts'
+import { explainFullDisk } from './space.ts'
+import type { BuildSpec } from './spec.ts'
+import { buildStage } from './stage.ts'
+import { type Confirm, recoverPartials, requireTarget } from './target.ts'
+
+export type BuildContext = {
+  readonly facts: HostFacts
+  readonly environment: Readonly<Record<string, string>>
+  readonly report: Report
+  readonly debug: boolean
+  readonly confirm: Confirm
+}
+
+type Built = { readonly root: string; readonly base: Base }
+
+/** The one time of everything in a reproducible image; undefined when times are to be real. */
+function fixedTime(base: Base, { reproducible, time }: BuildRequest): number | undefined {
+  if (time !== undefined) return time
+  if (!reproducible) return undefined
+  if (base.time !== undefined) return base.time
+  throw new SingError('BUILD', '--reproducible: the base has no time of its own that the image could take', {
+    hint: 'Set SOURCE_DATE_EPOCH to seconds since 1970, for example: SOURCE_DATE_EPOCH=$(date -d 2026-01-01 +%s)',
+  })
+}
+
+function describer(spec: BuildSpec, tools: BuildTools) {
+  return async (stage: Stage, root: string, base: Base, extraLabels: [string, string][]): Promise<void> => {
+    const time = fixedTime(base, tools.request)
+    await writeMetadata(root, stage, {
+      definitionText: spec.definition.text,
+      force: tools.request.force,
+      builder: { version: singularityVersion },
+      time: time === undefined ? new Date() : new Date(time * 1000),
+      arch: rootfsArchitecture(root),
+      extraLabels,
+      report: tools.report,
+    })
+  }
+}
+
+async function buildStages(spec: BuildSpec, tools: BuildTools): Promise<Built> {
+  const { definition } = spec
+  const stages = new Map<string, string>()
+  const describe = describer(spec, tools)
+  let built: Built | undefined
+  for (const [index, stage] of definition.stages.entries()) {
+    const isUpdate = tools.request.update && index === definition.stages.length - 1
+    const root = isUpdate ? tools.request.target : tools.scratch.directory(`rootfs-${index + 1}`)
+    const base = await buildStage(stage, root, { stages, isUpdate, describe }, tools)
+    if (stage.name !== undefined) stages.set(stage.name, root)
+    built = { root, base }
+  }
+  if (!built) throw new SingError('DEFINITION', `${spec.name} has no stage`)
+  return built
+}
+
+async function assemble(built: Built, spec: BuildSpec, mode: number, tools: BuildTools): Promise<void> {
+  const { request, report } = tools
+  const { root, base } = built
+  if (request.update) return
+  if (request.sandbox) return assembleSandbox(root, tools)
+  report({ kind: 'info', text: 'Creating the SIF file' })
+  const assembly = {
+    root,
+    definitionText: spec.definition.text,
+    architecture: rootfsArchitecture(root),
+    attachments: base.attachments,
+    mode,
+    time: fixedTime(base, request),
+  }
+  await assembleSif(assembly, tools)
+}
+
+/**
+ * Build the image that the request names from the spec. Nothing appears under the target's name before it is whole, and
+ * what is there stays until then.
+ * @throws SingError SECTION, DISK_FULL, EXISTS, INTERRUPTED and what sources, files and formats throw
+ */
+export async function build(request: BuildRequest, spec: BuildSpec, context: BuildContext): Promise<void> {
+  const { facts, environment, report, debug } = context
+  recoverPartials(request.target, report)
+  await requireTarget(request, context.confirm)
+  using interruption = catchInterruption()
+  const { signal } = interruption
+  // Files of an image are for everybody to read; only the new file itself follows the caller's mask.
+  const mask = process.umask(0o022)
+  const scratch = openScratch(scratchParent(request.scratchParent, environment), {
+    keep: request.keepScratch,
+    report,
+  })
+  try {
+    const tools = { request, facts, environment, report, signal, debug, definitionName: spec.name, scratch }
+    const built = await buildStages(spec, tools)
+    await assemble(built, spec, 0o755 & ~mask, tools)
+  } catch (error) {
+    if (signal.aborted) throw signal.reason
+    throw explainFullDisk(error, [scratch.path, dirname(request.target)])
+  } finally {
+    scratch.close()
+    process.umask(mask)
+  }
+}

@@ -1,0 +1,111 @@
+/** What the user wants built, with every default settled, and what all steps of a build are given. */
+
+import { resolve } from 'node:path'
+import { SingError } from '../core/errors.ts'
+import type { Report } from '../core/events.ts'
+import type { HostFacts } from '../host/facts.ts'
+import type { Packing } from './compression.ts'
+
+/** Parts of a definition that `--section` can choose. */
+const sectionNames = [
+  'pre',
+  'setup',
+  'files',
+  'post',
+  'environment',
+  'runscript',
+  'startscript',
+  'test',
+  'labels',
+  'help',
+  'apps',
+] as const
+export type SectionName = (typeof sectionNames)[number]
+
+export type BuildRequest = {
+  /** Absolute path of the new image. */
+  readonly target: string
+  /** Definition file, image or reference, as typed. */
+  readonly spec: string
+  readonly sandbox: boolean
+  readonly update: boolean
+  readonly force: boolean
+  /** The specification is JSON. */
+  readonly json: boolean
+  readonly sections: ReadonlySet<SectionName>
+  /** Run as root of a user namespace even where the work does not need it. */
+  readonly fakeroot: boolean
+  readonly ignoreSubids: boolean
+  readonly ignoreUserNamespaces: boolean
+  readonly binds: readonly string[]
+  readonly mounts: readonly string[]
+  /** `%test` may write; the changes vanish. */
+  readonly writableTest: boolean
+  /** Give the owner read, write and passage rights to everything in the base. */
+  readonly fixPermissions: boolean
+  readonly buildArguments: readonly string[]
+  readonly buildArgumentFile: string | undefined
+  readonly warnUnusedArguments: boolean
+  readonly packing: Packing
+  readonly scratchParent: string | undefined
+  readonly keepScratch: boolean
+  readonly useCache: boolean
+  readonly reproducible: boolean
+  /** The time of a reproducible image, in seconds since 1970; undefined when it comes from the base. */
+  readonly time: number | undefined
+}
+
+/** What every step of a build is given. */
+export type BuildTools = {
+  readonly request: BuildRequest
+  readonly facts: HostFacts
+  /** The caller's environment without marks of our own. */
+  readonly environment: Readonly<Record<string, string>>
+  readonly report: Report
+  readonly signal: AbortSignal
+  readonly debug: boolean
+  /** The name of the definition file, for messages. */
+  readonly definitionName: string
+  /** The temporary directory of this build. */
+  readonly scratch: { readonly path: string; readonly directory: (name: string) => string }
+}
+
+/** The choice of `--section`. `all` and `none` stand alone. @throws SingError USAGE naming an unknown section. */
+export function parseSections(words: readonly string[]): ReadonlySet<SectionName> {
+  const chosen = words.map((word) => word.trim().toLowerCase()).filter(Boolean)
+  if (chosen.length === 0 || (chosen.length === 1 && chosen[0] === 'all')) return new Set(sectionNames)
+  if (chosen.length === 1 && chosen[0] === 'none') return new Set()
+  const refuse = (sentence: string): never => {
+    const hint = `Sections: ${sectionNames.join(', ')}, all, none`
+    throw new SingError('USAGE', `--section: ${sentence}`, { hint, status: 255 })
+  }
+  for (const word of chosen) {
+    if (word === 'all' || word === 'none') refuse(`"${word}" cannot be given with other sections`)
+    if (!(sectionNames as readonly string[]).includes(word)) refuse(`unknown section "${word}"`)
+  }
+  return new Set(chosen as SectionName[])
+}
+
+/** The path of the new image, absolute, links left alone. @throws SingError USAGE for an empty one. */
+export function parseTarget(text: string): string {
+  if (text.trim() === '') {
+    throw new SingError('USAGE', 'the name of the new image is empty', { status: 255 })
+  }
+  return resolve(text)
+}
+
+/**
+ * The moment that SOURCE_DATE_EPOCH names, in seconds since 1970 (reproducible-builds.org); undefined when unset.
+ * @throws SingError USAGE when it is no number.
+ */
+export function parseEpoch(value: string | undefined): number | undefined {
+  if (value === undefined || value.trim() === '') return undefined
+  const time = Number(value)
+  // Times in a squashfs are unsigned 32-bit numbers.
+  if (!/^\d+$/.test(value.trim()) || time > 0xffffffff) {
+    throw new SingError('USAGE', `SOURCE_DATE_EPOCH is "${value}", expected seconds since 1970`, {
+      status: 255,
+    })
+  }
+  return time
+}

@@ -1,0 +1,115 @@
+/** What a build begins with: a definition file, an image of this machine, or a reference to one elsewhere. */
+
+import { closeSync, openSync, readFileSync, readSync, type Stats, statSync } from 'node:fs'
+import { basename, resolve } from 'node:path'
+import { reasonOf, SingError, shown } from '../core/errors.ts'
+import type { Report } from '../core/events.ts'
+import { parseArgumentFile, parseBuildArguments } from '../definition/arguments.ts'
+import { defaultDefinition, type ParseOptions, parseDefinition } from '../definition/parse.ts'
+import { type Definition, largestDefinition } from '../definition/types.ts'
+import { openImage } from '../image/open.ts'
+import type { BuildRequest } from './request.ts'
+import { sourceOf } from './sources/index.ts'
+
+export type BuildSpec = {
+  readonly definition: Definition
+  /** The definition's file for messages; the image as typed when there is none. */
+  readonly name: string
+  /** Scripts will run, which needs root. */
+  readonly isDefinition: boolean
+}
+
+/** SIF and squashfs show themselves here; definitions hold no NUL. */
+const headLength = 4096
+
+function readHead(path: string): Buffer {
+  const fd = openSync(path, 'r')
+  try {
+    const bytes = Buffer.alloc(headLength)
+    return bytes.subarray(0, readSync(fd, bytes, 0, headLength, 0))
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function readDefinitionText(path: string): string {
+  const { size } = statSync(path)
+  if (size > largestDefinition) {
+    throw new SingError('DEFINITION', `${shown(path)} is no definition: it is larger than 16 MiB`)
+  }
+  return readFileSync(path, 'utf8')
+}
+
+function readBuildArguments(request: BuildRequest): Pick<ParseOptions, 'arguments' | 'fileArguments'> {
+  const { buildArguments, buildArgumentFile: file } = request
+  const given = { arguments: parseBuildArguments(buildArguments) }
+  if (file === undefined) return given
+  try {
+    return { ...given, fileArguments: parseArgumentFile(readDefinitionText(file), shown(file)) }
+  } catch (cause) {
+    if (cause instanceof SingError) throw cause
+    throw new SingError('IO', `--build-arg-file ${shown(file)}: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+function definitionFile(path: string, request: BuildRequest, report: Report): BuildSpec {
+  const name = basename(path)
+  const definition = parseDefinition(readDefinitionText(path), {
+    name,
+    ...readBuildArguments(request),
+    warnUnused: request.warnUnusedArguments,
+    warn: (text) => report({ kind: 'warning', text }),
+  })
+  return { definition, name, isDefinition: true }
+}
+
+/** The two-line definition of an image that is taken as it is. */
+function plain(agent: string, from: string, name: string): BuildSpec {
+  const definition = parseDefinition(defaultDefinition(agent, from), { name })
+  return { definition, name, isDefinition: false }
+}
+
+function statSpec(path: string): Stats {
+  try {
+    return statSync(path)
+  } catch (cause) {
+    throw new SingError('IMAGE_NOT_FOUND', `cannot open ${shown(path)}: ${reasonOf(cause)}`, {
+      hint: 'Build from a definition file, an image file, a sandbox directory or a reference such as docker://NAME',
+      cause,
+    })
+  }
+}
+
+function looksLikeImage(head: Buffer): boolean {
+  return head.includes(0) || head.includes('SIF_MAGIC')
+}
+
+function readSpec(request: BuildRequest, report: Report): BuildSpec {
+  const { spec, json } = request
+  const reference = /^([a-z][a-z0-9-]*):(?:\/\/)?(.+)$/s.exec(spec)
+  const stats = statSync(spec, { throwIfNoEntry: false })
+  if (!stats && reference) return plain(reference[1] ?? '', reference[2] ?? '', spec)
+  if (!json && (stats ?? statSpec(spec)).isDirectory()) return fromImage(spec)
+  if (!statSpec(spec).isFile())
+    throw new SingError('IMAGE_FORMAT', `${shown(spec)} is neither a file nor a directory`)
+  if (!json && looksLikeImage(readHead(spec))) return fromImage(spec)
+  return definitionFile(spec, request, report)
+}
+
+function fromImage(path: string): BuildSpec {
+  openImage(resolve(path))
+  return plain('localimage', path, path)
+}
+
+/**
+ * Read what to build from and check all that can be known before anything is made.
+ * @throws SingError naming the file and the line
+ */
+export function openSpec(request: BuildRequest, report: Report): BuildSpec {
+  const spec = readSpec(request, report)
+  if (request.update && !spec.isDefinition) {
+    throw new SingError('USAGE', '--update needs a definition file', { status: 255 })
+  }
+  for (const stage of spec.definition.stages) sourceOf(stage)
+  return spec
+}

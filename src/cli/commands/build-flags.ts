@@ -1,0 +1,125 @@
+/** The flags of `sing build` as data. */
+
+import { encryptionFlags, type Flag, fakerootFlags, registryFlags } from '../options.ts'
+
+type More = Omit<Flag, 'name' | 'kind' | 'help' | 'group'>
+
+const twin = (name: string): readonly string[] => [name.toUpperCase().replaceAll('-', '_')]
+
+function row(kind: Flag['kind'], name: string, help: string, more: More = {}): Flag {
+  return { kind, name, help, env: twin(name), ...more }
+}
+
+const toggle = (name: string, help: string, more?: More): Flag => row('boolean', name, help, more)
+const text = (name: string, help: string, more?: More): Flag => row('string', name, help, more)
+const list = (name: string, help: string, more?: More): Flag => row('list', name, help, more)
+
+function grouped(group: string, flags: readonly Flag[]): Flag[] {
+  return flags.map((flag) => ({ ...flag, group }))
+}
+
+const targetFlags = grouped('New image:', [
+  toggle('sandbox', 'make a directory instead of a SIF file', { short: 's' }),
+  toggle('update', 'run the definition in an existing sandbox (with --sandbox)', { short: 'u' }),
+  toggle('force', 'replace what exists, and labels of the base', { short: 'F' }),
+  text('compress', 'zstd (default), gzip, xz or lz4, with a level: zstd:15', { placeholder: 'name[:level]' }),
+  text('mksquashfs-args', 'the same in words of mksquashfs: -comp, -Xcompression-level, -b, ...', {
+    placeholder: 'words',
+  }),
+  toggle('reproducible', 'equal input makes equal bytes; SOURCE_DATE_EPOCH names the time'),
+  text('arch', 'architecture of the image; only the one of this machine', {
+    env: ['BUILD_ARCH'],
+    placeholder: 'name',
+  }),
+  toggle('data', 'an image that holds only data', { later: 'data images cannot be made yet' }),
+  toggle('encrypt', 'encrypt the image', { short: 'e', env: [], later: 'images cannot be encrypted yet' }),
+])
+
+const definitionFlags = grouped('Definition:', [
+  list('build-arg', 'value of {{ NAME }} in the definition', {
+    env: [],
+    split: 'never',
+    placeholder: 'NAME=value',
+  }),
+  text('build-arg-file', 'file of NAME=value lines', { env: [], placeholder: 'file' }),
+  toggle('warn-unused-build-args', 'an argument that is not used is no error', { env: [] }),
+  list('section', 'run only these sections: setup, post, files, environment, test, labels, ..., none', {
+    split: 'commas',
+    placeholder: 'names',
+  }),
+  toggle('notest', 'do not run %test', { short: 'T' }),
+  toggle('json', 'the definition is JSON'),
+])
+
+const runFlags = grouped('Sections:', [
+  toggle('fakeroot', 'be root while building; a definition implies it', { short: 'f' }),
+  // A definition is always built as root of a user namespace, so this asks for nothing more.
+  toggle('userns', 'build in a user namespace', {}),
+  ...fakerootFlags,
+  toggle('ignore-proot', 'no effect: proot is never used', { hidden: true }),
+  // Bind variables that are meant for running containers must not break builds, where destinations have to exist.
+  list('bind', 'bring a host path in during %post and %test: source[:destination[:ro]]', {
+    short: 'B',
+    env: [],
+    split: 'never',
+    placeholder: 'specs',
+  }),
+  list('mount', 'the same in words: type=bind,source=/a,destination=/b,ro', {
+    append: true,
+    split: 'lines',
+    placeholder: 'spec',
+  }),
+  toggle('writable-tmpfs', 'let %test write; the changes are forgotten'),
+  toggle('fix-perms', 'let the owner read and change everything in the base', { env: ['FIXPERMS'] }),
+  toggle('no-setgroups', 'keep supplementary groups', { hidden: true, later: 'groups cannot be kept yet' }),
+])
+
+const deviceNotice = 'has no effect yet: libraries of GPUs are not brought in (--bind can do it)'
+const deviceFlags = grouped('Devices:', [
+  toggle('nv', 'NVIDIA GPUs during %post and %test', { env: [], notice: `--nv ${deviceNotice}` }),
+  toggle('rocm', 'AMD GPUs during %post and %test', { env: [], notice: `--rocm ${deviceNotice}` }),
+  toggle('nvccli', 'GPUs by nvidia-container-cli', {
+    hidden: true,
+    later: 'nvidia-container-cli is not used yet',
+  }),
+])
+
+const temporaryFlags = grouped('Temporary files:', [
+  text('tmpdir', 'directory for temporary files', { placeholder: 'path' }),
+  toggle('no-cleanup', 'keep the temporary files'),
+])
+
+const remote = 'building on another machine is not supported; build here, no privilege is needed'
+const otherFlags = grouped('Others:', [
+  toggle('remote', 'build elsewhere', { env: [], hidden: true, refused: remote }),
+  text('builder', 'address of a build service', { hidden: true, refused: remote }),
+  toggle('detached', 'build elsewhere and return', { short: 'd', hidden: true, refused: remote }),
+  text('buildkit-host', 'address of buildkitd', {
+    hidden: true,
+    unprefixed: true,
+    notice: '--buildkit-host has no effect: Dockerfiles cannot be built yet',
+  }),
+  text('arch-variant', 'variant of the architecture', {
+    env: ['BUILD_ARCH_VARIANT'],
+    hidden: true,
+    later: 'images of another architecture cannot be built yet',
+  }),
+  text('library', 'address of a library', { hidden: true }),
+  toggle('keep-layers', 'keep the layers of the source', {
+    hidden: true,
+    later: 'OCI mode does not exist yet',
+  }),
+  toggle('oci', 'make an OCI image', { hidden: true, later: 'OCI mode does not exist yet' }),
+  toggle('no-oci', 'no effect: there is no OCI mode to leave', { hidden: true }),
+])
+
+export const buildFlags: readonly Flag[] = [
+  ...targetFlags,
+  ...definitionFlags,
+  ...runFlags,
+  ...deviceFlags,
+  ...temporaryFlags,
+  ...encryptionFlags,
+  ...registryFlags,
+  ...otherFlags,
+]

@@ -1,0 +1,115 @@
+/** `sing build`: a definition, an image or a reference becomes a SIF file or a sandbox. */
+
+import { isatty } from 'node:tty'
+import { hostArchitecture } from '../../build/architecture.ts'
+import { build } from '../../build/build.ts'
+import { parsePacking } from '../../build/compression.ts'
+import { type BuildRequest, parseEpoch, parseSections, parseTarget } from '../../build/request.ts'
+import { openSpec } from '../../build/spec.ts'
+import { SingError } from '../../core/errors.ts'
+import type { Event, Report } from '../../core/events.ts'
+import { type HostFacts, readHostFacts } from '../../host/facts.ts'
+import { isReentered, reenterAsRoot } from '../../runtime/reenter.ts'
+import { confirm } from '../../ui/prompt.ts'
+import type { Call, Command, Flags } from '../command.ts'
+import { buildFlags } from './build-flags.ts'
+
+function words(value: Flags[string]): readonly string[] {
+  return Array.isArray(value) ? value : []
+}
+
+function word(value: Flags[string]): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+function requireHostArchitecture(wanted: string | undefined): void {
+  const own = hostArchitecture()
+  const same = wanted === undefined || wanted === own || (wanted === 'x86_64' && own === 'amd64')
+  if (same || (wanted === 'aarch64' && own === 'arm64')) return
+  throw new SingError('UNSUPPORTED', `--arch ${wanted}: this machine builds only images for ${own}`)
+}
+
+function requestOf({ flags, args, context }: Call, report: Report): BuildRequest {
+  const [target = '', spec = ''] = args
+  const sections = new Set(parseSections(words(flags.section)))
+  if (flags.notest === true) sections.delete('test')
+  requireHostArchitecture(word(flags.arch))
+  if (flags.update === true && flags.sandbox !== true) {
+    throw new SingError('USAGE', '--update changes a sandbox: give --sandbox too', { status: 255 })
+  }
+  const time = parseEpoch(context.environment.SOURCE_DATE_EPOCH)
+  return {
+    target: parseTarget(target),
+    spec,
+    sandbox: flags.sandbox === true,
+    update: flags.update === true,
+    force: flags.force === true,
+    json: flags.json === true,
+    sections,
+    fakeroot: flags.fakeroot === true || flags.userns === true,
+    ignoreSubids: flags['ignore-subuid'] === true,
+    ignoreUserNamespaces: flags['ignore-userns'] === true,
+    binds: words(flags.bind),
+    mounts: words(flags.mount),
+    writableTest: flags['writable-tmpfs'] === true,
+    fixPermissions: flags['fix-perms'] === true,
+    buildArguments: words(flags['build-arg']),
+    buildArgumentFile: word(flags['build-arg-file']),
+    warnUnusedArguments: flags['warn-unused-build-args'] === true,
+    packing: parsePacking(word(flags.compress), word(flags['mksquashfs-args']), report),
+    scratchParent: word(flags.tmpdir),
+    keepScratch: flags['no-cleanup'] === true,
+    useCache: flags['disable-cache'] !== true,
+    reproducible: flags.reproducible === true || time !== undefined,
+    time,
+  }
+}
+
+/** Scripts run as root: of the machine, or of a user namespace that this command enters by starting anew. */
+function becomeRoot(call: Call, facts: HostFacts, request: BuildRequest): void {
+  if (facts.isRoot || isReentered(call.context)) return
+  if (request.ignoreUserNamespaces) {
+    throw new SingError('USER_NAMESPACE', 'a definition cannot be built without root or user namespaces', {
+      hint: 'Leave --ignore-userns out',
+    })
+  }
+  reenterAsRoot(call, facts, { ignoreSubids: request.ignoreSubids })
+}
+
+async function run(call: Call): Promise<number> {
+  const { report, debug } = call.context
+  // Of the two lives of this command only the last one tells.
+  const heard: Event[] = []
+  const hear: Report = (event) => heard.push(event)
+  const request = requestOf(call, hear)
+  const spec = openSpec(request, hear)
+  const facts = readHostFacts(call.context.environment)
+  if (spec.isDefinition || request.fakeroot) becomeRoot(call, facts, request)
+  for (const event of heard) report(event)
+  const { SING_REENTERED: _, ...environment } = call.context.environment
+  await build(request, spec, {
+    facts,
+    environment,
+    report,
+    debug,
+    confirm: isatty(0) ? confirm : undefined,
+  })
+  return 0
+}
+
+export const command: Command = {
+  usage: 'build [options] <new image> <definition | image | reference>',
+  summary: 'Make an image from a definition file or from another image',
+  description:
+    'The new image is a SIF file, or a directory with --sandbox. It appears under its name only when it is whole. ' +
+    'A definition is built as root: of the machine, or of a user namespace (--fakeroot is implied).',
+  examples: [
+    'sing build fortune.sif fortune.def',
+    'sing build --sandbox tree/ fortune.sif',
+    'sing build --force fortune.sif tree/',
+    'sing build --build-arg RELEASE=bookworm debian.sif debian.def',
+  ],
+  flags: buildFlags,
+  args: [2, 2],
+  run,
+}
