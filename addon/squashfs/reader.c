@@ -1,0 +1,408 @@
+/* Opens an image and finds things in it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <sqfs/block.h>
+#include <sqfs/dir.h>
+#include <sqfs/error.h>
+
+#include "decompressor.h"
+#include "failure.h"
+#include "reader_internal.h"
+#include "tree.h"
+#include "window.h"
+
+#define NO_TABLE 0xffffffffffffffffull
+
+enum { TARGET_LIMIT = 4096 };
+
+/* The errno behind a failed read, other errors as they are. */
+static int reason(const struct sing_image *image, int error)
+{
+	if (error == SQFS_ERROR_IO && image->file != NULL && sing_window_errno(image->file) != 0)
+		return sing_window_errno(image->file);
+	return error;
+}
+
+static bool inside(uint64_t start, uint64_t from, uint64_t to)
+{
+	return start >= from && start < to;
+}
+
+/* Tables must lie in the order that squashfs demands. A table of n entries has a list of its blocks in the file. */
+static int check_super(const sqfs_super_t *super, uint64_t size)
+{
+	uint64_t end = super->bytes_used;
+	uint64_t fragment_blocks = ((uint64_t)super->fragment_entry_count * 16 + SQFS_META_BLOCK_SIZE - 1) /
+				   SQFS_META_BLOCK_SIZE;
+
+	if (end > size)
+		return SQFS_ERROR_OUT_OF_BOUNDS;
+	if (super->block_size < SQFS_MIN_BLOCK_SIZE || super->block_size > SQFS_MAX_BLOCK_SIZE ||
+	    super->block_log > 20 || super->block_size != 1u << super->block_log)
+		return SQFS_ERROR_SUPER_BLOCK_SIZE;
+	if (!inside(super->inode_table_start, sizeof *super, end) ||
+	    !inside(super->directory_table_start, super->inode_table_start, end) ||
+	    !inside(super->id_table_start, super->directory_table_start, end))
+		return SQFS_ERROR_CORRUPTED;
+	if (super->fragment_entry_count > 0 && !(super->flags & SQFS_FLAG_NO_FRAGMENTS) &&
+	    (!inside(super->fragment_table_start, super->directory_table_start, end) ||
+	     fragment_blocks * 8 > end - super->fragment_table_start))
+		return SQFS_ERROR_CORRUPTED;
+	if (super->xattr_id_table_start != NO_TABLE && !inside(super->xattr_id_table_start, super->id_table_start, end))
+		return SQFS_ERROR_CORRUPTED;
+	return 0;
+}
+
+/* Where the directory table ends at the latest: at the next thing that has a place. */
+static uint64_t directories_end(const sqfs_super_t *super)
+{
+	uint64_t end = super->id_table_start;
+
+	if (inside(super->fragment_table_start, super->directory_table_start, end))
+		end = super->fragment_table_start;
+	if (inside(super->export_table_start, super->directory_table_start, end))
+		end = super->export_table_start;
+	return end;
+}
+
+static int load_tables(struct sing_image *image)
+{
+	sqfs_super_t *super = &image->super;
+	int error;
+
+	image->inodes = sqfs_meta_reader_create(image->file, image->compressor, super->inode_table_start,
+						super->directory_table_start);
+	image->directories = sqfs_meta_reader_create(image->file, image->compressor, super->directory_table_start,
+						     directories_end(super));
+	image->ids = sqfs_id_table_create(0);
+	image->fragments = sqfs_frag_table_create(0);
+	if (image->inodes == NULL || image->directories == NULL || image->ids == NULL || image->fragments == NULL)
+		return SQFS_ERROR_ALLOC;
+	error = sqfs_id_table_read(image->ids, image->file, super, image->compressor);
+	if (error == 0)
+		error = sqfs_frag_table_read(image->fragments, image->file, super, image->compressor);
+	return error != 0 ? error : sing_xattrs_load(image);
+}
+
+static int open_image(struct sing_image *image, int fd, uint64_t offset, uint64_t size)
+{
+	int error;
+
+	image->file = sing_window_open(fd, offset, size, false);
+	if (image->file == NULL)
+		return SQFS_ERROR_OUT_OF_BOUNDS;
+	error = sqfs_super_read(&image->super, image->file);
+	if (error == 0)
+		error = check_super(&image->super, size);
+	if (error == 0)
+		error = sing_decompressor_create(&image->super, image->file, &image->compressor);
+	if (error == 0)
+		error = load_tables(image);
+	return reason(image, error);
+}
+
+int sing_image_open(int fd, uint64_t offset, uint64_t size, struct sing_image **out)
+{
+	struct sing_image *image = calloc(1, sizeof *image);
+	int error;
+
+	if (image == NULL)
+		return ENOMEM;
+	error = open_image(image, fd, offset, size);
+	if (error != 0)
+		sing_image_close(image);
+	else
+		*out = image;
+	return error;
+}
+
+void sing_image_close(struct sing_image *image)
+{
+	if (image == NULL)
+		return;
+	sqfs_destroy(image->attributes);
+	sqfs_destroy(image->directories);
+	sqfs_destroy(image->inodes);
+	sqfs_destroy(image->fragments);
+	sqfs_destroy(image->ids);
+	sqfs_destroy(image->compressor);
+	sqfs_destroy(image->file);
+	free(image->attribute_sets);
+	free(image);
+}
+
+const sqfs_super_t *sing_image_super(const struct sing_image *image)
+{
+	return &image->super;
+}
+
+/* Block lists are as long as the file's size says: the table cannot hold one that is longer than itself unpacked. */
+int sing_image_inode(struct sing_image *image, uint64_t place, sqfs_inode_generic_t **out)
+{
+	uint64_t block = place >> 16;
+	uint64_t room = image->super.directory_table_start - image->super.inode_table_start;
+
+	if (block >= room || (place & 0xffff) >= SQFS_META_BLOCK_SIZE)
+		return SQFS_ERROR_OUT_OF_BOUNDS;
+	return reason(image, sqfs_meta_reader_read_inode(image->inodes, &image->super,
+							 image->super.inode_table_start + block, place & 0xffff, out));
+}
+
+static bool is_name(const char *name, size_t length)
+{
+	if (length == 0 || length > SING_NAME_LIMIT || memchr(name, '/', length) != NULL ||
+	    memchr(name, '\0', length) != NULL)
+		return false;
+	return name[0] != '.' || (length != 1 && (length != 2 || name[1] != '.'));
+}
+
+static int visit_name(const sqfs_dir_entry_t *entry, uint64_t place, sing_name_visitor visit, void *user)
+{
+	size_t length = (size_t)entry->size + 1;
+	char name[SING_NAME_LIMIT + 1];
+
+	if (!is_name((const char *)entry->name, length))
+		return SING_NAME;
+	memcpy(name, entry->name, length);
+	name[length] = '\0';
+	return visit(user, name, place);
+}
+
+int sing_image_list(struct sing_image *image, const sqfs_inode_generic_t *directory, sing_name_visitor visit, void *user)
+{
+	sqfs_readdir_state_t state;
+	int error = sqfs_readdir_state_init(&state, &image->super, directory);
+
+	while (error == 0) {
+		sqfs_dir_entry_t *entry = NULL;
+		sqfs_u64 place = 0;
+
+		error = sqfs_meta_reader_readdir(image->directories, &state, &entry, NULL, &place);
+		if (error == 0)
+			error = visit_name(entry, place, visit, user);
+		else if (error < 0)
+			error = reason(image, error);
+		else
+			return 0;
+		sqfs_free(entry);
+	}
+	return error;
+}
+
+/* Not an error of anybody: ends a listing at the name that was looked for. */
+enum { FOUND = 1 << 20 };
+
+struct search {
+	const char *name;
+	size_t length;
+	uint64_t place;
+};
+
+static int compare_name(void *user, const char *name, uint64_t place)
+{
+	struct search *search = user;
+
+	if (strncmp(name, search->name, search->length) != 0 || name[search->length] != '\0')
+		return 0;
+	search->place = place;
+	return FOUND;
+}
+
+static int find_name(struct sing_image *image, uint64_t directory, const char *name, size_t length, uint64_t *out)
+{
+	struct search search = { name, length, 0 };
+	sqfs_inode_generic_t *inode;
+	int error = sing_image_inode(image, directory, &inode);
+
+	if (error != 0)
+		return error;
+	error = S_ISDIR(inode->base.mode) ? sing_image_list(image, inode, compare_name, &search) : SING_NOT_FOUND;
+	sqfs_free(inode);
+	if (error != FOUND)
+		return error == 0 ? SING_NOT_FOUND : error;
+	*out = search.place;
+	return 0;
+}
+
+int sing_image_target(const sqfs_inode_generic_t *inode, const char **out, size_t *length)
+{
+	if (inode->base.type != SQFS_INODE_SLINK && inode->base.type != SQFS_INODE_EXT_SLINK)
+		return EINVAL;
+	*out = (const char *)inode->extra;
+	*length = inode->data.slink.target_size;
+	return *length > TARGET_LIMIT || *length == 0 || memchr(*out, '\0', *length) != NULL ? SQFS_ERROR_CORRUPTED : 0;
+}
+
+/* A walk along a path: the directories above, so that '..' finds back, and the rest of the path. */
+struct trail {
+	uint64_t places[SING_DEPTH_LIMIT];
+	size_t depth; /* places in use, the last is where we are */
+	char *rest;   /* owned; what links put in front of it makes it anew */
+	unsigned links;
+};
+
+/* Replace the link by its target: the rest of the path becomes target/rest. */
+static int expand(struct trail *trail, const sqfs_inode_generic_t *link, const char *rest)
+{
+	const char *target;
+	size_t length;
+	int error = sing_image_target(link, &target, &length);
+	char *path;
+
+	if (error != 0)
+		return error;
+	if (++trail->links > 40 || strlen(rest) > 16 * TARGET_LIMIT)
+		return ELOOP;
+	path = malloc(length + strlen(rest) + 2);
+	if (path == NULL)
+		return ENOMEM;
+	memcpy(path, target, length);
+	path[length] = '/';
+	strcpy(path + length + 1, rest);
+	if (path[0] == '/')
+		trail->depth = 1;
+	free(trail->rest);
+	trail->rest = path;
+	return 0;
+}
+
+static bool is_last(const char *rest)
+{
+	return rest[strspn(rest, "/")] == '\0';
+}
+
+/* One step of the walk. Returns 0 with `rest` moved on. */
+static int step(struct sing_image *image, struct trail *trail, const char **rest, size_t length, bool follow)
+{
+	sqfs_inode_generic_t *inode;
+	const char *after = *rest + length;
+	uint64_t place;
+	int error = find_name(image, trail->places[trail->depth - 1], *rest, length, &place);
+
+	if (error == 0)
+		error = sing_image_inode(image, place, &inode);
+	if (error != 0)
+		return error;
+	/* a slash behind a link asks for what it points to */
+	if (S_ISLNK(inode->base.mode) && (follow || *after != '\0')) {
+		error = expand(trail, inode, after);
+		*rest = trail->rest;
+	} else if (!S_ISDIR(inode->base.mode) && !is_last(after)) {
+		error = SING_NOT_FOUND;
+	} else if (trail->depth == SING_DEPTH_LIMIT) {
+		error = SING_NESTED;
+	} else {
+		trail->places[trail->depth++] = place;
+		*rest = after;
+	}
+	sqfs_free(inode);
+	return error;
+}
+
+static int follow_path(struct sing_image *image, struct trail *trail, bool follow)
+{
+	const char *rest = trail->rest;
+	int error = 0;
+
+	while (error == 0) {
+		size_t length;
+
+		rest += strspn(rest, "/");
+		length = strcspn(rest, "/");
+		if (length == 0)
+			return 0;
+		if (length == 1 && rest[0] == '.') {
+			rest += 1;
+		} else if (length == 2 && rest[0] == '.' && rest[1] == '.') {
+			rest += 2;
+			if (trail->depth > 1)
+				trail->depth--;
+		} else {
+			error = step(image, trail, &rest, length, follow);
+		}
+	}
+	return error;
+}
+
+int sing_image_find(struct sing_image *image, const char *path, bool follow, sqfs_inode_generic_t **out, uint64_t *place)
+{
+	struct trail *trail = malloc(sizeof *trail);
+	char *rest = strdup(path);
+	int error = ENOMEM;
+
+	if (trail != NULL && rest != NULL) {
+		*trail = (struct trail){ .depth = 1, .rest = rest };
+		trail->places[0] = image->super.root_inode_ref;
+		error = follow_path(image, trail, follow);
+		rest = trail->rest;
+	}
+	if (error == 0) {
+		if (place != NULL)
+			*place = trail->places[trail->depth - 1];
+		error = sing_image_inode(image, trail->places[trail->depth - 1], out);
+	}
+	free(rest);
+	free(trail);
+	return error;
+}
+
+static void stat_kind(const sqfs_inode_generic_t *inode, struct sing_stat *out)
+{
+	uint32_t device = 0;
+
+	switch ((SQFS_INODE_TYPE)inode->base.type) {
+	case SQFS_INODE_DIR:
+		out->size = inode->data.dir.size;
+		out->links = inode->data.dir.nlink;
+		break;
+	case SQFS_INODE_EXT_DIR:
+		out->size = inode->data.dir_ext.size;
+		out->links = inode->data.dir_ext.nlink;
+		break;
+	case SQFS_INODE_FILE:
+		out->size = inode->data.file.file_size;
+		out->links = 1;
+		break;
+	case SQFS_INODE_EXT_FILE:
+		out->size = inode->data.file_ext.file_size;
+		out->links = inode->data.file_ext.nlink;
+		break;
+	case SQFS_INODE_SLINK:
+	case SQFS_INODE_EXT_SLINK:
+		out->size = inode->data.slink.target_size;
+		out->links = inode->data.slink.nlink;
+		break;
+	case SQFS_INODE_BDEV:
+	case SQFS_INODE_CDEV:
+	case SQFS_INODE_EXT_BDEV:
+	case SQFS_INODE_EXT_CDEV:
+		device = inode->data.dev.devno;
+		out->links = inode->data.dev.nlink;
+		break;
+	case SQFS_INODE_FIFO:
+	case SQFS_INODE_SOCKET:
+	case SQFS_INODE_EXT_FIFO:
+	case SQFS_INODE_EXT_SOCKET:
+		out->links = inode->data.ipc.nlink;
+		break;
+	}
+	out->major = (device >> 8) & 0xfff;
+	out->minor = (device & 0xff) | ((device >> 12) & 0xfff00);
+}
+
+int sing_image_stat(const struct sing_image *image, const sqfs_inode_generic_t *inode, struct sing_stat *out)
+{
+	int error;
+
+	*out = (struct sing_stat){
+		.mode = inode->base.mode,
+		.mtime = inode->base.mod_time,
+		.number = inode->base.inode_number,
+	};
+	stat_kind(inode, out);
+	error = sqfs_id_table_index_to_id(image->ids, inode->base.uid_idx, &out->uid);
+	return error != 0 ? error : sqfs_id_table_index_to_id(image->ids, inode->base.gid_idx, &out->gid);
+}
