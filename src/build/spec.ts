@@ -6,7 +6,7 @@ import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { parseArgumentFile, parseBuildArguments } from '../definition/arguments.ts'
 import { defaultDefinition, type ParseOptions, parseDefinition } from '../definition/parse.ts'
-import { type Definition, largestDefinition } from '../definition/types.ts'
+import { type Definition, largestDefinition, type Stage } from '../definition/types.ts'
 import { openImage } from '../image/open.ts'
 import type { BuildRequest } from './request.ts'
 import { sourceOf } from './sources/index.ts'
@@ -63,10 +63,17 @@ function definitionFile(path: string, request: BuildRequest, report: Report): Bu
   return { definition, name, isDefinition: true }
 }
 
-/** The two-line definition of an image that is taken as it is. */
+/** The two-line definition of what is taken as it is. Not parsed: a path may hold any character. */
 function plain(agent: string, from: string, name: string): BuildSpec {
-  const definition = parseDefinition(defaultDefinition(agent, from), { name })
-  return { definition, name, isDefinition: false }
+  const stage: Stage = {
+    header: { bootstrap: agent, from },
+    headerLines: {},
+    sections: {},
+    files: [],
+    apps: [],
+    line: 0,
+  }
+  return { definition: { stages: [stage], text: defaultDefinition(agent, from) }, name, isDefinition: false }
 }
 
 function statSpec(path: string): Stats {

@@ -1,6 +1,7 @@
 /** Where the first files of an image come from: the word behind `Bootstrap:` and what fetches it. */
 
 import { SingError, shown } from '../../core/errors.ts'
+import { agents } from '../../definition/agents.ts'
 import type { Stage } from '../../definition/types.ts'
 import type { BuildTools } from '../request.ts'
 import { fetchBusybox } from './busybox.ts'
@@ -13,7 +14,6 @@ export type Base = {
   readonly attachments: readonly { readonly name: string; readonly data: Buffer }[]
   /** When the base was made, in seconds since 1970; undefined when it is made just now. */
   readonly time: number | undefined
-  /** The tree itself, when it stays where it is: a sandbox that is only packed. */
 }
 
 /** Fill the empty directory `root` with the base that the header of the stage names. */
@@ -30,15 +30,13 @@ const sources: Readonly<Record<string, Source>> = {
 
 /** The source of a stage. @throws SingError UNSUPPORTED for one that this version cannot fetch. */
 export function sourceOf(stage: Stage): Source {
-  const agent = (stage.header.bootstrap ?? '').toLowerCase()
+  const agent = stage.header.bootstrap ?? ''
   const source = Object.hasOwn(sources, agent) ? sources[agent] : undefined
   if (source) return source
-  throw new SingError('UNSUPPORTED', `Bootstrap: ${shown(agent)} is not supported yet`, {
-    hint: `Supported: ${Object.keys(sources).join(', ')}`,
-  })
-}
-
-/** Whether the base is an image of this machine, whose metadata the new image replaces rather than inherits. */
-export function isImageSource(stage: Stage): boolean {
-  return (stage.header.bootstrap ?? '').toLowerCase() === 'localimage'
+  const isKnown = agents.has(agent)
+  throw new SingError(
+    isKnown ? 'UNSUPPORTED' : 'DEFINITION',
+    isKnown ? `building from ${agent} is not supported yet` : `"${shown(agent)}" is no source of images`,
+    { hint: `Supported: ${Object.keys(sources).join(', ')}` },
+  )
 }

@@ -1,0 +1,82 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openScratch, scratchParent } from '../../../src/build/scratch.ts'
+import { type Event, silent } from '../../../src/core/events.ts'
+
+let parent = ''
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), 'sing-test-'))
+})
+afterEach(() => rmSync(parent, { recursive: true, force: true }))
+
+const options = { keep: false, report: silent }
+
+/** A directory as a build leaves it that was killed: its mark with some values changed. */
+function abandoned(name: string, change: Record<string, unknown>): string {
+  const scratch = openScratch(parent, { ...options, keep: true })
+  const mark = JSON.parse(readFileSync(join(scratch.path, 'owner'), 'utf8'))
+  const path = join(parent, name)
+  mkdirSync(path)
+  writeFileSync(join(path, 'owner'), JSON.stringify({ ...mark, ...change }))
+  rmSync(scratch.path, { recursive: true })
+  return path
+}
+
+/** The pid of a process that has ended. */
+function deadPid(): number {
+  return spawnSync('true').pid
+}
+
+describe('temporary directories of builds', () => {
+  it('are only for their owner and gone at the end', () => {
+    const scratch = openScratch(parent, options)
+    writeFileSync(join(scratch.directory('tree'), 'file'), '')
+    scratch.close()
+    expect(readdirSync(parent)).toEqual([])
+  })
+
+  it('stay with --no-cleanup, and the path is told', () => {
+    const events: Event[] = []
+    const scratch = openScratch(parent, { keep: true, report: (event) => events.push(event) })
+    scratch.close()
+    expect(existsSync(scratch.path)).toBe(true)
+    expect(events).toContainEqual({ kind: 'info', text: expect.stringContaining(scratch.path) })
+  })
+
+  it('of a build that was killed are removed by the next one', () => {
+    const dead = abandoned('sing-build-dead', { pid: deadPid() })
+    const reused = abandoned('sing-build-reused', { started: '1' })
+    const rebooted = abandoned('sing-build-rebooted', { boot: 'earlier' })
+    openScratch(parent, options).close()
+    expect([dead, reused, rebooted].filter((path) => existsSync(path))).toEqual([])
+  })
+
+  it('of builds that may still run are left alone', () => {
+    const kept = [
+      abandoned('sing-build-running', {}),
+      abandoned('sing-build-elsewhere', { boot: 'another', host: 'another' }),
+      abandoned('sing-build-container', { pidNamespace: 'pid:[1]', pid: deadPid() }),
+    ]
+    mkdirSync(join(parent, 'sing-build-unmarked'))
+    mkdirSync(join(parent, 'other'))
+    openScratch(parent, options).close()
+    expect(readdirSync(parent).sort()).toEqual(
+      [...kept.map((path) => path.slice(parent.length + 1)), 'sing-build-unmarked', 'other'].sort(),
+    )
+  })
+
+  it('are made where the user says', () => {
+    expect(scratchParent('/asked', { TMPDIR: '/variable' })).toBe('/asked')
+    expect(scratchParent(undefined, { TMPDIR: '/variable' })).toBe('/variable')
+    expect(['/tmp', '/var/tmp']).toContain(scratchParent(undefined, {}))
+  })
+
+  it('cannot be made in a missing directory, which is told with what to do', () => {
+    expect(() => openScratch(join(parent, 'missing'), options)).toThrowError(
+      expect.objectContaining({ code: 'IO', hint: expect.stringContaining('--tmpdir') }),
+    )
+  })
+})
