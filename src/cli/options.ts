@@ -78,12 +78,12 @@ export const registryFlags: readonly Flag[] = grouped('Registries:', [
 export const encryptionFlags: readonly Flag[] = grouped('Encryption:', [
   toggle('passphrase', 'ask for the passphrase of an encrypted image', {
     env: [],
-    later: 'encrypted images cannot be opened yet',
+    later: 'encrypted images cannot be opened',
   }),
   path('pem-path', 'key of an encrypted image', {
     env: [],
     placeholder: 'file',
-    later: 'encrypted images cannot be opened yet',
+    later: 'encrypted images cannot be opened',
   }),
 ])
 
@@ -140,17 +140,17 @@ const fileFlags = grouped('Files:', [
     env: ['FUSESPEC'],
     split: 'never',
     placeholder: 'spec',
-    later: 'FUSE programs cannot be mounted into containers yet',
+    later: 'FUSE programs cannot be mounted into containers',
   }),
   list('data', 'mount a data container', {
     env: [],
     hidden: true,
-    later: 'data containers cannot be mounted yet',
+    later: 'data containers cannot be mounted',
   }),
   list('containlibs', 'host libraries to bring in', {
     hidden: true,
     split: 'commas',
-    later: 'libraries cannot be brought in by name yet; use --bind',
+    later: 'libraries cannot be brought in by name; use --bind',
   }),
 ])
 
@@ -170,7 +170,7 @@ const isolationFlags = grouped('Isolation:', [
   list('network-args', 'arguments for network plugins', {
     split: 'commas',
     hidden: true,
-    later: 'network plugins cannot be used yet; --network none gives a network of its own',
+    later: 'network plugins cannot be used; --network none gives a network of its own',
   }),
   path('netns-path', 'join this network namespace', {
     hidden: true,
@@ -189,7 +189,7 @@ const identityFlags = grouped('Identity:', [
   ...fakerootFlags,
   toggle('no-setgroups', 'keep supplementary groups under --fakeroot', {
     hidden: true,
-    later: 'groups cannot be kept under --fakeroot yet',
+    later: 'groups cannot be kept under --fakeroot',
   }),
   toggle('keep-privs', 'keep the privileges of root', {
     hidden: true,
@@ -210,7 +210,7 @@ const identityFlags = grouped('Identity:', [
   }),
   list('security', 'seccomp, apparmor or selinux profile', {
     split: 'commas',
-    later: 'security profiles cannot be applied yet',
+    later: 'security profiles cannot be applied',
   }),
 ])
 
@@ -239,19 +239,19 @@ const deviceFlags = grouped('Devices:', [
   toggle('no-rocm', 'take --rocm back', { env: ['ROCM_OFF', 'NO_ROCM'], hidden: true }),
   toggle('nvccli', 'GPUs by nvidia-container-cli', {
     hidden: true,
-    later: 'nvidia-container-cli is not used yet',
+    later: 'nvidia-container-cli is not used',
   }),
-  toggle('intel-hpu', 'Intel Gaudi devices', { hidden: true, later: 'Gaudi devices cannot be set up yet' }),
-  list('device', 'CDI devices', { env: [], split: 'commas', later: 'CDI devices cannot be set up yet' }),
+  toggle('intel-hpu', 'Intel Gaudi devices', { hidden: true, later: 'Gaudi devices cannot be set up' }),
+  list('device', 'CDI devices', { env: [], split: 'commas', later: 'CDI devices cannot be set up' }),
   list('cdi-dirs', 'directories of CDI files', {
     env: [],
     split: 'commas',
     hidden: true,
-    later: 'CDI devices cannot be set up yet',
+    later: 'CDI devices cannot be set up',
   }),
 ])
 
-const limit = { later: 'resources cannot be limited yet' }
+const limit = { later: 'resources cannot be limited' }
 const resourceFlags = grouped('Resources:', [
   path('apply-cgroups', 'limits from a file', { placeholder: 'file', ...limit }),
   number('blkio-weight', 'weight of block input and output', limit),
@@ -278,7 +278,7 @@ const imageFlags = grouped('Image:', [
   toggle('sif-fuse', 'no effect: images are always mounted through FUSE', { hidden: true }),
   path('proot', 'no effect: proot is never used', { hidden: true }),
   toggle('keep-layers', 'no effect on an image that is here', { hidden: true }),
-  toggle('oci', 'run by an OCI runtime', { hidden: true, later: 'OCI mode does not exist yet' }),
+  toggle('oci', 'run by an OCI runtime', { hidden: true, later: 'OCI mode does not exist' }),
   toggle('no-oci', 'no effect: there is no OCI mode to leave', { hidden: true }),
   toggle('plan', 'print what would be done and do nothing', { env: [], hidden: true }),
 ])

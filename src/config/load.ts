@@ -6,7 +6,7 @@ import { type Config, defaultConfig, parseConfig } from './schema.ts'
 
 export { type Config, defaultConfig } from './schema.ts'
 
-const systemFile = '/etc/sing/sing.conf'
+export const systemConfigFile = '/etc/sing/sing.conf'
 /** A configuration file is a few pages; more is some other file. */
 const sizeLimit = 256 * 1024
 
@@ -30,7 +30,7 @@ function readBounded(path: string): Buffer {
  * @throws SingError when a named file cannot be read, or for a bad value in either
  */
 export function loadConfig(path?: string): Config {
-  const file = path ?? systemFile
+  const file = path ?? systemConfigFile
   let bytes: Buffer
   try {
     bytes = readBounded(file)

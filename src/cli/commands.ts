@@ -1,0 +1,119 @@
+/** The words of the program: a table from word to the file that knows it. A file is loaded when its word is used. */
+
+import { SingError, shown } from '../core/errors.ts'
+import type { Command } from './command.ts'
+import { suggest } from './suggest.ts'
+
+export type Entry = {
+  readonly summary: string
+  readonly hidden?: boolean
+} & (
+  | { readonly load: () => Promise<Command> }
+  /** A group: `sing sif` has commands of its own. */
+  | { readonly loadGroup: () => Promise<Readonly<Record<string, Command>>> }
+)
+
+const action = async (verb: 'exec' | 'run' | 'shell' | 'test'): Promise<Command> =>
+  (await import('./commands/action.ts')).commands[verb]
+
+export const commandTable: Readonly<Record<string, Entry>> = {
+  build: { summary: 'Make an image', load: async () => (await import('./commands/build.ts')).command },
+  completion: {
+    summary: 'Print the completion script for a shell',
+    load: async () => (await import('./commands/completion.ts')).command,
+  },
+  exec: { summary: 'Run a command in a container', load: () => action('exec') },
+  help: { summary: 'Show help', load: async () => (await import('./commands/help.ts')).command },
+  inspect: {
+    summary: 'Show what an image says about itself',
+    load: async () => (await import('./commands/inspect.ts')).command,
+  },
+  run: { summary: 'Run the runscript of an image', load: () => action('run') },
+  'run-help': {
+    summary: 'Show the help text of an image',
+    load: async () => (await import('./commands/run-help.ts')).command,
+  },
+  shell: { summary: 'Open a shell in a container', load: () => action('shell') },
+  sif: {
+    summary: 'Look into SIF files and change them',
+    loadGroup: async () => (await import('./commands/sif.ts')).subcommands,
+  },
+  test: { summary: 'Run the test of an image', load: () => action('test') },
+  version: { summary: 'Show the version', load: async () => (await import('./commands/version.ts')).command },
+  buildcfg: {
+    summary: 'Show where parts of the program lie',
+    hidden: true,
+    load: async () => (await import('./commands/buildcfg.ts')).command,
+  },
+}
+
+/** Words of the peers that have no command behind them so far, and what they are for. */
+export const laterCommands: Readonly<Record<string, string>> = {
+  cache: 'there is no image cache to manage',
+  capability: 'capabilities cannot be granted to users',
+  checkpoint: 'containers cannot be checkpointed',
+  config: 'the configuration is changed with an editor',
+  data: 'data containers cannot be made',
+  delete: 'images cannot be removed from a library',
+  doctor: 'the machine cannot be examined',
+  instance: 'containers cannot be kept in the background',
+  key: 'there is no keyring',
+  keys: 'there is no keyring',
+  keyserver: 'key servers cannot be asked',
+  oci: 'OCI bundles cannot be run',
+  overlay: 'overlay images cannot be made; --overlay takes a directory',
+  plugin: 'there are no plugins',
+  pull: 'images cannot be fetched from registries',
+  push: 'images cannot be sent to registries',
+  registry: 'there are no registries to log in to',
+  remote: 'there are no endpoints to manage',
+  search: 'libraries cannot be searched',
+  sign: 'images cannot be signed',
+  verify: 'signatures cannot be checked',
+}
+
+/** What is said about a word that has no command yet. */
+export function laterText(word: string): string {
+  return `${word} is not available yet: ${laterCommands[word]}`
+}
+
+/** Own properties only: `constructor` is no command. */
+function own<T>(table: Readonly<Record<string, T>>, word: string): T | undefined {
+  return Object.hasOwn(table, word) ? table[word] : undefined
+}
+
+export type Found =
+  | {
+      readonly kind: 'command'
+      readonly words: readonly string[]
+      readonly command: Command
+      readonly rest: readonly string[]
+    }
+  | { readonly kind: 'group'; readonly word: string; readonly commands: Readonly<Record<string, Command>> }
+  | { readonly kind: 'later'; readonly word: string }
+
+const unknown = (text: string, word: string, known: readonly string[]): SingError => {
+  const near = suggest(word, known)
+  return new SingError('USAGE', text, { hint: near && `Did you mean ${near}?` })
+}
+
+/**
+ * Find what the words name: a command (loaded) and what is behind its words, or a group that was named alone.
+ * @throws SingError USAGE for an unknown word, with the nearest known one as hint
+ */
+export async function findCommand(words: readonly string[]): Promise<Found> {
+  const [word = '', ...rest] = words
+  const entry = own(commandTable, word)
+  if (!entry) {
+    if (Object.hasOwn(laterCommands, word)) return { kind: 'later', word }
+    const visible = Object.keys(commandTable).filter((name) => !commandTable[name]?.hidden)
+    throw unknown(`unknown command "${shown(word)}"`, word, visible)
+  }
+  if ('load' in entry) return { kind: 'command', words: [word], command: await entry.load(), rest }
+  const commands = await entry.loadGroup()
+  const [second] = rest
+  if (second === undefined || second === '--help' || second === '-h') return { kind: 'group', word, commands }
+  const command = own(commands, second)
+  if (!command) throw unknown(`unknown command "${shown(second)}" for ${word}`, second, Object.keys(commands))
+  return { kind: 'command', words: [word, second], command, rest: rest.slice(1) }
+}

@@ -1,0 +1,153 @@
+/** Reads the words that are ours, and the environment twins of flags that were not given, into values. */
+
+import { SingError, shown } from '../core/errors.ts'
+import { parseBoolean, parseInteger } from './argv.ts'
+import type { Flags } from './command.ts'
+import type { Flag } from './options.ts'
+
+export type Parsed = {
+  readonly flags: Flags
+  /** Warnings about flags that are accepted without effect. */
+  readonly notices: readonly string[]
+}
+
+type Value = string | boolean | number | readonly string[]
+type Environment = Readonly<Record<string, string>>
+
+/** Our own spelling first, then those of the peers; the newer one wins. */
+const prefixes = ['SING_', 'APPTAINER_', 'SINGULARITY_'] as const
+
+const parserConfiguration = {
+  'boolean-negation': false,
+  'camel-case-expansion': false,
+  'dot-notation': false,
+  'greedy-arrays': false,
+  'parse-numbers': false,
+} as const
+
+const namesOf = (flags: readonly Flag[], kind: Flag['kind']): string[] =>
+  flags.filter((flag) => flag.kind === kind).map(({ name }) => name)
+
+/** Values of words in the form `--name=value`. The parser is loaded only when there are some: it costs a millisecond. */
+async function readWords(words: readonly string[], flags: readonly Flag[]): Promise<Map<string, Value>> {
+  if (words.length === 0) return new Map()
+  const { default: parser } = await import('yargs-parser')
+  const parsed: Record<string, unknown> = parser([...words], {
+    boolean: namesOf(flags, 'boolean'),
+    string: [...namesOf(flags, 'string'), ...namesOf(flags, 'list')],
+    number: namesOf(flags, 'number'),
+    array: namesOf(flags, 'list'),
+    configuration: parserConfiguration,
+  })
+  const known = flags.filter(({ name }) => parsed[name] !== undefined)
+  return new Map(known.map((flag) => [flag.name, toValue(flag, parsed[flag.name])]))
+}
+
+const trimmed = (text: string, separator: string | RegExp): string[] =>
+  text
+    .split(separator)
+    .map((entry) => entry.trim())
+    .filter(Boolean)
+
+/** The last word of a flag counts; a list keeps all of them. */
+function toValue(flag: Flag, given: unknown): Value {
+  if (flag.kind !== 'list') return (Array.isArray(given) ? given.at(-1) : given) as Value
+  const entries = (given as unknown[]).map(String).filter(Boolean)
+  return flag.split === 'commas' ? entries.flatMap((entry) => trimmed(entry, ',')) : entries
+}
+
+type Twin = { readonly variable: string; readonly text: string }
+
+/** Variables that are set for a flag, the strongest first. An empty or blank one counts as unset. */
+function findTwins(flag: Flag, environment: Environment): Twin[] {
+  const keys = flag.env ?? []
+  const set = (variables: readonly string[]): Twin[] => {
+    const variable = variables.find((name) => environment[name]?.trim())
+    return variable === undefined ? [] : [{ variable, text: environment[variable] ?? '' }]
+  }
+  return keys.flatMap((key) =>
+    set([...prefixes.map((prefix) => prefix + key), ...(flag.unprefixed ? [key] : [])]),
+  )
+}
+
+function splitTwin(text: string, split: Flag['split']): string[] {
+  if (split === 'never') return [text]
+  return split === 'lines' ? trimmed(text, /\r?\n/) : trimmed(text, ',')
+}
+
+function twinValue(flag: Flag, { variable, text }: Twin): Value {
+  const refuse = (expected: string) =>
+    new SingError('ENVIRONMENT', `the variable ${variable} is "${shown(text)}": expected ${expected}`, {
+      hint: `It stands for --${flag.name}; unset it or correct it`,
+    })
+  switch (flag.kind) {
+    case 'boolean': {
+      const truth = parseBoolean(text.trim())
+      if (truth === undefined) throw refuse('true or false')
+      return truth
+    }
+    case 'number': {
+      const number = parseInteger(text.trim())
+      if (number === undefined) throw refuse('a whole number')
+      return number
+    }
+    case 'string':
+      return text
+    case 'list':
+      return splitTwin(text, flag.split)
+  }
+}
+
+/** A value with the name it came by, for messages. */
+type Origin = { readonly value: Value | undefined; readonly origin: string }
+
+function resolve(flag: Flag, given: Value | undefined, environment: Environment): Origin {
+  const origin = `--${flag.name}`
+  if (given !== undefined && !flag.append) return { value: given, origin }
+  const twins = findTwins(flag, environment)
+  const [first] = twins
+  if (first === undefined) return { value: given, origin }
+  if (!flag.append) return { value: twinValue(flag, first), origin: first.variable }
+  const added = twins.flatMap((twin) => twinValue(flag, twin) as readonly string[])
+  return {
+    value: [...((given as readonly string[]) ?? []), ...added],
+    origin: given ? origin : first.variable,
+  }
+}
+
+const isGiven = (value: Value | undefined): boolean =>
+  value !== undefined && value !== false && value !== '' && !(Array.isArray(value) && value.length === 0)
+
+/** Refuse what cannot be had; what has no effect is told. */
+function judge(flag: Flag, { value, origin }: Origin): string | undefined {
+  if (!isGiven(value)) return undefined
+  if (flag.refused)
+    throw new SingError('UNSUPPORTED', `${origin} needs privileges that sing never has`, {
+      hint: capital(flag.refused),
+    })
+  if (flag.later) throw new SingError('UNSUPPORTED', `${origin} is not available yet: ${flag.later}`)
+  return flag.notice
+}
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
+
+/**
+ * Values of the flags: words of the command line (as `argv` cut them), then the environment.
+ * @throws SingError for a variable that no value can be read from, and for flags that cannot be had
+ */
+export async function parseFlags(
+  words: readonly string[],
+  flags: readonly Flag[],
+  environment: Environment,
+): Promise<Parsed> {
+  const given = await readWords(words, flags)
+  const found: Record<string, Value> = {}
+  const notices: string[] = []
+  for (const flag of flags) {
+    const result = resolve(flag, given.get(flag.name), environment)
+    const notice = judge(flag, result)
+    if (notice) notices.push(notice)
+    if (result.value !== undefined) found[flag.name] = result.value
+  }
+  return { flags: found, notices }
+}

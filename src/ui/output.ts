@@ -1,0 +1,64 @@
+/** The two streams of the program, written at once and in order: nothing is lost when the process ends or is replaced. */
+
+import { writeSync } from 'node:fs'
+import { isatty, WriteStream } from 'node:tty'
+import { errnoOf, reasonOf, SingError } from '../core/errors.ts'
+
+const STDOUT = 1
+const STDERR = 2
+const RETRY_MS = 2
+
+/** Some parents hand in descriptors that do not block; then a full pipe has to be waited for. */
+function wait(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS)
+}
+
+function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text, 'utf8')
+  for (let done = 0; done < bytes.length; ) {
+    try {
+      done += writeSync(fd, bytes, done)
+    } catch (error) {
+      if (errnoOf(error) !== 'EAGAIN') throw error
+      wait()
+    }
+  }
+}
+
+/** The reader of standard output has gone, as `head` does: no reason to complain, and none to go on. */
+export class ReaderGone extends Error {}
+
+/**
+ * Write an answer to standard output.
+ * @throws ReaderGone when nobody reads it any more, SingError when it cannot be written
+ */
+export function writeAnswer(text: string): void {
+  try {
+    writeAll(STDOUT, text)
+  } catch (cause) {
+    if (errnoOf(cause) === 'EPIPE') throw new ReaderGone('the reader has gone', { cause })
+    throw new SingError('IO', `cannot write to standard output: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+/** Write to standard error. When that is closed there is nobody left to tell. */
+export function writeNotice(text: string): void {
+  try {
+    writeAll(STDERR, text)
+  } catch {
+    // Neither the message nor the complaint about it can be delivered.
+  }
+}
+
+/** Whether a person may be looking at standard error. */
+export function isErrorTerminal(): boolean {
+  return isatty(STDERR)
+}
+
+const widest = 100
+
+/** Columns for text on standard output. */
+export function answerWidth(): number {
+  if (!isatty(STDOUT)) return 80
+  return Math.min(new WriteStream(STDOUT).columns || 80, widest)
+}
