@@ -1,0 +1,267 @@
+/** From a path to an image: what kind it is, where its root file system lies, and whether this machine can run it. */
+
+import type { Buffer } from 'node:buffer'
+import { accessSync, closeSync, constants, fstatSync, openSync } from 'node:fs'
+import { basename, resolve } from 'node:path'
+import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
+import { architectures, dataTypes, filesystems, partitionKinds, type SifObject } from '../sif/format.ts'
+import { objectWindow, parseSif, primaryPartition, readAt, type Sif } from '../sif/read.ts'
+import { canRun, hostArchitecture } from './architecture.ts'
+import { usesBash } from './bash.ts'
+import { listInside, readInside } from './sandbox.ts'
+import { checkSuperblock, isSquashfs, superblockLength } from './superblock.ts'
+
+/** A part of a file that holds a file system. */
+export type Window = { readonly file: string; readonly offset: number; readonly size: number }
+
+/** Files to lay over the root file system: the root of a squashfs, or `upper/` of an ext3. */
+export type Overlay = Window & { readonly filesystem: 'squashfs' | 'ext3' }
+
+export type Image = {
+  /** Absolute; links are not resolved. */
+  readonly path: string
+  /** Last part of the path. */
+  readonly name: string
+  readonly kind: 'sif' | 'squashfs' | 'sandbox'
+  readonly rootfs: Window | { readonly directory: string }
+  /** Go name; undefined when the image does not say. */
+  readonly arch: string | undefined
+  readonly writable: boolean
+  /** The environment scripts use words of bash that a plain shell does not know. */
+  readonly bashEnvironment: boolean
+  /** Overlay partitions in the SIF that belong to its root file system, lowest first. */
+  readonly overlays?: readonly Overlay[]
+  /** The parsed `inspect-metadata.json` of a SIF. */
+  readonly metadata?: unknown
+}
+
+export type OpenOptions = {
+  /** The image is only looked into: any architecture will do. */
+  anyArchitecture?: boolean
+}
+
+const headLength = 2048
+export const metadataName = 'inspect-metadata.json'
+const metadataLimit = 16 * 1024 * 1024
+
+/**
+ * Open an image. Synchronous and short, because every start of a container goes through it.
+ * Throws IMAGE_NOT_FOUND, IMAGE_FORMAT (no image, or a kind that cannot be run), SIF_FORMAT and SIF_OBJECT (a damaged
+ * SIF), IMAGE_ARCHITECTURE.
+ */
+export function openImage(path: string, options: OpenOptions = {}): Image {
+  const fd = openPath(path)
+  try {
+    const facts = fstatSync(fd)
+    const common = { path: resolve(path), name: basename(resolve(path)) }
+    if (facts.isDirectory()) return sandboxImage(common)
+    if (!facts.isFile()) throw noImage(path, 'it is neither a file nor a directory')
+    const head = readAt(fd, 0, headLength)
+    // The magic alone decides: what is wrong with the rest is then said in terms of SIF.
+    const isSif = head.toString('latin1', 0x20, 0x29) === 'SIF_MAGIC'
+    const image = isSif ? sifImage(fd, path, common) : squashfsImage(fd, path, common, head, facts.size)
+    if (!options.anyArchitecture) checkArchitecture(image, path)
+    return image
+  } catch (cause) {
+    if (cause instanceof SingError) throw cause
+    throw new SingError('IO', `cannot read ${shown(path)}: ${reasonOf(cause)}`, { cause })
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function openPath(path: string): number {
+  try {
+    // A named pipe must not keep us waiting for its writer.
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  } catch (cause) {
+    const missing = ['ENOENT', 'ENOTDIR'].includes(errnoOf(cause) ?? '')
+    throw new SingError(
+      missing ? 'IMAGE_NOT_FOUND' : 'IO',
+      `cannot open ${shown(path)}: ${reasonOf(cause)}`,
+      {
+        hint:
+          missing && looksLikeReference(path)
+            ? `To fetch it from a registry, write docker://${path}`
+            : undefined,
+        cause,
+      },
+    )
+  }
+}
+
+/** `alpine`, `alpine:3.20`, `user/image:tag`, `registry.example/image`; not what is clearly a path or a file name. */
+function looksLikeReference(path: string): boolean {
+  return (
+    /^[a-z0-9][\w.-]*(\/[\w.-]+)*(:[\w.-]+)?$/.test(path) &&
+    !/\.(sif|simg|img|sqfs|squashfs|sqsh|tar)$/.test(path)
+  )
+}
+
+type Common = Pick<Image, 'path' | 'name'>
+
+function sandboxImage(common: Common): Image {
+  return {
+    ...common,
+    kind: 'sandbox',
+    rootfs: { directory: common.path },
+    arch: undefined,
+    writable: isWritable(common.path),
+    bashEnvironment: environmentScripts(common.path).some(usesBash),
+  }
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Texts of the scripts that other people put into an image; those of the builders themselves are plain. */
+function environmentScripts(root: string): string[] {
+  const directory = '/.singularity.d/env'
+  try {
+    const names = listInside(root, directory) ?? []
+    const scripts = names.filter((name) => /^[19].*\.sh$/.test(name)).map((name) => `${directory}/${name}`)
+    const apps = (listInside(root, '/scif/apps') ?? []).map(
+      (app) => `/scif/apps/${app}/scif/env/90-environment.sh`,
+    )
+    return [...scripts, ...apps].map((path) => readInside(root, path, metadataLimit)?.toString() ?? '')
+  } catch {
+    // A script that cannot be read is the container's trouble, which will say so itself.
+    return []
+  }
+}
+
+function sifImage(fd: number, path: string, common: Common): Image {
+  const sif = parseSif(fd, path)
+  const partition = primaryPartition(sif)
+  const { offset, size } = objectWindow(sif, partition)
+  refuseFilesystem(partition.partition?.filesystem, path)
+  checkSuperblock(readAt(fd, offset, superblockLength), size, path)
+  const metadata = readMetadata(fd, sif)
+  return {
+    ...common,
+    kind: 'sif',
+    rootfs: { file: common.path, offset, size },
+    arch: architectures[partition.partition?.arch ?? ''],
+    writable: false,
+    bashEnvironment: scriptsOf(metadata).some(usesBash),
+    overlays: overlaysOf(sif, partition, common.path),
+    metadata,
+  }
+}
+
+function refuseFilesystem(filesystem: number | undefined, path: string): void {
+  switch (filesystem) {
+    case filesystems.squashfs:
+      return
+    case filesystems.encryptedSquashfs:
+    case filesystems.gocryptfs:
+      throw noImage(path, 'it is encrypted, and encrypted images cannot be opened yet')
+    case filesystems.ext3:
+      throw noImage(path, 'its root file system is ext3, which cannot be run yet', convertHint)
+    default:
+      throw noImage(path, 'its root file system is neither squashfs nor ext3')
+  }
+}
+
+const convertHint = 'Where singularity runs it: singularity build --sandbox DIRECTORY IMAGE'
+
+function overlaysOf(sif: Sif, root: SifObject, file: string): Overlay[] {
+  return sif.objects.flatMap((object) => {
+    const { group, partition } = object
+    if (group !== root.group || partition?.kind !== partitionKinds.overlay) return []
+    const filesystem = overlayFilesystems[partition.filesystem]
+    return filesystem ? [{ file, ...objectWindow(sif, object), filesystem }] : []
+  })
+}
+
+const overlayFilesystems: Readonly<Record<number, Overlay['filesystem']>> = {
+  [filesystems.squashfs]: 'squashfs',
+  [filesystems.ext3]: 'ext3',
+}
+
+/** The parsed metadata object; undefined when there is none that can be read, which only matters to who needs it. */
+function readMetadata(fd: number, sif: Sif): unknown {
+  const object = sif.objects.find(
+    ({ dataType, name }) => dataType === dataTypes.genericJson && name === metadataName,
+  )
+  if (!object || object.size > metadataLimit) return undefined
+  try {
+    const { offset, size } = objectWindow(sif, object)
+    return JSON.parse(readAt(fd, offset, size).toString())
+  } catch {
+    return undefined
+  }
+}
+
+/** The environment scripts in metadata of any shape: of the image and of its apps. */
+function scriptsOf(metadata: unknown): string[] {
+  const at = (value: unknown, key: string): unknown =>
+    typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined
+  const valuesOf = (value: unknown): unknown[] =>
+    typeof value === 'object' && value !== null ? Object.values(value) : []
+  const attributes = at(at(metadata, 'data'), 'attributes')
+  const environments = [attributes, ...valuesOf(at(attributes, 'apps'))].map((owner) =>
+    at(owner, 'environment'),
+  )
+  return environments.flatMap(valuesOf).filter((text) => typeof text === 'string')
+}
+
+function squashfsImage(fd: number, path: string, common: Common, head: Buffer, fileSize: number): Image {
+  const offset = launchLineLength(head)
+  const start = head.subarray(offset)
+  if (!isSquashfs(start)) throw otherFile(path, start)
+  checkSuperblock(readAt(fd, offset, superblockLength), fileSize - offset, path)
+  return {
+    ...common,
+    kind: 'squashfs',
+    rootfs: { file: common.path, offset, size: fileSize - offset },
+    arch: undefined,
+    writable: false,
+    bashEnvironment: false,
+  }
+}
+
+/** Images of Singularity 2 begin with a line that makes them programs; the file system follows at once. */
+function launchLineLength(head: Buffer): number {
+  const end = head.indexOf(10)
+  const line = end < 0 ? '' : head.toString('latin1', 0, end)
+  return line.startsWith('#!') && line.endsWith(' run-singularity') ? end + 1 : 0
+}
+
+/** The refusal of a file that is no image, with the help that a guess at what it is allows. */
+function otherFile(path: string, start: Buffer): SingError {
+  const text = start.toString('latin1')
+  if (start.length === 0) return noImage(path, 'the file is empty')
+  if (text.slice(0x438, 0x43a) === '\x53\xef') {
+    return noImage(path, 'it is an ext3 image, which cannot be run yet', convertHint)
+  }
+  if (/^\s*bootstrap\s*:/im.test(text) && !text.includes('\0')) {
+    return noImage(path, 'it is a definition file', `To make an image of it: sing build IMAGE ${shown(path)}`)
+  }
+  if (text.slice(257, 262) === 'ustar') {
+    const hint = `If it is a container archive: docker-archive:${shown(path)} or oci-archive:${shown(path)}`
+    return noImage(path, 'it is a tar archive', hint)
+  }
+  return noImage(path, 'it is neither a SIF nor a squashfs file')
+}
+
+function noImage(path: string, reason: string, hint?: string): SingError {
+  return new SingError('IMAGE_FORMAT', `cannot open ${shown(path)} as an image: ${reason}`, { hint })
+}
+
+function checkArchitecture({ arch }: Image, path: string): void {
+  if (arch === undefined || canRun(arch)) return
+  throw new SingError(
+    'IMAGE_ARCHITECTURE',
+    `cannot run ${shown(path)}: it is for ${arch}, this machine is ${hostArchitecture()}`,
+    {
+      hint: `Fetch or build it for ${hostArchitecture()}, or install emulation (qemu-user with binfmt_misc) on this machine.`,
+    },
+  )
+}
