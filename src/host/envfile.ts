@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { SingError, reasonOf } from '../core/errors.ts'
+import { reasonOf, SingError } from '../core/errors.ts'
 
 const assignment = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=/gm
 
@@ -14,7 +14,10 @@ for n; do eval "printf '%s\\0' \\"\\\${$n-}\\""; done`
  * The assignments of a file in the order of first appearance.
  * @throws SingError ENVIRONMENT when the file cannot be read or the shell rejects it
  */
-export function readEnvironmentFile(path: string, environment: Readonly<Record<string, string>>): [string, string][] {
+export function readEnvironmentFile(
+  path: string,
+  environment: Readonly<Record<string, string>>,
+): [string, string][] {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -25,7 +28,11 @@ export function readEnvironmentFile(path: string, environment: Readonly<Record<s
   if (names.length === 0) return []
   // A path without a slash would be searched in PATH by the shell.
   const file = path.includes('/') ? path : `./${path}`
-  const answer = spawnSync('/bin/sh', ['-c', script, file, ...names], { env: { ...environment }, encoding: 'utf8', maxBuffer: 16 << 20 })
+  const answer = spawnSync('/bin/sh', ['-c', script, file, ...names], {
+    env: { ...environment },
+    encoding: 'utf8',
+    maxBuffer: 16 << 20,
+  })
   if (answer.status !== 0) {
     const reason = answer.stderr?.trim().split('\n').at(-1) ?? 'the shell rejects it'
     throw new SingError('ENVIRONMENT', `--env-file ${path}: ${reason}`)

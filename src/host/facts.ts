@@ -1,7 +1,7 @@
 /** One look at the machine: who we are and what the kernel lets us do. Read-only; nothing is decided here. */
 
-import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
+import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { SingError } from '../core/errors.ts'
 
 export type SubIdRange = { readonly start: number; readonly count: number }
@@ -11,7 +11,12 @@ export type HostFacts = {
   readonly gid: number
   /** Supplementary groups. */
   readonly groups: readonly number[]
-  readonly user: { readonly name: string; readonly gecos: string; readonly home: string; readonly shell: string }
+  readonly user: {
+    readonly name: string
+    readonly gecos: string
+    readonly home: string
+    readonly shell: string
+  }
   /** Names of the primary and supplementary groups, as far as the group file knows them. */
   readonly groupNames: readonly { readonly gid: number; readonly name: string }[]
   /** The working directory with links resolved; undefined when it was deleted or cannot be reached. */
@@ -27,7 +32,12 @@ export type HostFacts = {
   readonly fuse: boolean
   /** Ranges of subordinate ids and the programs that may map them; undefined when one of them is missing. */
   readonly subids:
-    | { readonly uids: SubIdRange; readonly gids: SubIdRange; readonly newuidmap: string; readonly newgidmap: string }
+    | {
+        readonly uids: SubIdRange
+        readonly gids: SubIdRange
+        readonly newuidmap: string
+        readonly newgidmap: string
+      }
     | undefined
   readonly environment: Readonly<Record<string, string>>
 }
@@ -75,7 +85,11 @@ function readUser(uid: number, environment: Readonly<Record<string, string>>): H
 }
 
 function readGroupNames(gids: readonly number[]): HostFacts['groupNames'] {
-  const known = new Map(read('/etc/group').split('\n').map((line) => [line.split(':')[2], line.split(':')[0]]))
+  const known = new Map(
+    read('/etc/group')
+      .split('\n')
+      .map((line) => [line.split(':')[2], line.split(':')[0]]),
+  )
   return gids.flatMap((gid, index) => {
     // Only the primary group is worth asking a slow name service for.
     const name = known.get(String(gid)) ?? (index === 0 ? databaseEntry('group', gid)?.[0] : undefined)
@@ -164,7 +178,9 @@ export function readHostFacts(environment: Readonly<Record<string, string>>): Ho
   }
   const uid = Number(statusField(status, 'Uid')[1])
   const gid = Number(statusField(status, 'Gid')[1])
-  const groups = statusField(status, 'Groups').map(Number).filter((group) => group !== gid)
+  const groups = statusField(status, 'Groups')
+    .map(Number)
+    .filter((group) => group !== gid)
   const capabilities = BigInt(`0x${statusField(status, 'CapEff')[0] ?? '0'}`)
   const user = readUser(uid, environment)
   const idsMapped = mappedIds(read('/proc/self/uid_map'))

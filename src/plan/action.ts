@@ -102,7 +102,12 @@ _go "$_s" "$@"
 elif [ -f /.singularity.d/test ]; then _go /.singularity.d/test "$@"
 else echo "No test section in this container" >&2; exit 0; fi`
 
-const dispatch: Record<Verb, string> = { exec: `${runExec}\n_go "$@"`, shell: runShell, run: runScript, test: runTest }
+const dispatch: Record<Verb, string> = {
+  exec: `${runExec}\n_go "$@"`,
+  shell: runShell,
+  run: runScript,
+  test: runTest,
+}
 
 /** Our own names must not be seen by the command. */
 const go = `_go() { unset _n _i _d _s _f _t _host _set _injected; exec "$@"; }`
@@ -125,12 +130,19 @@ function prompt(verb: Verb, imageName: string): string[] {
 export function actionScript(
   verb: Verb,
   environment: Environment,
-  options: { readonly evaluate: boolean; readonly imageName: string; readonly uid: number; readonly gid: number },
+  options: {
+    readonly evaluate: boolean
+    readonly imageName: string
+    readonly uid: number
+    readonly gid: number
+  },
 ): string {
   const needsIds = options.evaluate && environment.injected.some(({ value }) => /\$\{?[UG]ID/.test(value))
   return [
     `_host=${quoted(environment.host.join(' '))} _set=${quoted(environment.injected.map(({ name }) => name).join(' '))} _injected=`,
-    ...(needsIds ? [`[ -n "\${UID:-}" ] || UID=${options.uid}; [ -n "\${GID:-}" ] || GID=${options.gid}`] : []),
+    ...(needsIds
+      ? [`[ -n "\${UID:-}" ] || UID=${options.uid}; [ -n "\${GID:-}" ] || GID=${options.gid}`]
+      : []),
     fail,
     go,
     setAside,

@@ -38,14 +38,15 @@ function splitRaw(text: string, separator: string): string[] {
   return parts
 }
 
-const unescape = (text: string): string => text.replace(/\\([,:\\])/g, '$1')
+const withoutEscapes = (text: string): string => text.replace(/\\([,:\\])/g, '$1')
 
 /** A comma list of bind specs; a comma also separates the options of one spec. */
 function splitSpecs(list: string): string[] {
   const specs: string[] = []
   for (const piece of splitRaw(list, ',')) {
     const previous = specs.at(-1)
-    const continues = previous !== undefined && splitRaw(previous, ':').length === 3 && knownOption.test(piece)
+    const continues =
+      previous !== undefined && splitRaw(previous, ':').length === 3 && knownOption.test(piece)
     if (continues) specs[specs.length - 1] = `${previous},${piece}`
     else if (piece !== '') specs.push(piece)
   }
@@ -53,14 +54,16 @@ function splitSpecs(list: string): string[] {
 }
 
 function parseOption(text: string, word: string): Option {
-  if (!knownOption.test(word)) throw bindError(text, `unknown option "${word}"`, 'Options are ro, rw, image-src=PATH and id=NUMBER')
+  if (!knownOption.test(word))
+    throw bindError(text, `unknown option "${word}"`, 'Options are ro, rw, image-src=PATH and id=NUMBER')
   const [name = '', ...value] = word.split('=')
   return { name, value: value.length > 0 ? value.join('=') : undefined }
 }
 
 function objectId(text: string, value: string | undefined): number {
   const id = Number(value)
-  if (!Number.isInteger(id) || id < 1) throw bindError(text, `id must be the number of an object, not "${value}"`)
+  if (!Number.isInteger(id) || id < 1)
+    throw bindError(text, `id must be the number of an object, not "${value}"`)
   return id
 }
 
@@ -76,7 +79,11 @@ function imageFields(text: string, options: readonly Option[]): Pick<Bind, 'imag
 function checkPlaces(text: string, source: string, destination: string): void {
   if (!source) throw bindError(text, 'the source is empty')
   if (!destination.startsWith('/')) {
-    throw bindError(text, `the destination "${destination}" is not absolute`, 'Write it with a leading slash: --bind SOURCE:/DESTINATION')
+    throw bindError(
+      text,
+      `the destination "${destination}" is not absolute`,
+      'Write it with a leading slash: --bind SOURCE:/DESTINATION',
+    )
   }
 }
 
@@ -84,8 +91,8 @@ function parseSpec(text: string): Bind {
   const [source = '', destination = '', options = '', ...more] = splitRaw(text, ':')
   if (more.length > 0) throw bindError(text, 'too many colons', 'Write a colon that belongs to a path as \\:')
   const parsed = options === '' ? [] : options.split(',').map((word) => parseOption(text, word))
-  const from = unescape(source)
-  const at = unescape(destination) || from
+  const from = withoutEscapes(source)
+  const at = withoutEscapes(destination) || from
   checkPlaces(text, from, at)
   return {
     source: from,
@@ -118,7 +125,12 @@ function csvFields(text: string): string[] {
   }
 }
 
-const mountAliases: Record<string, string> = { src: 'source', dst: 'destination', target: 'destination', readonly: 'ro' }
+const mountAliases: Record<string, string> = {
+  src: 'source',
+  dst: 'destination',
+  target: 'destination',
+  readonly: 'ro',
+}
 const mountFlags = new Set(['ro', 'nonested'])
 const mountValues = new Set(['type', 'source', 'destination', 'image-src', 'id'])
 
@@ -147,11 +159,14 @@ export function parseMount(text: string): Bind {
     return value
   }
   if (need('type') !== 'bind') {
-    throw new SingError('BIND', `--mount ${text}: type "${options.get('type')}" is not supported`, { hint: 'Only type=bind is' })
+    throw new SingError('BIND', `--mount ${text}: type "${options.get('type')}" is not supported`, {
+      hint: 'Only type=bind is',
+    })
   }
   const source = need('source')
   const destination = need('destination')
-  if (!destination.startsWith('/')) throw new SingError('BIND', `--mount ${text}: the destination "${destination}" is not absolute`)
+  if (!destination.startsWith('/'))
+    throw new SingError('BIND', `--mount ${text}: the destination "${destination}" is not absolute`)
   const image = options.get('image-src')
   const id = options.get('id')
   return {

@@ -12,10 +12,25 @@ const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
 const ownPrefix = /^(APPTAINER|SINGULARITY|SING)_|^(APPTAINER|SINGULARITY|SING)ENV_/
 /** Set by the runtime or by the shell itself. */
 const reserved = new Set([
-  'HOME', 'PATH', 'LD_LIBRARY_PATH', 'PWD', 'OLDPWD', 'IFS', 'OPTIND', 'PPID', 'UID', 'EUID', 'GID', 'SHELLOPTS', 'BASHOPTS', '_',
+  'HOME',
+  'PATH',
+  'LD_LIBRARY_PATH',
+  'PWD',
+  'OLDPWD',
+  'IFS',
+  'OPTIND',
+  'PPID',
+  'UID',
+  'EUID',
+  'GID',
+  'SHELLOPTS',
+  'BASHOPTS',
+  '_',
 ])
 const alwaysPassed = new Set(
-  ['http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy'].flatMap((name) => [name, name.toUpperCase()]).concat('TERM'),
+  ['http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy']
+    .flatMap((name) => [name, name.toUpperCase()])
+    .concat('TERM'),
 )
 
 /** A variable that the user sets, on top of what the image says. */
@@ -43,11 +58,16 @@ export type Environment = {
  * literal, backslash escapes stay what they are.
  */
 export function doubleQuoted(value: string): string {
-  const escaped = value.replace(/\\[\s\S]|"|\\$/g, (match) => (match === '"' ? '\\"' : match === '\\' ? '\\\\' : match))
+  const escaped = value.replace(/\\[\s\S]|"|\\$/g, (match) =>
+    match === '"' ? '\\"' : match === '\\' ? '\\\\' : match,
+  )
   return escaped
 }
 
-function hostVariables(request: LaunchRequest, environment: Readonly<Record<string, string>>): [string, string][] {
+function hostVariables(
+  request: LaunchRequest,
+  environment: Readonly<Record<string, string>>,
+): [string, string][] {
   return Object.entries(environment).filter(
     ([name]) =>
       identifier.test(name) &&
@@ -59,7 +79,10 @@ function hostVariables(request: LaunchRequest, environment: Readonly<Record<stri
 }
 
 /** SINGULARITYENV_X and APPTAINERENV_X, the latter stronger, then --env-file and --env. */
-function assignments(request: LaunchRequest, environment: Readonly<Record<string, string>>): Map<string, string> {
+function assignments(
+  request: LaunchRequest,
+  environment: Readonly<Record<string, string>>,
+): Map<string, string> {
   const values = new Map<string, string>()
   for (const prefix of ['SINGULARITYENV_', 'APPTAINERENV_', 'SINGENV_']) {
     for (const [name, value] of Object.entries(environment)) {
@@ -71,10 +94,24 @@ function assignments(request: LaunchRequest, environment: Readonly<Record<string
 }
 
 /** Variables of the runtime itself, in both spellings. */
-function runtimeVariables(request: LaunchRequest, image: { path: string; name: string }): Record<string, string> {
-  const binds = request.binds.filter(({ nested }) => nested).map(({ destination }) => destination).join(',')
-  const both = { CONTAINER: image.path, NAME: image.name, BIND: binds, ENVIRONMENT: '/.singularity.d/env/91-environment.sh' }
-  const variables: Record<string, string> = { APPTAINER_COMMAND: request.verb, APPTAINER_APPNAME: request.app }
+function runtimeVariables(
+  request: LaunchRequest,
+  image: { path: string; name: string },
+): Record<string, string> {
+  const binds = request.binds
+    .filter(({ nested }) => nested)
+    .map(({ destination }) => destination)
+    .join(',')
+  const both = {
+    CONTAINER: image.path,
+    NAME: image.name,
+    BIND: binds,
+    ENVIRONMENT: '/.singularity.d/env/91-environment.sh',
+  }
+  const variables: Record<string, string> = {
+    APPTAINER_COMMAND: request.verb,
+    APPTAINER_APPNAME: request.app,
+  }
   for (const [name, value] of Object.entries(both)) {
     variables[`SINGULARITY_${name}`] = value
     variables[`APPTAINER_${name}`] = value
@@ -92,8 +129,18 @@ const unforgeable = /^(APPTAINER|SINGULARITY)_(CONTAINER|NAME|BIND|COMMAND|APPNA
 
 function injectedVariables(values: ReadonlyMap<string, string>): Injected[] {
   return [...values]
-    .filter(([name]) => identifier.test(name) && !reserved.has(name) && !unforgeable.test(name) && !/^(PREPEND|APPEND)_PATH$/.test(name))
-    .concat([...values].filter(([name]) => name === 'LD_LIBRARY_PATH').map(([name, value]) => [name, `${value}:${libraryDirectory}`]))
+    .filter(
+      ([name]) =>
+        identifier.test(name) &&
+        !reserved.has(name) &&
+        !unforgeable.test(name) &&
+        !/^(PREPEND|APPEND)_PATH$/.test(name),
+    )
+    .concat(
+      [...values]
+        .filter(([name]) => name === 'LD_LIBRARY_PATH')
+        .map(([name, value]) => [name, `${value}:${libraryDirectory}`]),
+    )
     .map(([name, value]) => ({ name, value, quoted: doubleQuoted(value) }))
 }
 
@@ -130,7 +177,11 @@ export function planEnvironment(
 
 /** The evaluated form of a value, where it differs, for the action script. */
 function evaluatedTwins(injected: readonly Injected[]): Record<string, string> {
-  return Object.fromEntries(injected.filter(({ value, quoted }) => value !== quoted).map(({ name, quoted }) => [`_q_${name}`, quoted]))
+  return Object.fromEntries(
+    injected
+      .filter(({ value, quoted }) => value !== quoted)
+      .map(({ name, quoted }) => [`_q_${name}`, quoted]),
+  )
 }
 
 function userPath(environment: Readonly<Record<string, string>>): string {

@@ -35,7 +35,11 @@ const noIds = { uids: [], gids: [], setgroups: 'allow' } as const
 export function requireUserNamespaces(facts: HostFacts): void {
   const { allowed, reason, hint } = facts.userNamespaces
   if (allowed) return
-  throw new SingError('USER_NAMESPACE', `this machine does not let users create user namespaces (${reason})`, { hint })
+  throw new SingError(
+    'USER_NAMESPACE',
+    `this machine does not let users create user namespaces (${reason})`,
+    { hint },
+  )
 }
 
 /** Decide who the payload is. @throws SingError USER_NAMESPACE */
@@ -46,7 +50,11 @@ export function planIdentity(request: IdentityRequest, facts: HostFacts): Identi
   const { uid, gid, user } = facts
   return {
     namespace: true,
-    ids: { uids: [{ inside: uid, outside: uid, count: 1 }], gids: [{ inside: gid, outside: gid, count: 1 }], setgroups: 'deny' },
+    ids: {
+      uids: [{ inside: uid, outside: uid, count: 1 }],
+      gids: [{ inside: gid, outside: gid, count: 1 }],
+      setgroups: 'deny',
+    },
     uid,
     gid,
     name: user.name,
@@ -91,7 +99,11 @@ function fakeRoot(request: IdentityRequest, facts: HostFacts): Identity {
   if (!subids || request.ignoreSubids) {
     return {
       ...common,
-      ids: { uids: [{ inside: 0, outside: uid, count: 1 }], gids: [{ inside: 0, outside: gid, count: 1 }], setgroups: 'deny' },
+      ids: {
+        uids: [{ inside: 0, outside: uid, count: 1 }],
+        gids: [{ inside: 0, outside: gid, count: 1 }],
+        setgroups: 'deny',
+      },
       filter: 'fakeroot',
       owner: { uid: 0, gid: 0 },
     }
@@ -100,8 +112,14 @@ function fakeRoot(request: IdentityRequest, facts: HostFacts): Identity {
   return {
     ...common,
     ids: {
-      uids: [{ inside: 0, outside: uid, count: 1 }, { inside: 1, outside: uids.start, count: uids.count }],
-      gids: [{ inside: 0, outside: gid, count: 1 }, { inside: 1, outside: gids.start, count: gids.count }],
+      uids: [
+        { inside: 0, outside: uid, count: 1 },
+        { inside: 1, outside: uids.start, count: uids.count },
+      ],
+      gids: [
+        { inside: 0, outside: gid, count: 1 },
+        { inside: 1, outside: gids.start, count: gids.count },
+      ],
       mapper: { newuidmap, newgidmap },
       setgroups: 'allow',
     },
@@ -121,7 +139,10 @@ export function passwdRecords(identity: Identity, facts: HostFacts, home: string
   return [
     {
       line: `${identity.name}:x:${identity.uid}:${identity.gid}:${gecos}:${home}:/bin/sh`,
-      same: [[0, identity.name], [2, String(identity.uid)]],
+      same: [
+        [0, identity.name],
+        [2, String(identity.uid)],
+      ],
       when: 'replace',
       keep: [6],
     },

@@ -21,15 +21,23 @@ export type MountContext = {
   readonly memorySize: number
 }
 
-type BindOptions = { missing?: Missing; readonly?: boolean; trusted?: boolean; soft?: boolean; recursive?: boolean }
+type BindOptions = {
+  missing?: Missing
+  readonly?: boolean
+  trusted?: boolean
+  soft?: boolean
+  recursive?: boolean
+}
 
 function bind(from: string, at: string, options: BindOptions = {}): Op {
   const { missing = 'create', readonly = false, trusted = false, soft = false, recursive = true } = options
   return { op: 'bind', from, at, missing, recursive, readonly, trusted, soft }
 }
 
-const wanted = ({ request, config }: MountContext, name: 'proc' | 'sys' | 'dev' | 'tmp' | 'home' | 'devpts'): boolean =>
-  !request.noMount.has(name) && config.mount[name] !== 'no'
+const wanted = (
+  { request, config }: MountContext,
+  name: 'proc' | 'sys' | 'dev' | 'tmp' | 'home' | 'devpts',
+): boolean => !request.noMount.has(name) && config.mount[name] !== 'no'
 
 const minimalDevices = ['null', 'zero', 'random', 'urandom', 'tty', 'full']
 
@@ -37,7 +45,9 @@ function minimalDev(context: MountContext): Op[] {
   const at = '/dev'
   return [
     { op: 'tmpfs', at, missing: context.missing, size: 0, mode: 0o755 },
-    ...minimalDevices.map((name) => bind(`/dev/${name}`, `${at}/${name}`, { trusted: true, recursive: false })),
+    ...minimalDevices.map((name) =>
+      bind(`/dev/${name}`, `${at}/${name}`, { trusted: true, recursive: false }),
+    ),
     { op: 'mkdir', at: `${at}/shm`, mode: 0o1777 },
     { op: 'tmpfs', at: `${at}/shm`, missing: 'create', size: context.memorySize, mode: 0o1777 },
     ...(wanted(context, 'devpts')
@@ -65,9 +75,13 @@ function devOps(context: MountContext): Op[] {
 
 function kernelOps(context: MountContext): Op[] {
   const { request, missing } = context
-  const proc: Op = request.pid ? { op: 'proc', at: '/proc', missing } : bind('/proc', '/proc', { missing, trusted: true })
+  const proc: Op = request.pid
+    ? { op: 'proc', at: '/proc', missing }
+    : bind('/proc', '/proc', { missing, trusted: true })
   // A fresh sysfs shows the devices of an own network; without one the kernel refuses it.
-  const sys: Op = request.net ? { op: 'sysfs', at: '/sys', missing } : bind('/sys', '/sys', { missing, trusted: true })
+  const sys: Op = request.net
+    ? { op: 'sysfs', at: '/sys', missing }
+    : bind('/sys', '/sys', { missing, trusted: true })
   return [...(wanted(context, 'proc') ? [proc] : []), ...(wanted(context, 'sys') ? [sys] : [])]
 }
 
@@ -120,10 +134,11 @@ function temporaryOps(context: MountContext): Op[] {
 }
 
 function scratchOps({ request, missing, memorySize }: MountContext): Op[] {
-  return request.scratch.map((at): Op =>
-    request.workdir
-      ? bind(`${request.workdir}/scratch${at}`, at, { missing })
-      : { op: 'tmpfs', at, missing, size: memorySize, mode: 0o1777 },
+  return request.scratch.map(
+    (at): Op =>
+      request.workdir
+        ? bind(`${request.workdir}/scratch${at}`, at, { missing })
+        : { op: 'tmpfs', at, missing, size: memorySize, mode: 0o1777 },
   )
 }
 
@@ -134,34 +149,67 @@ function generatedFiles(context: MountContext): Op[] {
   const accounts = !(identity.uid === 0 && (request.writable || isWritableOverlay(request)))
   const resolver: Op =
     request.dns.length > 0
-      ? { op: 'file', at: '/etc/resolv.conf', missing, mode: 0o644, text: request.dns.map((server) => `nameserver ${server}\n`).join('') }
+      ? {
+          op: 'file',
+          at: '/etc/resolv.conf',
+          missing,
+          mode: 0o644,
+          text: request.dns.map((server) => `nameserver ${server}\n`).join(''),
+        }
       : bind('/etc/resolv.conf', '/etc/resolv.conf', { missing, soft: true })
   return [
     ...(config.resolvConf && !request.noMount.has('/etc/resolv.conf') ? [resolver] : []),
-    ...(config.passwd && accounts ? ([{ op: 'records', at: '/etc/passwd', missing, lines: passwdRecords(identity, facts, home) }] as const) : []),
-    ...(config.group && accounts ? ([{ op: 'records', at: '/etc/group', missing, lines: groupRecords(identity, facts) }] as const) : []),
-    ...(request.hostname ? ([{ op: 'file', at: '/etc/hostname', missing, mode: 0o644, text: `${request.hostname}\n` }] as const) : []),
+    ...(config.passwd && accounts
+      ? ([
+          { op: 'records', at: '/etc/passwd', missing, lines: passwdRecords(identity, facts, home) },
+        ] as const)
+      : []),
+    ...(config.group && accounts
+      ? ([{ op: 'records', at: '/etc/group', missing, lines: groupRecords(identity, facts) }] as const)
+      : []),
+    ...(request.hostname
+      ? ([{ op: 'file', at: '/etc/hostname', missing, mode: 0o644, text: `${request.hostname}\n` }] as const)
+      : []),
   ]
 }
 
-const isWritableOverlay = (request: LaunchRequest): boolean => request.overlays.some(({ readonly }) => !readonly)
+const isWritableOverlay = (request: LaunchRequest): boolean =>
+  request.overlays.some(({ readonly }) => !readonly)
 
 function userBinds({ request, config, missing }: MountContext): Op[] {
   if (!config.userBinds) return []
-  return request.binds.map(({ source, destination, readonly }: Bind) => bind(source, destination, { missing, readonly }))
+  return request.binds.map(({ source, destination, readonly }: Bind) =>
+    bind(source, destination, { missing, readonly }),
+  )
 }
 
-const systemDirectories = new Set(['/', '/etc', '/bin', '/mnt', '/usr', '/var', '/opt', '/sbin', '/lib', '/lib64'])
-const isBelow = (path: string, parent: string): boolean => path === parent || path.startsWith(parent === '/' ? '/' : `${parent}/`)
+const systemDirectories = new Set([
+  '/',
+  '/etc',
+  '/bin',
+  '/mnt',
+  '/usr',
+  '/var',
+  '/opt',
+  '/sbin',
+  '/lib',
+  '/lib64',
+])
+const isBelow = (path: string, parent: string): boolean =>
+  path === parent || path.startsWith(parent === '/' ? '/' : `${parent}/`)
 
 /** The caller's directory at its own place, unless it is there already or something else was asked for there. */
 function workingDirectory(context: MountContext, before: readonly Op[]): Op[] {
   const { request, config, facts } = context
   const { cwd } = facts
   if (cwd === undefined || request.contain || request.noMount.has('cwd') || !config.userBinds) return []
-  if (systemDirectories.has(cwd) || ['/proc', '/sys', '/dev'].some((parent) => isBelow(cwd, parent))) return []
-  const covering = before.findLast((op) => 'at' in op && (op.op === 'bind' || op.op === 'tmpfs') && isBelow(cwd, op.at))
-  if (covering === undefined) return [bind(cwd, cwd, { missing: context.missing === 'fail' ? 'skip' : context.missing, soft: true })]
+  if (systemDirectories.has(cwd) || ['/proc', '/sys', '/dev'].some((parent) => isBelow(cwd, parent)))
+    return []
+  const covering = before.findLast(
+    (op) => 'at' in op && (op.op === 'bind' || op.op === 'tmpfs') && isBelow(cwd, op.at),
+  )
+  if (covering === undefined)
+    return [bind(cwd, cwd, { missing: context.missing === 'fail' ? 'skip' : context.missing, soft: true })]
   return []
 }
 
@@ -181,7 +229,11 @@ export function mountOps(context: MountContext): Op[] {
 }
 
 /** Directories of the host that must exist before the launch: those of --workdir. */
-export function workdirDirectories({ workdir, contain, scratch }: LaunchRequest): { path: string; mode: number }[] {
+export function workdirDirectories({
+  workdir,
+  contain,
+  scratch,
+}: LaunchRequest): { path: string; mode: number }[] {
   if (!workdir) return []
   return [
     ...(contain

@@ -3,7 +3,7 @@
 import type { Config } from '../config/schema.ts'
 import { SingError } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
-import type { Image } from '../image/open.ts'
+import type { Image, Window } from '../image/open.ts'
 import { actionScript } from './action.ts'
 import { type Environment, planEnvironment } from './environment.ts'
 import { type Identity, planIdentity, planNamespaces } from './identity.ts'
@@ -23,11 +23,21 @@ export type PlanOptions = { readonly openFiles: number | undefined; readonly deb
 
 type Root = { readonly ops: readonly Op[]; readonly missing: Missing; readonly writable: boolean }
 
+function squashfsLayer(
+  layer: string,
+  window: Window,
+  identity: Identity,
+  facts: HostFacts,
+): Op & { op: 'squashfs' } {
+  const { file, offset, size } = window
+  const mount = facts.isRoot && !facts.inUserNamespace ? 'kernel' : 'fuse'
+  return { op: 'squashfs', layer, file, offset, size, mount, owner: identity.owner }
+}
+
 function imageLayer(image: Image, identity: Identity, facts: HostFacts): Op {
   const { rootfs } = image
   if ('directory' in rootfs) return { op: 'directory', layer: 'image', from: rootfs.directory }
-  const mount = facts.isRoot && !facts.inUserNamespace ? 'kernel' : 'fuse'
-  return { op: 'squashfs', layer: 'image', ...rootfs, mount, owner: identity.owner }
+  return squashfsLayer('image', rootfs, identity, facts)
 }
 
 /** The image itself, changeable: only a directory can be. */
@@ -40,17 +50,41 @@ function writableRoot(image: Image, layer: Op): Root {
   return { ops: [layer, { op: 'root', layer: 'image' }], missing: 'fail', writable: true }
 }
 
-function overlayRoot(request: LaunchRequest, identity: Identity, layer: Op): Root {
+/** Overlay partitions inside the image that can be read: squashfs ones, topmost first. */
+function embeddedLayers(image: Image, identity: Identity, facts: HostFacts): (Op & { op: 'squashfs' })[] {
+  return (image.overlays ?? [])
+    .filter(({ filesystem }) => filesystem === 'squashfs')
+    .map(({ file, offset, size }, index) =>
+      squashfsLayer(`embedded${index}`, { file, offset, size }, identity, facts),
+    )
+    .reverse()
+}
+
+function overlayRoot(
+  request: LaunchRequest,
+  image: Image,
+  identity: Identity,
+  layer: Op,
+  facts: HostFacts,
+): Root {
+  const embedded = embeddedLayers(image, identity, facts)
   const writer = request.overlays.find(({ readonly }) => !readonly)
   const lower = request.overlays.filter(({ readonly }) => readonly)
   const ops: Op[] = [
     layer,
-    ...lower.map(({ path }, index): Op => ({ op: 'directory', layer: `lower${index}`, from: `${path}/upper` })),
+    ...embedded,
+    ...lower.map(
+      ({ path }, index): Op => ({ op: 'directory', layer: `lower${index}`, from: `${path}/upper` }),
+    ),
     ...(writer ? [{ op: 'directory', layer: 'upper', from: writer.path } as const] : []),
     ...(request.writableTmpfs ? [{ op: 'memory', layer: 'upper', size: 0 } as const] : []),
     {
       op: 'overlay',
-      lower: [...lower.map((_, index) => `lower${index}`).reverse(), 'image'],
+      lower: [
+        ...lower.map((_, index) => `lower${index}`).reverse(),
+        ...embedded.map((op) => op.layer),
+        'image',
+      ],
       upper: writer || request.writableTmpfs ? 'upper' : undefined,
       userxattr: identity.inUserNamespace,
     },
@@ -68,18 +102,29 @@ function plainRoot(request: LaunchRequest, layer: Op): Root {
   return { ops: [layer, { op: 'root', layer: 'image' }], missing: 'skip', writable: false }
 }
 
-function planRoot(request: LaunchRequest, config: Config, image: Image, identity: Identity, facts: HostFacts): Root {
+function planRoot(
+  request: LaunchRequest,
+  config: Config,
+  image: Image,
+  identity: Identity,
+  facts: HostFacts,
+): Root {
   const layer = imageLayer(image, identity, facts)
   if (request.writable) return writableRoot(image, layer)
   const overlay = config.overlay && (!identity.inUserNamespace || facts.overlayInUserNamespace)
-  return overlay ? overlayRoot(request, identity, layer) : plainRoot(request, layer)
+  return overlay ? overlayRoot(request, image, identity, layer, facts) : plainRoot(request, layer)
 }
 
 function planHome(request: LaunchRequest, identity: Identity): string {
   return request.home.kind === 'custom' ? request.home.target : identity.home
 }
 
-function planPrograms(request: LaunchRequest, image: Image, environment: Environment, identity: Identity): string[][] {
+function planPrograms(
+  request: LaunchRequest,
+  image: Image,
+  environment: Environment,
+  identity: Identity,
+): string[][] {
   const script = actionScript(request.verb, environment, {
     evaluate: request.evaluate,
     imageName: image.name,
@@ -94,7 +139,11 @@ function planPrograms(request: LaunchRequest, image: Image, environment: Environ
     test: [['/.singularity.d/test', ...request.command]],
     shell: request.shell ? [[request.shell, ...request.command]] : [],
   }
-  return [...(image.bashEnvironment ? [withShell('/bin/bash')] : []), withShell('/bin/sh'), ...direct[request.verb]]
+  return [
+    ...(image.bashEnvironment ? [withShell('/bin/bash')] : []),
+    withShell('/bin/sh'),
+    ...direct[request.verb],
+  ]
 }
 
 function workingDirectories(request: LaunchRequest, facts: HostFacts, home: string): string[] {
@@ -118,14 +167,26 @@ export function plan(
   const root = planRoot(request, config, image, identity, facts)
   const environment = planEnvironment(request, image, facts.environment, identity, home)
   const directories = workingDirectories(request, facts, home)
-  const context = { request, config, facts, identity, home, missing: root.missing, memorySize: config.sessionSize }
+  const context = {
+    request,
+    config,
+    facts,
+    identity,
+    home,
+    missing: root.missing,
+    memorySize: config.sessionSize,
+  }
   const wanted: Namespace[] = (['pid', 'ipc', 'uts', 'net'] as const).filter((name) => request[name])
   return {
     spec: {
       namespaces: planNamespaces(identity, wanted),
       ids: identity.ids,
       root: 'new',
-      ops: [...root.ops, ...mountOps(context), ...(root.writable ? [] : [{ op: 'readonly', at: '/' } as const])],
+      ops: [
+        ...root.ops,
+        ...mountOps(context),
+        ...(root.writable ? [] : [{ op: 'readonly', at: '/' } as const]),
+      ],
       hostname: request.hostname,
       process: {
         programs: planPrograms(request, image, environment, identity),

@@ -51,9 +51,15 @@ export type LaunchRequest = {
 
 type Flags = Readonly<Record<string, string | boolean | number | readonly string[] | undefined>>
 
-const list = (value: Flags[string]): readonly string[] => (Array.isArray(value) ? value : value === undefined ? [] : [String(value)])
-const text = (value: Flags[string]): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
-const commas = (value: Flags[string]): string[] => list(value).flatMap((entry) => entry.split(',')).map((entry) => entry.trim()).filter(Boolean)
+const list = (value: Flags[string]): readonly string[] =>
+  Array.isArray(value) ? value : value === undefined ? [] : [String(value)]
+const text = (value: Flags[string]): string | undefined =>
+  typeof value === 'string' && value !== '' ? value : undefined
+const commas = (value: Flags[string]): string[] =>
+  list(value)
+    .flatMap((entry) => entry.split(','))
+    .map((entry) => entry.trim())
+    .filter(Boolean)
 
 /** `NAME=value` words of --env; a comma separates them where another `NAME=` follows. */
 export function parseAssignments(words: readonly string[]): [string, string][] {
@@ -61,7 +67,9 @@ export function parseAssignments(words: readonly string[]): [string, string][] {
     word.split(/,(?=[A-Za-z_][A-Za-z0-9_]*=)/).map((assignment): [string, string] => {
       const at = assignment.indexOf('=')
       if (at < 1) {
-        throw new SingError('ENVIRONMENT', `--env ${word}: "${assignment}" has no value`, { hint: 'Write --env NAME=VALUE' })
+        throw new SingError('ENVIRONMENT', `--env ${word}: "${assignment}" has no value`, {
+          hint: 'Write --env NAME=VALUE',
+        })
       }
       return [assignment.slice(0, at), assignment.slice(at + 1)]
     }),
@@ -73,7 +81,8 @@ function parseHome(flags: Flags, facts: HostFacts): Home {
   const word = text(flags.home)
   if (word === undefined) return { kind: 'default' }
   const [source = '', target = '', ...more] = word.split(':')
-  if (!source || more.length > 0) throw new SingError('USAGE', `--home ${word}: expected SOURCE or SOURCE:DESTINATION`, { status: 255 })
+  if (!source || more.length > 0)
+    throw new SingError('USAGE', `--home ${word}: expected SOURCE or SOURCE:DESTINATION`, { status: 255 })
   const from = posix.resolve(facts.cwd ?? '/', source)
   const at = target || from
   if (!at.startsWith('/')) throw new SingError('BIND', `--home ${word}: the destination is not absolute`)
@@ -115,7 +124,8 @@ function checkConflicts(request: LaunchRequest): LaunchRequest {
   if (writers > 1) refuse('only one --overlay can be writable: mark the others with :ro')
   if (request.writable && request.overlays.length > 0) refuse('--writable and --overlay exclude each other')
   if (request.writable && request.writableTmpfs) refuse('--writable and --writable-tmpfs exclude each other')
-  if (writers > 0 && request.writableTmpfs) refuse('--writable-tmpfs and a writable --overlay exclude each other: mark the overlay with :ro')
+  if (writers > 0 && request.writableTmpfs)
+    refuse('--writable-tmpfs and a writable --overlay exclude each other: mark the overlay with :ro')
   return request
 }
 

@@ -27,8 +27,22 @@ function requireRoot(facts: HostFacts): void {
   throw new SingError('FAKEROOT', 'sections of a definition need root or --fakeroot')
 }
 
-function bind(from: string, at: string, missing: 'create' | 'skip' | 'fail', options: { readonly?: boolean; trusted?: boolean; soft?: boolean } = {}): Op {
-  return { op: 'bind', from, at, missing, recursive: true, readonly: options.readonly ?? false, trusted: options.trusted ?? false, soft: options.soft ?? false }
+function bind(
+  from: string,
+  at: string,
+  missing: 'create' | 'skip' | 'fail',
+  options: { readonly?: boolean; trusted?: boolean; soft?: boolean } = {},
+): Op {
+  return {
+    op: 'bind',
+    from,
+    at,
+    missing,
+    recursive: true,
+    readonly: options.readonly ?? false,
+    trusted: options.trusted ?? false,
+    soft: options.soft ?? false,
+  }
 }
 
 function rootOps(request: SectionRequest, facts: HostFacts): Op[] {
@@ -106,7 +120,11 @@ export function planHostProgram(request: HostProgramRequest, facts: HostFacts, d
     root: 'host',
     ops: [
       { op: 'proc', at: '/proc', missing: 'fail' },
-      ...(devices === undefined ? [] : deviceNames.map((name) => bind(`/dev/${name}`, `${devices}/dev/${name}`, 'create', { trusted: true }))),
+      ...(devices === undefined
+        ? []
+        : deviceNames.map((name) =>
+            bind(`/dev/${name}`, `${devices}/dev/${name}`, 'create', { trusted: true }),
+          )),
     ],
     process: {
       programs: [request.program],

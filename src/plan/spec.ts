@@ -65,7 +65,13 @@ export type Op =
       /** A failure is a warning, not the end: default mounts that an odd image cannot take. */
       readonly soft: boolean
     }
-  | { readonly op: 'tmpfs'; readonly at: string; readonly missing: Missing; readonly size: number; readonly mode: number }
+  | {
+      readonly op: 'tmpfs'
+      readonly at: string
+      readonly missing: Missing
+      readonly size: number
+      readonly mode: number
+    }
   | { readonly op: 'proc'; readonly at: string; readonly missing: Missing }
   | { readonly op: 'sysfs'; readonly at: string; readonly missing: Missing }
   | { readonly op: 'devpts'; readonly at: string; readonly missing: Missing }
@@ -73,9 +79,20 @@ export type Op =
   | { readonly op: 'mkdir'; readonly at: string; readonly mode: number }
   | { readonly op: 'symlink'; readonly at: string; readonly to: string }
   /** A file with this text, in memory, bound at the place. */
-  | { readonly op: 'file'; readonly at: string; readonly text: string; readonly mode: number; readonly missing: Missing }
+  | {
+      readonly op: 'file'
+      readonly at: string
+      readonly text: string
+      readonly mode: number
+      readonly missing: Missing
+    }
   /** The image's passwd-like file with records added or replaced, in memory, bound at the place. */
-  | { readonly op: 'records'; readonly at: string; readonly missing: Missing; readonly lines: readonly RecordLine[] }
+  | {
+      readonly op: 'records'
+      readonly at: string
+      readonly missing: Missing
+      readonly lines: readonly RecordLine[]
+    }
   /** Make the mount at the place read-only from here on. */
   | { readonly op: 'readonly'; readonly at: string }
 
@@ -171,7 +188,11 @@ function opFields(op: Op): Field[] {
 }
 
 function record(name: string, fields: readonly Field[]): string[] {
-  return [name, String(fields.length), ...fields.map((field) => (typeof field === 'boolean' ? flag(field) : String(field)))]
+  return [
+    name,
+    String(fields.length),
+    ...fields.map((field) => (typeof field === 'boolean' ? flag(field) : String(field))),
+  ]
 }
 
 /**

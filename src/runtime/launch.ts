@@ -13,10 +13,14 @@ const { execve } = process as unknown as { execve: Execve }
 function startError(error: unknown): SingError {
   const code = (error as { code?: string }).code
   if (code === 'E2BIG') {
-    return new SingError('ENVIRONMENT', 'cannot start the container: the arguments and the environment are too large', {
-      hint: 'A single argument or variable holds at most 128 KiB; start with --cleanenv, or raise the stack limit (ulimit -s)',
-      cause: error,
-    })
+    return new SingError(
+      'ENVIRONMENT',
+      'cannot start the container: the arguments and the environment are too large',
+      {
+        hint: 'A single argument or variable holds at most 128 KiB; start with --cleanenv, or raise the stack limit (ulimit -s)',
+        cause: error,
+      },
+    )
   }
   return new SingError('INTERNAL', `cannot start the starter: ${(error as Error).message}`, { cause: error })
 }
@@ -40,7 +44,17 @@ export type RunOptions = {
 
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
 
-const signalNumbers: Record<string, number> = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGILL: 4, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGPIPE: 13, SIGTERM: 15 }
+const signalNumbers: Record<string, number> = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGILL: 4,
+  SIGABRT: 6,
+  SIGKILL: 9,
+  SIGSEGV: 11,
+  SIGPIPE: 13,
+  SIGTERM: 15,
+}
 
 function splitLines(onLine: (line: string) => void): { push: (chunk: Buffer) => void; end: () => void } {
   let rest = ''

@@ -38,6 +38,13 @@ export function reenterAsRoot(
     SING_CALLED_AS: context.calledAs,
     ...(context.openFiles === undefined ? {} : { SING_OPEN_FILES: String(context.openFiles) }),
   }
-  const spec = planReentry([...enginePath(), ...call.argv], environment, identity, facts, context.openFiles, context.debug)
+  const spec = planReentry(
+    [...enginePath(), ...call.argv],
+    environment,
+    identity,
+    facts,
+    context.openFiles,
+    context.debug,
+  )
   return replace(spec)
 }

@@ -2,10 +2,19 @@
 
 import type { Report } from '../core/events.ts'
 import type { HostFacts } from '../host/facts.ts'
-import { planHostProgram, planSection, type HostProgramRequest, type SectionRequest } from '../plan/section.ts'
-import { run, type RunOptions } from './launch.ts'
+import {
+  type HostProgramRequest,
+  planHostProgram,
+  planSection,
+  type SectionRequest,
+} from '../plan/section.ts'
+import { type RunOptions, run } from './launch.ts'
 
-export type SectionContext = { readonly facts: HostFacts; readonly report: Report; readonly debug: boolean } & RunOptions
+export type SectionContext = {
+  readonly facts: HostFacts
+  readonly report: Report
+  readonly debug: boolean
+} & RunOptions
 
 /** Run a script inside a root file system. Resolves with its exit status, 128 + n for signal n. */
 export function runSection(request: SectionRequest, context: SectionContext): Promise<number> {

@@ -1,9 +1,9 @@
 /** Where an image cannot be mounted: unpack it into a private directory for as long as the container runs. */
 
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { rm, chmod, readdir } from 'node:fs/promises'
+import { chmod, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { SingError, reasonOf } from '../core/errors.ts'
+import { reasonOf, SingError } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import type { Image } from '../image/open.ts'
 import { SquashfsImage } from '../native/addon.ts'

@@ -1,4 +1,14 @@
-import { cpSync, mkdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync, existsSync, readdirSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
@@ -26,12 +36,20 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a container', () => {
 
   it('hands arguments on unchanged', async () => {
     const words = ['', 'b  c', 'd\ne', '*', '$HOME', "it's", '"q"', '\\n', '--', '-x', '--bind']
-    const { stdout } = await exec([images.everything, 'sh', '-c', 'for a; do printf "<%s>" "$a"; done', 'x', ...words])
+    const { stdout } = await exec([
+      images.everything,
+      'sh',
+      '-c',
+      'for a; do printf "<%s>" "$a"; done',
+      'x',
+      ...words,
+    ])
     expect(stdout).toBe(words.map((word) => `<${word}>`).join(''))
   })
 
   it('ends with the status of its command', async () => {
-    for (const status of [0, 1, 42, 126, 127, 255]) expect(await inside(`exit ${status}`)).toMatchObject({ status })
+    for (const status of [0, 1, 42, 126, 127, 255])
+      expect(await inside(`exit ${status}`)).toMatchObject({ status })
   })
 
   it('turns a signal into 128 plus its number', async () => {
@@ -43,13 +61,16 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a container', () => {
     mkdirSync(join(images.folder, 'work/deep'), { recursive: true })
     writeFileSync(join(images.folder, 'work/deep/file'), 'data')
     give(join(images.folder, 'work'))
-    const { stdout } = await inside('pwd; cat file; echo new > made', [], { cwd: join(images.folder, 'work/deep') })
+    const { stdout } = await inside('pwd; cat file; echo new > made', [], {
+      cwd: join(images.folder, 'work/deep'),
+    })
     expect(stdout).toBe(`${join(images.folder, 'work/deep')}\ndata`)
     expect(readFileSync(join(images.folder, 'work/deep/made'), 'utf8')).toBe('new\n')
   })
 
   it('has home, /tmp, devices and the kernel file systems', async () => {
-    const script = 'test -w ~ && test -w /tmp && test -c /dev/null && test -e /proc/self/status && test -d /sys/kernel && echo all'
+    const script =
+      'test -w ~ && test -w /tmp && test -c /dev/null && test -e /proc/self/status && test -d /sys/kernel && echo all'
     expect((await inside(script)).stdout).toBe('all\n')
   })
 
@@ -67,7 +88,9 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a container', () => {
   })
 
   it('has no capability, no new privileges, and mounts without setuid and devices', async () => {
-    const { stdout } = await inside('grep -E "^(CapEff|CapBnd|NoNewPrivs)" /proc/self/status; grep " /tmp " /proc/self/mounts')
+    const { stdout } = await inside(
+      'grep -E "^(CapEff|CapBnd|NoNewPrivs)" /proc/self/status; grep " /tmp " /proc/self/mounts',
+    )
     expect(stdout).toMatch(/CapEff:\s+0+\n/)
     expect(stdout).toMatch(/CapBnd:\s+0+\n/)
     expect(stdout).toMatch(/NoNewPrivs:\s+1/)
@@ -92,20 +115,30 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a container', () => {
   it('keeps descriptors of the caller and none of its own', async () => {
     writeFileSync(join(images.folder, 'nine'), 'through nine')
     const script = `exec 9<nine; "$0" exec "$1" sh -c 'cat <&9; ls /proc/self/fd'`
-    const { stdout } = await run(['sh', '-c', script, join(projectRoot, 'bin/sing'), images.everything], here())
+    const { stdout } = await run(
+      ['sh', '-c', script, join(projectRoot, 'bin/sing'), images.everything],
+      here(),
+    )
     expect(stdout.replace('through nine', '').trim().split('\n')).toEqual(['0', '1', '2', '3', '9'])
   })
 
   it('keeps the soft limit of open files and the dispositions of signals', async () => {
     const script = `ulimit -Sn 321; ulimit -Hn 654; "$0" exec "$1" sh -c 'ulimit -Sn; ulimit -Hn; grep SigIgn /proc/self/status'`
-    const { stdout } = await run(['sh', '-c', script, join(projectRoot, 'bin/sing'), images.everything], here())
+    const { stdout } = await run(
+      ['sh', '-c', script, join(projectRoot, 'bin/sing'), images.everything],
+      here(),
+    )
     expect(stdout).toMatch(/^321\n654\nSigIgn:\s+0+\n$/)
   })
 
   it('with --containall sees nothing of the host', async () => {
-    const { stdout } = await inside('ls -A ~ /tmp | grep -v : ; echo "[$FOO] $$"; ls /dev | grep -c -e fuse -e loop', ['--containall'], {
-      env: { FOO: 'bar' },
-    })
+    const { stdout } = await inside(
+      'ls -A ~ /tmp | grep -v : ; echo "[$FOO] $$"; ls /dev | grep -c -e fuse -e loop',
+      ['--containall'],
+      {
+        env: { FOO: 'bar' },
+      },
+    )
     expect(stdout).toMatch(/^\s*\[\] \d\n0\n$/)
   })
 
@@ -130,7 +163,10 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('binds', () => {
     mkdirSync(from)
     writeFileSync(join(from, 'file'), 'data')
     give(from)
-    const { stdout } = await inside('cat /new/place/file; touch /ro/x 2>/dev/null || echo refused', ['-B', `${from}:/new/place,${from}:/ro:ro`])
+    const { stdout } = await inside('cat /new/place/file; touch /ro/x 2>/dev/null || echo refused', [
+      '-B',
+      `${from}:/new/place,${from}:/ro:ro`,
+    ])
     expect(stdout).toBe('datarefused\n')
   })
 
@@ -197,12 +233,19 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('the environment', () => {
 
 describe.skipIf(!can('userns', 'fuse', 'overlay'))('--fakeroot', () => {
   it.each([[[]], [['--ignore-subuid']]])('makes the user root, also %j', async (flags) => {
-    const { stdout } = await inside('id -u; whoami; echo $HOME; touch made; stat -c %u made; rm made', ['--fakeroot', ...flags])
+    const { stdout } = await inside('id -u; whoami; echo $HOME; touch made; stat -c %u made; rm made', [
+      '--fakeroot',
+      ...flags,
+    ])
     expect(stdout).toBe('0\nroot\n/root\n0\n')
   })
 
   it('gives no power over the host', async () => {
-    const { stdout } = await inside('cat /hostroot/etc/shadow 2>/dev/null || echo refused', ['--fakeroot', '--bind', '/:/hostroot'])
+    const { stdout } = await inside('cat /hostroot/etc/shadow 2>/dev/null || echo refused', [
+      '--fakeroot',
+      '--bind',
+      '/:/hostroot',
+    ])
     expect(stdout).toBe('refused\n')
   })
 })
@@ -217,7 +260,9 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('many containers', () => {
   })
 
   it('start at the same time', async () => {
-    const all = await Promise.all(Array.from({ length: 32 }, () => exec([images.everything, 'cat', '/etc/hostname'])))
+    const all = await Promise.all(
+      Array.from({ length: 32 }, () => exec([images.everything, 'cat', '/etc/hostname'])),
+    )
     expect(all.map(({ stdout, status }) => [stdout, status])).toEqual(all.map(() => ['suite-image\n', 0]))
     await expect.poll(() => serversOf(images.everything), { timeout: 10_000 }).toEqual([])
   })

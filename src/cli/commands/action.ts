@@ -1,8 +1,8 @@
 /** exec, run, shell and test: words of the user into a launch. */
 
-import { mkdirSync, chmodSync } from 'node:fs'
+import { chmodSync, mkdirSync } from 'node:fs'
 import { loadConfig } from '../../config/load.ts'
-import { SingError, reasonOf } from '../../core/errors.ts'
+import { reasonOf, SingError } from '../../core/errors.ts'
 import { readEnvironmentFile } from '../../host/envfile.ts'
 import { type HostFacts, readHostFacts } from '../../host/facts.ts'
 import { type Image, openImage } from '../../image/open.ts'
@@ -29,9 +29,13 @@ function mustUnpack(call: Call, image: Image, facts: HostFacts): boolean {
   if (flags.unsquash === true || flags['tmp-sandbox'] === true) return true
   if (facts.fuse || (facts.isRoot && !facts.inUserNamespace)) return false
   if (flags['no-tmp-sandbox'] === true) {
-    throw new SingError('UNSUPPORTED', `cannot mount ${image.path}: /dev/fuse cannot be used and --no-tmp-sandbox is given`, {
-      hint: 'Ask the administrator for access to /dev/fuse (mode 0666), or leave --no-tmp-sandbox out',
-    })
+    throw new SingError(
+      'UNSUPPORTED',
+      `cannot mount ${image.path}: /dev/fuse cannot be used and --no-tmp-sandbox is given`,
+      {
+        hint: 'Ask the administrator for access to /dev/fuse (mode 0666), or leave --no-tmp-sandbox out',
+      },
+    )
   }
   return true
 }
@@ -55,10 +59,13 @@ async function launch(verb: Verb, call: Call): Promise<number> {
   const image = openImage(path)
   const facts = readHostFacts(context.environment)
   const files = flags['env-file']
-  const assignments = (Array.isArray(files) ? files : []).flatMap((file) => readEnvironmentFile(file, context.environment))
+  const assignments = (Array.isArray(files) ? files : []).flatMap((file) =>
+    readEnvironmentFile(file, context.environment),
+  )
   const request = toRequest(verb, flags, command, facts, assignments)
   const config = loadConfig(undefined)
-  const decide = (chosen: Image) => plan(request, config, chosen, facts, { openFiles: context.openFiles, debug: context.debug })
+  const decide = (chosen: Image) =>
+    plan(request, config, chosen, facts, { openFiles: context.openFiles, debug: context.debug })
   const decided = decide(image)
   for (const text of decided.warnings) context.report({ kind: 'warning', text })
   if (flags.plan === true) {
@@ -71,7 +78,10 @@ async function launch(verb: Verb, call: Call): Promise<number> {
 }
 
 const examples: Record<Verb, string[]> = {
-  exec: ['sing exec fortune.sif cat /etc/os-release', 'sing exec --bind /data:/mnt,/scratch fortune.sif ls /mnt'],
+  exec: [
+    'sing exec fortune.sif cat /etc/os-release',
+    'sing exec --bind /data:/mnt,/scratch fortune.sif ls /mnt',
+  ],
   run: ['sing run fortune.sif', './fortune.sif argument'],
   shell: ['sing shell fortune.sif', 'sing shell --fakeroot --writable tree/'],
   test: ['sing test fortune.sif'],

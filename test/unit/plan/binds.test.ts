@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { parseBinds, parseMount, sortBinds } from '../../../src/plan/binds.ts'
 
-const places = (list: string) => parseBinds(list).map(({ source, destination, readonly }) => [source, destination, readonly])
+const places = (list: string) =>
+  parseBinds(list).map(({ source, destination, readonly }) => [source, destination, readonly])
 
 describe('--bind', () => {
   it.each([
@@ -9,11 +10,24 @@ describe('--bind', () => {
     ['/a:/b', [['/a', '/b', false]]],
     ['/a:/b:ro', [['/a', '/b', true]]],
     ['/a:/b:rw', [['/a', '/b', false]]],
-    ['/a:/b,/c:/d:ro,/e', [['/a', '/b', false], ['/c', '/d', true], ['/e', '/e', false]]],
+    [
+      '/a:/b,/c:/d:ro,/e',
+      [
+        ['/a', '/b', false],
+        ['/c', '/d', true],
+        ['/e', '/e', false],
+      ],
+    ],
     ['/a\\,b:/c', [['/a,b', '/c', false]]],
     ['/a\\:b:/c', [['/a:b', '/c', false]]],
     ['/x y:/z w', [['/x y', '/z w', false]]],
-    ['/a:/b:image-src=/,ro,/c', [['/a', '/b', true], ['/c', '/c', false]]],
+    [
+      '/a:/b:image-src=/,ro,/c',
+      [
+        ['/a', '/b', true],
+        ['/c', '/c', false],
+      ],
+    ],
     ['rel:/b', [['rel', '/b', false]]],
   ])('reads %s', (list, expected) => {
     expect(places(list)).toEqual(expected)
@@ -33,7 +47,11 @@ describe('--bind', () => {
   })
 
   it('keeps the directory and the object of an image file', () => {
-    expect(parseBinds('/i.sif:/m:id=4,image-src=/sub,ro')[0]).toMatchObject({ objectId: 4, imageSource: '/sub', readonly: true })
+    expect(parseBinds('/i.sif:/m:id=4,image-src=/sub,ro')[0]).toMatchObject({
+      objectId: 4,
+      imageSource: '/sub',
+      readonly: true,
+    })
   })
 })
 

@@ -4,7 +4,9 @@ import { doubleQuoted } from '../../../src/plan/environment.ts'
 import { parseAssignments } from '../../../src/plan/request.ts'
 
 const evaluate = (value: string) =>
-  execFileSync('/bin/sh', ['-c', `WHO=me; eval "X=\\"$1\\""; printf %s "$X"`, 'sh', doubleQuoted(value)], { encoding: 'utf8' })
+  execFileSync('/bin/sh', ['-c', `WHO=me; eval "X=\\"$1\\""; printf %s "$X"`, 'sh', doubleQuoted(value)], {
+    encoding: 'utf8',
+  })
 
 describe('a value that the user sets', () => {
   it.each([
@@ -27,7 +29,14 @@ describe('a value that the user sets', () => {
 
 describe('--env', () => {
   it.each([
-    [['A=1,B=2', 'C=3'], [['A', '1'], ['B', '2'], ['C', '3']]],
+    [
+      ['A=1,B=2', 'C=3'],
+      [
+        ['A', '1'],
+        ['B', '2'],
+        ['C', '3'],
+      ],
+    ],
     [['LIST=a,b,c'], [['LIST', 'a,b,c']]],
     [['A='], [['A', '']]],
     [['A=b=c'], [['A', 'b=c']]],

@@ -12,7 +12,10 @@ import { encodeSpec } from '../../../src/plan/spec.ts'
 
 const fixtures = fileURLToPath(new URL('../../../fixtures/', import.meta.url))
 const hosts = readdirSync(`${fixtures}hosts`).map((name) => name.replace('.json', ''))
-const factsOf = (host: string): HostFacts => ({ subids: undefined, ...JSON.parse(readFileSync(`${fixtures}hosts/${host}.json`, 'utf8')) })
+const factsOf = (host: string): HostFacts => ({
+  subids: undefined,
+  ...JSON.parse(readFileSync(`${fixtures}hosts/${host}.json`, 'utf8')),
+})
 
 const sif: Image = {
   path: '/data/fortune.sif',
@@ -23,31 +26,61 @@ const sif: Image = {
   writable: false,
   bashEnvironment: false,
 }
-const sandbox: Image = { ...sif, path: '/data/tree', name: 'tree', kind: 'sandbox', rootfs: { directory: '/data/tree' }, writable: true }
+const sandbox: Image = {
+  ...sif,
+  path: '/data/tree',
+  name: 'tree',
+  kind: 'sandbox',
+  rootfs: { directory: '/data/tree' },
+  writable: true,
+}
 
 type Case = { verb: Verb; flags: Parameters<typeof toRequest>[1]; command: string[]; image: Image }
 const cases: Record<string, Case> = {
   exec: { verb: 'exec', flags: {}, command: ['cat', '/etc/os-release'], image: sif },
   'run-sandbox': { verb: 'run', flags: {}, command: ['a', 'b c'], image: sandbox },
   'shell-contain': { verb: 'shell', flags: { contain: true, ipc: true }, command: [], image: sif },
-  containall: { verb: 'exec', flags: { containall: true, workdir: 'w', scratch: ['/scratch'] }, command: ['true'], image: sif },
+  containall: {
+    verb: 'exec',
+    flags: { containall: true, workdir: 'w', scratch: ['/scratch'] },
+    command: ['true'],
+    image: sif,
+  },
   fakeroot: { verb: 'exec', flags: { fakeroot: true }, command: ['id'], image: sif },
-  'fakeroot-ignore-subuid': { verb: 'exec', flags: { fakeroot: true, 'ignore-subuid': true }, command: ['id'], image: sif },
+  'fakeroot-ignore-subuid': {
+    verb: 'exec',
+    flags: { fakeroot: true, 'ignore-subuid': true },
+    command: ['id'],
+    image: sif,
+  },
   binds: {
     verb: 'exec',
-    flags: { bind: ['/b:/m/sub', 'a:/m:ro'], mount: ['type=bind,source=/c,destination=/n,nonested'], env: ['A=1'], hostname: 'node' },
+    flags: {
+      bind: ['/b:/m/sub', 'a:/m:ro'],
+      mount: ['type=bind,source=/c,destination=/n,nonested'],
+      env: ['A=1'],
+      hostname: 'node',
+    },
     command: ['true'],
     image: sif,
   },
   writable: { verb: 'exec', flags: { writable: true }, command: ['true'], image: sandbox },
-  'writable-tmpfs': { verb: 'exec', flags: { 'writable-tmpfs': true, cleanenv: true, 'no-home': true }, command: ['true'], image: sif },
+  'writable-tmpfs': {
+    verb: 'exec',
+    flags: { 'writable-tmpfs': true, cleanenv: true, 'no-home': true },
+    command: ['true'],
+    image: sif,
+  },
 }
 
 function decide(host: string, name: string): unknown {
   const { verb, flags, command, image } = cases[name] as Case
   const facts = factsOf(host)
   try {
-    return plan(toRequest(verb, flags, command, facts, []), defaultConfig, image, facts, { openFiles: 1024, debug: false })
+    return plan(toRequest(verb, flags, command, facts, []), defaultConfig, image, facts, {
+      openFiles: 1024,
+      debug: false,
+    })
   } catch (error) {
     const { code, message, hint } = error as { code: string; message: string; hint: string }
     return { refused: { code, message, hint } }
@@ -56,7 +89,9 @@ function decide(host: string, name: string): unknown {
 
 describe.each(hosts)('on %s', (host) => {
   it.each(Object.keys(cases))('%s is planned as recorded', async (name) => {
-    await expect(`${JSON.stringify(decide(host, name), null, 2)}\n`).toMatchFileSnapshot(`${fixtures}specs/${host}/${name}.json`)
+    await expect(`${JSON.stringify(decide(host, name), null, 2)}\n`).toMatchFileSnapshot(
+      `${fixtures}specs/${host}/${name}.json`,
+    )
   })
 })
 
@@ -67,7 +102,8 @@ describe('the planner', () => {
 
   it('refuses what cannot be together', () => {
     const facts = factsOf('laptop')
-    const ask = (flags: Parameters<typeof toRequest>[1]) => () => toRequest('exec', flags, ['true'], facts, [])
+    const ask = (flags: Parameters<typeof toRequest>[1]) => () =>
+      toRequest('exec', flags, ['true'], facts, [])
     expect(ask({ overlay: ['a', 'b'] })).toThrow('only one --overlay')
     expect(ask({ writable: true, overlay: ['a'] })).toThrow('exclude each other')
     expect(ask({ writable: true, 'writable-tmpfs': true })).toThrow('exclude each other')
