@@ -147,8 +147,8 @@ int sing_image_inode(struct sing_image *image, uint64_t place, sqfs_inode_generi
 
 	if (block >= room || (place & 0xffff) >= SQFS_META_BLOCK_SIZE)
 		return SQFS_ERROR_OUT_OF_BOUNDS;
-	return reason(image, sqfs_meta_reader_read_inode(image->inodes, &image->super,
-							 image->super.inode_table_start + block, place & 0xffff, out));
+	return reason(image,
+		      sqfs_meta_reader_read_inode(image->inodes, &image->super, block, place & 0xffff, out));
 }
 
 static bool is_name(const char *name, size_t length)

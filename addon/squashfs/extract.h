@@ -1,0 +1,34 @@
+/* Unpacks an image, or a part of it, into a directory. */
+#ifndef SING_EXTRACT_H
+#define SING_EXTRACT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "failure.h"
+#include "reader.h"
+
+struct sing_extract_options {
+	bool ownership;   /* set owners; those that the kernel does not let us set stay ours */
+	unsigned workers; /* threads that unpack and write files, at least 1 */
+	void (*progress)(void *user, uint64_t entries); /* may be NULL */
+	void *user;
+	const _Atomic int *cancelled; /* stop when it becomes 1; may be NULL */
+};
+
+struct sing_extract_result {
+	uint64_t entries; /* made, without the directory itself */
+	uint64_t skipped; /* device nodes that we may not make */
+};
+
+/*
+ * Make what is in the directory `from` of the image in the open directory `to`, and give `to` the attributes of `from`.
+ * Nothing that exists is replaced or followed; names cannot lead out of `to`. Modes, times, holes, links and what extended
+ * attributes the file system takes are kept. What was made before a failure stays, for the caller to remove.
+ * Returns 0, or -1 with a failure that names the path inside the image.
+ */
+int sing_extract(struct sing_image *image, const char *from, int to, const struct sing_extract_options *options,
+		 struct sing_extract_result *result, struct sing_failure *failure);
+
+#endif
