@@ -118,28 +118,57 @@ struct image *image_open(sqfs_file_t *file, unsigned threads, const char **reaso
 	return image->metadata && image->blocks && image->ahead && image->trails ? image : NULL;
 }
 
-int image_table_entry(struct image *image, uint64_t table, uint32_t index, uint32_t size, void *entry)
+static int read_place(struct image *image, uint64_t table, uint64_t block, uint64_t *place)
+{
+	uint8_t bytes[8];
+
+	if (image->file->read_at(image->file, table + block * sizeof bytes, bytes, sizeof bytes) != 0)
+		return image_damaged(image, "the table at %" PRIu64 " lies outside of the image", table);
+	*place = get64(bytes);
+	return 0;
+}
+
+static int read_bytes(struct image *image, struct position at, uint32_t size, void *to)
 {
 	CURSOR cursor = { 0 };
-	uint64_t byte = (uint64_t)index * size;
-	uint8_t place[8];
+	int error = cursor_seek(&cursor, image, at, image->super.bytes_used);
+
+	return error != 0 ? error : cursor_read(&cursor, to, size);
+}
+
+int image_table_entry(struct image *image, uint64_t table, uint32_t index, uint32_t size, void *entry)
+{
+	struct position at = { .offset = (uint64_t)index * size % METADATA_SIZE };
+	int error = read_place(image, table, (uint64_t)index * size / METADATA_SIZE, &at.block);
+
+	return error != 0 ? error : read_bytes(image, at, size, entry);
+}
+
+/* Where the first block of the table lies is remembered: every inode has two owners, and one block is all of most tables. */
+static int read_id_place(struct image *image, uint64_t block, uint64_t *place)
+{
 	int error;
 
-	if (image->file->read_at(image->file, table + byte / METADATA_SIZE * sizeof place, place, sizeof place) != 0)
-		return image_damaged(image, "the table at %" PRIu64 " lies outside of the image", table);
-	error = cursor_seek(&cursor, image, (struct position){ get64(place), byte % METADATA_SIZE },
-			    image->super.bytes_used);
-	return error != 0 ? error : cursor_read(&cursor, entry, size);
+	*place = block == 0 ? atomic_load(&image->first_ids) : 0;
+	if (*place != 0)
+		return 0;
+	error = read_place(image, image->super.id_table_start, block, place);
+	if (error == 0 && block == 0)
+		atomic_store(&image->first_ids, *place);
+	return error;
 }
 
 int image_id(struct image *image, uint16_t index, uint32_t *id)
 {
+	struct position at = { .offset = index * 4u % METADATA_SIZE };
 	uint8_t bytes[4];
 	int error;
 
 	if (index >= image->super.id_count)
 		return image_damaged(image, "there is no owner %d", index);
-	error = image_table_entry(image, image->super.id_table_start, index, sizeof bytes, bytes);
+	error = read_id_place(image, index * 4u / METADATA_SIZE, &at.block);
+	if (error == 0)
+		error = read_bytes(image, at, sizeof bytes, bytes);
 	if (error == 0)
 		*id = get32(bytes);
 	return error;

@@ -5,6 +5,7 @@
 #ifndef SING_IMAGE_H
 #define SING_IMAGE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +33,8 @@ struct image {
 	struct cache *blocks;
 	struct ahead *ahead;
 	struct trails *trails;
+	/* where the first owners are listed; 0: not known yet */
+	_Atomic uint64_t first_ids;
 	/* every inode belongs to uid:gid */
 	bool owned;
 	uid_t uid;

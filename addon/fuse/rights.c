@@ -64,8 +64,9 @@ static void drop_capabilities(void)
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[2] = { 0 };
 
-	for (int capability = 0; prctl(PR_CAPBSET_READ, capability) >= 0; capability++)
-		prctl(PR_CAPBSET_DROP, capability);
+	/* to the first that does not exist, or not at all without CAP_SETPCAP */
+	for (int capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0; capability++)
+		;
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	syscall(SYS_capset, &header, none);
 }
@@ -121,6 +122,7 @@ static struct sock_filter filter[] = {
 	ALLOW_WITH(clone, 0, CLONE_THREAD),
 	ALLOW(set_robust_list),
 	ALLOW(rseq),
+	ALLOW(rt_sigaction),
 	ALLOW(rt_sigprocmask),
 	ALLOW(rt_sigreturn),
 	ALLOW(sched_yield),
