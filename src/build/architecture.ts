@@ -2,6 +2,7 @@
 
 import { closeSync, lstatSync, openSync, readdirSync, readSync } from 'node:fs'
 import { join } from 'node:path'
+import { hostArchitecture } from '../image/architecture.ts'
 import { resolveInside } from './inside.ts'
 
 /** ELF machine numbers (elf.h) and the names that images use; where one number means two, by byte order. */
@@ -18,13 +19,7 @@ const machines: Readonly<Record<number, { little?: string; big?: string }>> = {
   258: { little: 'loong64' },
 }
 
-const hosts: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386', ppc64: 'ppc64le' }
 const programDirectories = ['bin', 'usr/bin', 'sbin', 'usr/sbin', 'usr/local/bin']
-
-/** The machine's own architecture, by the name that images use. */
-export function hostArchitecture(): string {
-  return hosts[process.arch] ?? process.arch
-}
 
 /** The architecture that the first 20 bytes of an ELF program name; undefined for anything else. */
 export function elfArchitecture(bytes: Uint8Array): string | undefined {

@@ -1,17 +1,18 @@
 /** The scripts of a definition: %pre and %setup on the host, %post and %test in the new root file system. */
 
-import { lstatSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { errnoOf, SingError } from '../core/errors.ts'
+import { SingError } from '../core/errors.ts'
 import { parseLabels } from '../definition/labels.ts'
 import { sectionCommand } from '../definition/script.ts'
 import type { App, Section, Stage } from '../definition/types.ts'
 import { actionScript } from '../plan/action.ts'
 import { defaultPath } from '../plan/environment.ts'
 import { runOnHost, runSection } from '../runtime/section.ts'
-import { resolveInside } from './inside.ts'
+import { existsInside, readInside, writeInside } from './inside.ts'
 import { appInstallText } from './metadata.ts'
 import type { BuildTools } from './request.ts'
+import { removeTree } from './tree.ts'
 
 /** The file behind SINGULARITY_LABELS: one `key value` a line. */
 const labelFile = '/.build.labels'
@@ -74,10 +75,6 @@ function cleanEnvironment(tools: BuildTools): Record<string, string> {
   return { ...Object.fromEntries(kept), HOME: '/root', PATH: defaultPath, LANG: 'C' }
 }
 
-function existsInside(root: string, path: string): boolean {
-  return lstatSync(resolveInside(root, path), { throwIfNoEntry: false }) !== undefined
-}
-
 /** The program behind the environment of the image, read by the image's own shell if it has one. */
 function withImageEnvironment(program: string[], root: string, variables: Record<string, string>): string[] {
   if (!existsInside(root, '/bin/sh')) return program
@@ -117,32 +114,10 @@ async function runInside(
   return status
 }
 
-/** Write a file at the top of the root file system for as long as a script runs. */
+/** A file at the top of the root file system for as long as a script runs. */
 function temporaryFile(root: string, path: string, text: string, mode: number): Disposable {
-  const file = join(root, path)
-  removeFile(file)
-  writeFileSync(file, text, { mode, flag: 'wx' })
-  return { [Symbol.dispose]: () => removeFile(file) }
-}
-
-function removeFile(file: string): void {
-  try {
-    unlinkSync(file)
-  } catch (error) {
-    if (errnoOf(error) !== 'ENOENT') throw error
-  }
-}
-
-function readCollectedLabels(root: string): [string, string][] {
-  const file = join(root, labelFile)
-  const stats = lstatSync(file, { throwIfNoEntry: false })
-  if (!stats) return []
-  if (!stats.isFile() || stats.size > labelLimit) {
-    throw new SingError('BUILD', `${labelFile} is no file of labels, or larger than 1 MiB`)
-  }
-  const labels = parseLabels(readFileSync(file, 'utf8'))
-  removeFile(file)
-  return [...labels]
+  writeInside(root, path, text, mode)
+  return { [Symbol.dispose]: () => removeTree(join(root, path)) }
 }
 
 /** The text of %post and, behind it, of every %appinstall in the order of the definition. */
@@ -164,6 +139,7 @@ export async function runPost(stage: Stage, root: string, tools: BuildTools): Pr
   if (!section) return []
   tools.report({ kind: 'info', text: 'Running %post' })
   using _script = temporaryFile(root, postScript, section.text, 0o755)
+  using _labels = temporaryFile(root, labelFile, '', 0o644)
   // With a single id apt cannot become its unprivileged user.
   const isSingleId = tools.facts.idsMapped === 1
   using _settings = isSingleId
@@ -177,7 +153,7 @@ export async function runPost(stage: Stage, root: string, tools: BuildTools): Pr
   const program = [...sectionCommand(section), postScript]
   const status = await runInside(program, root, { variables, writable: true, memoryUpper: false }, tools)
   if (status !== 0) throw failed('post', status, section, tools)
-  return readCollectedLabels(root)
+  return parseLabels(readInside(root, labelFile, labelLimit) ?? '')
 }
 
 /** Run the %test of this definition in the finished root file system. @throws SingError SECTION when it fails */

@@ -5,8 +5,10 @@ import { basename, resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { parseArgumentFile, parseBuildArguments } from '../definition/arguments.ts'
-import { defaultDefinition, type ParseOptions, parseDefinition } from '../definition/parse.ts'
-import { type Definition, largestDefinition, type Stage } from '../definition/types.ts'
+import { defaultStage } from '../definition/default.ts'
+import { parseJsonDefinition } from '../definition/json.ts'
+import { type ParseOptions, parseDefinition } from '../definition/parse.ts'
+import { type Definition, largestDefinition } from '../definition/types.ts'
 import { openImage } from '../image/open.ts'
 import type { BuildRequest } from './request.ts'
 import { sourceOf } from './sources/index.ts'
@@ -54,7 +56,8 @@ function readBuildArguments(request: BuildRequest): Pick<ParseOptions, 'argument
 
 function definitionFile(path: string, request: BuildRequest, report: Report): BuildSpec {
   const name = basename(path)
-  const definition = parseDefinition(readDefinitionText(path), {
+  const parse = request.json ? parseJsonDefinition : parseDefinition
+  const definition = parse(readDefinitionText(path), {
     name,
     ...readBuildArguments(request),
     warnUnused: request.warnUnusedArguments,
@@ -63,17 +66,9 @@ function definitionFile(path: string, request: BuildRequest, report: Report): Bu
   return { definition, name, isDefinition: true }
 }
 
-/** The two-line definition of what is taken as it is. Not parsed: a path may hold any character. */
+/** What is taken as it is, under its two-line definition. */
 function plain(agent: string, from: string, name: string): BuildSpec {
-  const stage: Stage = {
-    header: { bootstrap: agent, from },
-    headerLines: {},
-    sections: {},
-    files: [],
-    apps: [],
-    line: 0,
-  }
-  return { definition: { stages: [stage], text: defaultDefinition(agent, from) }, name, isDefinition: false }
+  return { definition: defaultStage(agent, from), name, isDefinition: false }
 }
 
 function statSpec(path: string): Stats {
@@ -104,7 +99,8 @@ function readSpec(request: BuildRequest, report: Report): BuildSpec {
 }
 
 function fromImage(path: string): BuildSpec {
-  openImage(resolve(path))
+  // Nothing of it runs, so any architecture will do.
+  openImage(resolve(path), { anyArchitecture: true })
   return plain('localimage', path, path)
 }
 

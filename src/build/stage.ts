@@ -86,7 +86,11 @@ export async function buildStage(
   if (!isUpdate) await runHostSection('pre', stage, root, tools)
   const base = isUpdate ? { attachments: [], time: undefined } : await fetchBase(stage, root, tools)
   await prepareRootfs(root)
-  await prepareApps(root, stage)
+  await prepareApps(root, stage, {
+    cwd: tools.facts.cwd ?? '/',
+    name: tools.definitionName,
+    report: tools.report,
+  })
   await copyFromStages(stage, root, stages, tools)
   await runHostSection('setup', stage, root, tools)
   await copyFromHost(stage, root, tools)

@@ -58,10 +58,14 @@ function requireNoFingerprints(stage: Stage): void {
   })
 }
 
+function runsPrograms({ sections, apps }: Stage): boolean {
+  return sections.post !== undefined || sections.test !== undefined || apps.some(({ install }) => install)
+}
+
 /** Unpack the image that `From:` names, relative to the working directory. */
 export async function fetchLocalImage(stage: Stage, root: string, tools: BuildTools): Promise<Base> {
   requireNoFingerprints(stage)
-  const image = openImage(resolve(stage.header.from ?? ''))
+  const image = openImage(resolve(stage.header.from ?? ''), { anyArchitecture: !runsPrograms(stage) })
   tools.report({ kind: 'verbose', text: `Unpacking ${shown(image.path)}` })
   const time = await unpack(image, root, tools)
   return { attachments: await readAttachments(image), time }

@@ -1,7 +1,6 @@
 /** `sing build`: a definition, an image or a reference becomes a SIF file or a sandbox. */
 
 import { isatty } from 'node:tty'
-import { hostArchitecture } from '../../build/architecture.ts'
 import { build } from '../../build/build.ts'
 import { parsePacking } from '../../build/compression.ts'
 import { type BuildRequest, parseEpoch, parseSections, parseTarget } from '../../build/request.ts'
@@ -9,6 +8,7 @@ import { openSpec } from '../../build/spec.ts'
 import { SingError } from '../../core/errors.ts'
 import type { Event, Report } from '../../core/events.ts'
 import { type HostFacts, readHostFacts } from '../../host/facts.ts'
+import { hostArchitecture } from '../../image/architecture.ts'
 import { isReentered, reenterAsRoot } from '../../runtime/reenter.ts'
 import { confirm } from '../../ui/prompt.ts'
 import type { Call, Command, Flags } from '../command.ts'
