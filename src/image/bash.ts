@@ -1,7 +1,7 @@
 /** Whether a script needs bash where a plain `sh` would stumble; the peers run environment scripts in a bash-like shell. */
 
-/** Where a command may begin: at the start of a line, behind a separator, behind `then`, `do`, `else`. */
-const start = String.raw`(?:^|[;&|({!]|\b(?:then|do|else)\b)[ \t]*`
+/** Where a command may begin: at the start of a line, behind a separator, behind `if`, `then` and so on. */
+const start = String.raw`(?:^|[;&|({!]|\b(?:if|elif|while|until|then|do|else)\b)[ \t]*`
 
 const signs: readonly RegExp[] = [
   new RegExp(`${start}(?:source|declare|typeset|shopt|let|mapfile|readarray|pushd|popd|function)[ \\t]`, 'm'),

@@ -75,7 +75,7 @@ it('changes damaged images in a way that can be read, or not at all', async () =
   const tiny = await sample('tiny')
   const random = seeded(7)
   const path = join(await folder(), 'a.sif')
-  const edits = [
+  const edits: (() => Promise<unknown>)[] = [
     () => addObject(path, { dataType: dataTypes.generic, data: Buffer.alloc(100), alignment: 4096 }),
     () => deleteObject(path, 1 + Math.floor(random() * 4)),
     () => setPrimary(path, 1 + Math.floor(random() * 4)),
