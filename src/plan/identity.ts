@@ -150,10 +150,10 @@ export function passwdRecords(identity: Identity, facts: HostFacts, home: string
 }
 
 /** The lines of /etc/group for the groups that the user belongs to. */
-export function groupRecords(identity: Identity, facts: HostFacts): RecordLine[] {
+export function groupRecords(facts: HostFacts): RecordLine[] {
   return facts.groupNames.map(({ gid, name }) => ({
     line: `${name}:x:${gid}:${facts.user.name}`,
-    same: [[2, String(gid)], ...(identity.uid === facts.uid ? ([[0, name]] as const) : [])],
+    same: [[2, String(gid)]],
     when: 'absent',
     keep: [],
   }))

@@ -165,7 +165,7 @@ function generatedFiles(context: MountContext): Op[] {
         ] as const)
       : []),
     ...(config.group && accounts
-      ? ([{ op: 'records', at: '/etc/group', missing, lines: groupRecords(identity, facts) }] as const)
+      ? ([{ op: 'records', at: '/etc/group', missing, lines: groupRecords(facts) }] as const)
       : []),
     ...(request.hostname
       ? ([{ op: 'file', at: '/etc/hostname', missing, mode: 0o644, text: `${request.hostname}\n` }] as const)
