@@ -1,0 +1,87 @@
+/* Opens the images and the host paths that operations name. Failures are kept: the operation reports them in its turn. */
+#include "inputs.h"
+
+#include "fail.h"
+#include "record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int open_image(const struct op *op)
+{
+	struct stat status;
+	/* O_NONBLOCK: a pipe under the image's name must not make the launch wait. */
+	int fd = open(op->from, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	if (fd < 0)
+		fail("cannot open the image %s: %s", op->from, strerror(errno));
+	if (fstat(fd, &status) != 0)
+		fail("cannot open the image %s: %s", op->from, strerror(errno));
+	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
+		fail("cannot open the image %s: it is no file", op->from);
+	if (S_ISREG(status.st_mode) && op->offset + op->size > (uint64_t)status.st_size)
+		fail("cannot open the image %s: it ends before its file system does", op->from);
+	return fd;
+}
+
+struct input *open_images(const struct spec *spec)
+{
+	struct input *inputs = allocate(spec->op_count, sizeof *inputs);
+
+	for (unsigned index = 0; index < spec->op_count; index++) {
+		inputs[index] = (struct input){ .file = -1, .loop = -1, .fuse = -1, .go = -1, .report = -1 };
+		if (spec->ops[index].kind == OP_SQUASHFS)
+			inputs[index].file = open_image(&spec->ops[index]);
+	}
+	return inputs;
+}
+
+static const char *source_of(const struct op *op)
+{
+	switch (op->kind) {
+	case OP_DIRECTORY:
+	case OP_BIND:
+		return op->from;
+	case OP_PROC:
+		return "/proc";
+	case OP_SYSFS:
+		return "/sys";
+	case OP_SQUASHFS:
+	case OP_MEMORY:
+	case OP_OVERLAY:
+	case OP_LAYER_ROOT:
+	case OP_TMPFS:
+	case OP_DEVPTS:
+	case OP_MQUEUE:
+	case OP_MKDIR:
+	case OP_SYMLINK:
+	case OP_FILE:
+	case OP_RECORDS:
+	case OP_READONLY:
+		return NULL;
+	}
+	return NULL;
+}
+
+/* With O_DIRECTORY first: O_PATH alone does not wake an automounter at the last name (open(2), autofs). */
+static int open_source(const char *path)
+{
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 && errno == ENOTDIR ? open(path, O_PATH | O_CLOEXEC) : fd;
+}
+
+void open_sources(const struct spec *spec, struct input *inputs)
+{
+	for (unsigned index = 0; index < spec->op_count; index++) {
+		const char *source = source_of(&spec->ops[index]);
+
+		if (!source)
+			continue;
+		inputs[index].file = open_source(source);
+		inputs[index].error = inputs[index].file < 0 ? errno : 0;
+	}
+}

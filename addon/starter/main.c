@@ -1,0 +1,36 @@
+/*
+ * sing-starter: performs a launch spec, given as its arguments, and becomes the payload. The spec decides everything
+ * (docs/launch-spec.md); what fails here is what the kernel refused.
+ */
+#include "fail.h"
+#include "inputs.h"
+#include "namespaces.h"
+#include "perform.h"
+#include "process.h"
+#include "security.h"
+#include "server.h"
+#include "stage.h"
+#include "supervise.h"
+
+int main(int argc, char **argv)
+{
+	struct caller caller = begin_work();
+	struct input *inputs;
+	struct stage stage;
+	struct spec spec;
+
+	read_spec(argc - 1, argv + 1, &spec);
+	inputs = open_images(&spec); /* while we still are who the user is */
+	enter_user_namespace(&spec);
+	start_servers(&spec, inputs); /* outside of the mount namespace: see server.c */
+	enter_other_namespaces(&spec);
+	enter_pid_namespace(&spec, argc, argv); /* a fresh proc shows the pid namespace of who mounts it */
+	open_sources(&spec, inputs);
+	set_stage(&spec, &stage);
+	perform_all(&spec, inputs, &stage);
+	enter_root(&spec, &stage);
+	settle(&spec, &caller);
+	drop_powers(&spec);
+	leave_init_behind(&spec, argc, argv);
+	become(&spec, &caller);
+}

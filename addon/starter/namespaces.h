@@ -1,0 +1,13 @@
+/* Enters namespaces. */
+#ifndef STARTER_NAMESPACES_H
+#define STARTER_NAMESPACES_H
+
+#include "spec.h"
+
+/* The user namespace with its maps of ids, when the spec has one. */
+void enter_user_namespace(const struct spec *spec);
+
+/* All others. Mounts of the host still come in afterwards, none goes back. */
+void enter_other_namespaces(const struct spec *spec);
+
+#endif

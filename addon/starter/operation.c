@@ -1,0 +1,281 @@
+/* Reads the operations of a launch spec: one table row each, fields checked before anything is done. */
+#include "fail.h"
+#include "record.h"
+
+#include <limits.h>
+#include <string.h>
+
+enum { LONGEST_LAYER = 64, MOST_FIELD = 64 };
+
+static const char *const missing_words[] = { "create", "skip", "fail", NULL };
+
+static enum missing missing_field(const struct record *record, unsigned index)
+{
+	return (enum missing)word_field(record, index, missing_words);
+}
+
+static mode_t mode_field(const struct record *record, unsigned index)
+{
+	return (mode_t)number_field(record, index, 8, 07777);
+}
+
+static bool makes_layer(const struct op *op)
+{
+	return op->kind == OP_SQUASHFS || op->kind == OP_DIRECTORY || op->kind == OP_MEMORY;
+}
+
+static const struct op *find_layer(const struct spec *spec, const char *name)
+{
+	for (unsigned index = 0; index < spec->op_count; index++)
+		if (makes_layer(&spec->ops[index]) && strcmp(spec->ops[index].layer, name) == 0)
+			return &spec->ops[index];
+	return NULL;
+}
+
+static unsigned known_layer(const struct record *record, unsigned index, const struct spec *spec)
+{
+	const struct op *layer = find_layer(spec, record->fields[index]);
+
+	if (!layer)
+		fail("launch spec: %s: there is no layer \"%.100s\" before it", record->name, record->fields[index]);
+	return layer->layer_number;
+}
+
+static void new_layer(const struct record *record, const struct spec *spec, struct op *op)
+{
+	const char *name = record->fields[0];
+
+	if (name[0] == '\0' || strlen(name) > LONGEST_LAYER)
+		fail("launch spec: %s: \"%.100s\" is no name of a layer", record->name, name);
+	if (find_layer(spec, name))
+		fail("launch spec: %s: there are two layers \"%s\"", record->name, name);
+	op->layer = name;
+	for (unsigned index = 0; index < spec->op_count; index++)
+		op->layer_number += makes_layer(&spec->ops[index]);
+}
+
+static void read_squashfs(const struct record *record, const struct spec *spec, struct op *op)
+{
+	static const char *const ways[] = { "fuse", "kernel", NULL };
+
+	new_layer(record, spec, op);
+	op->from = path_field(record, 1);
+	op->offset = number_field(record, 2, 10, INT64_MAX);
+	op->size = number_field(record, 3, 10, INT64_MAX - op->offset);
+	op->kernel = word_field(record, 4, ways) == 1;
+	op->owned = record->fields[5][0] != '\0';
+	if (op->owned != (record->fields[6][0] != '\0'))
+		fail("launch spec: squashfs: an owner has a uid and a gid");
+	if (op->owned) {
+		op->uid = (uid_t)number_field(record, 5, 10, UINT32_MAX - 1);
+		op->gid = (gid_t)number_field(record, 6, 10, UINT32_MAX - 1);
+	}
+}
+
+static void read_directory(const struct record *record, const struct spec *spec, struct op *op)
+{
+	new_layer(record, spec, op);
+	op->from = path_field(record, 1);
+}
+
+static void read_memory(const struct record *record, const struct spec *spec, struct op *op)
+{
+	new_layer(record, spec, op);
+	op->size = number_field(record, 1, 10, INT64_MAX);
+}
+
+static void read_overlay(const struct record *record, const struct spec *spec, struct op *op)
+{
+	unsigned *lower = allocate(record->count, sizeof *lower);
+
+	op->upper = record->fields[0][0] == '\0' ? -1 : (int)known_layer(record, 0, spec);
+	op->userxattr = flag_field(record, 1);
+	op->lower_count = record->count - 2;
+	for (unsigned index = 0; index < op->lower_count; index++)
+		lower[index] = known_layer(record, index + 2, spec);
+	op->lower = lower;
+}
+
+static void read_layer_root(const struct record *record, const struct spec *spec, struct op *op)
+{
+	op->layer = record->fields[0];
+	op->layer_number = known_layer(record, 0, spec);
+}
+
+static void read_bind(const struct record *record, const struct spec *spec, struct op *op)
+{
+	(void)spec;
+	op->from = path_field(record, 0);
+	op->at = path_field(record, 1);
+	op->missing = missing_field(record, 2);
+	op->recursive = flag_field(record, 3);
+	op->readonly = flag_field(record, 4);
+	op->trusted = flag_field(record, 5);
+	op->soft = flag_field(record, 6);
+}
+
+static void read_tmpfs(const struct record *record, const struct spec *spec, struct op *op)
+{
+	(void)spec;
+	op->at = path_field(record, 0);
+	op->missing = missing_field(record, 1);
+	op->size = number_field(record, 2, 10, INT64_MAX);
+	op->mode = mode_field(record, 3);
+}
+
+static void read_special(const struct record *record, const struct spec *spec, struct op *op)
+{
+	(void)spec;
+	op->at = path_field(record, 0);
+	op->missing = missing_field(record, 1);
+}
+
+static void read_mkdir(const struct record *record, const struct spec *spec, struct op *op)
+{
+	(void)spec;
+	op->at = path_field(record, 0);
+	op->mode = mode_field(record, 1);
+}
+
+static void read_symlink(const struct record *record, const struct spec *spec, struct op *op)
+{
+	(void)spec;
+	op->at = path_field(record, 0);
+	op->text = record->fields[1];
+	if (op->text[0] == '\0' || strlen(op->text) >= PATH_MAX)
+		fail("launch spec: symlink: \"%.100s\" is nothing a link can point to", op->text);
+}
+
+static void read_file(const struct record *record, const struct spec *spec, struct op *op)
+{
+	(void)spec;
+	op->at = path_field(record, 0);
+	op->missing = missing_field(record, 1);
+	op->mode = mode_field(record, 2);
+	op->text = record->fields[3];
+}
+
+/* Decimal digits of a field index at `*text`, which is moved behind them. */
+static void skip_index(const struct record *record, const char **text)
+{
+	unsigned value = 0;
+	const char *start = *text;
+
+	for (; **text >= '0' && **text <= '9' && value < MOST_FIELD; ++*text)
+		value = value * 10 + (unsigned)(**text - '0');
+	if (*text == start || value >= MOST_FIELD)
+		fail("launch spec: %s: \"%.100s\" does not begin with the index of a field", record->name, start);
+}
+
+static void check_same(const struct record *record, const char *text)
+{
+	while (*text) {
+		skip_index(record, &text);
+		if (*text != '=')
+			fail("launch spec: %s: \"%.100s\" is no index=value", record->name, text);
+		text += strcspn(text, ":");
+		text += *text == ':';
+	}
+}
+
+static void check_keep(const struct record *record, const char *text)
+{
+	while (*text) {
+		skip_index(record, &text);
+		if (*text != ':' && *text != '\0')
+			fail("launch spec: %s: \"%.100s\" is no list of indexes", record->name, text);
+		text += *text == ':';
+	}
+}
+
+static void read_records(const struct record *record, const struct spec *spec, struct op *op)
+{
+	static const char *const ways[] = { "absent", "replace", NULL };
+	struct record_line *lines;
+
+	(void)spec;
+	op->at = path_field(record, 0);
+	op->missing = missing_field(record, 1);
+	op->mode = 0644;
+	if ((record->count - 2) % 4 != 0)
+		fail("launch spec: records: %u fields are not the right number", record->count);
+	op->line_count = (record->count - 2) / 4;
+	lines = allocate(op->line_count, sizeof *lines);
+	op->lines = lines;
+	for (unsigned index = 0; index < op->line_count; index++) {
+		char **fields = record->fields + 2 + (size_t)index * 4;
+
+		lines[index].line = fields[0];
+		lines[index].replace = word_field(record, 3 + index * 4, ways) == 1;
+		lines[index].same = fields[2];
+		lines[index].keep = fields[3];
+		check_same(record, fields[2]);
+		check_keep(record, fields[3]);
+		if (strchr(fields[0], '\n'))
+			fail("launch spec: records: a line holds a line break");
+	}
+}
+
+static void read_readonly(const struct record *record, const struct spec *spec, struct op *op)
+{
+	(void)spec;
+	op->at = path_field(record, 0);
+}
+
+static const struct {
+	const char *name;
+	enum op_kind kind;
+	unsigned least, most;
+	void (*read)(const struct record *, const struct spec *, struct op *);
+} rows[] = {
+	{ "squashfs", OP_SQUASHFS, 7, 7, read_squashfs },
+	{ "directory", OP_DIRECTORY, 2, 2, read_directory },
+	{ "memory", OP_MEMORY, 2, 2, read_memory },
+	{ "overlay", OP_OVERLAY, 3, UINT_MAX, read_overlay },
+	{ "layer-root", OP_LAYER_ROOT, 1, 1, read_layer_root },
+	{ "bind", OP_BIND, 7, 7, read_bind },
+	{ "tmpfs", OP_TMPFS, 4, 4, read_tmpfs },
+	{ "proc", OP_PROC, 2, 2, read_special },
+	{ "sysfs", OP_SYSFS, 2, 2, read_special },
+	{ "devpts", OP_DEVPTS, 2, 2, read_special },
+	{ "mqueue", OP_MQUEUE, 2, 2, read_special },
+	{ "mkdir", OP_MKDIR, 2, 2, read_mkdir },
+	{ "symlink", OP_SYMLINK, 2, 2, read_symlink },
+	{ "file", OP_FILE, 4, 4, read_file },
+	{ "records", OP_RECORDS, 2, UINT_MAX, read_records },
+	{ "readonly", OP_READONLY, 1, 1, read_readonly },
+};
+
+/* Layers and the root come first; places exist only when there is a root. */
+static void check_order(const struct record *record, const struct spec *spec, const struct op *op)
+{
+	bool makes_root = op->kind == OP_OVERLAY || op->kind == OP_LAYER_ROOT;
+	bool has_root = false;
+
+	if (!spec->new_root && (makes_root || makes_layer(op)))
+		fail("launch spec: %s: the host's tree takes no layers", record->name);
+	for (unsigned index = 0; index < spec->op_count; index++)
+		has_root |= spec->ops[index].kind == OP_OVERLAY || spec->ops[index].kind == OP_LAYER_ROOT;
+	if (spec->new_root && op->at && !has_root)
+		fail("launch spec: %s: it comes before the root", record->name);
+	if (has_root && (makes_root || makes_layer(op)))
+		fail("launch spec: %s: it comes behind the root", record->name);
+}
+
+bool read_operation(const struct record *record, struct spec *spec)
+{
+	for (unsigned index = 0; index < sizeof rows / sizeof *rows; index++) {
+		struct op *op = &spec->ops[spec->op_count];
+
+		if (strcmp(rows[index].name, record->name) != 0)
+			continue;
+		if (record->count < rows[index].least || record->count > rows[index].most)
+			fail("launch spec: %s: %u fields are not the right number", record->name, record->count);
+		op->kind = rows[index].kind;
+		rows[index].read(record, spec, op);
+		check_order(record, spec, op);
+		spec->op_count++;
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,111 @@
+/* Prepares the process for the payload. */
+#include "process.h"
+
+#include "fail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * A caller may have closed the standard descriptors. Then files of ours would get their numbers, and messages would be
+ * written into them. O_PATH descriptors take the places: they refuse to be read and written.
+ */
+static void occupy_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/", O_PATH | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
+struct caller begin_work(void)
+{
+	struct sigaction action = { .sa_handler = SIG_DFL };
+	struct caller caller;
+	struct rlimit most;
+
+	occupy_standard_descriptors();
+	caller.umask = umask(0);
+	/* With SIGCHLD ignored nobody could wait for a child (wait(2)). */
+	sigaction(SIGCHLD, &action, &caller.child);
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &action, NULL);
+	if (getrlimit(RLIMIT_NOFILE, &caller.open_files) != 0)
+		fail("cannot read the limit of open files: %s", strerror(errno));
+	most = caller.open_files;
+	most.rlim_cur = most.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &most);
+	return caller;
+}
+
+static void restore_open_files(const struct spec *spec, const struct caller *caller)
+{
+	struct rlimit limit = caller->open_files;
+
+	if (spec->open_files >= 0)
+		limit.rlim_cur = (rlim_t)spec->open_files;
+	if (limit.rlim_cur > limit.rlim_max)
+		limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		fail("cannot restore the limit of open files: %s", strerror(errno));
+}
+
+/* Engines of JavaScript ignore SIGPIPE and SIGXFSZ; what else is ignored is the user's wish, as with nohup. */
+void restore_signals(const struct caller *caller)
+{
+	const struct sigaction action = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	sigaction(SIGPIPE, &action, NULL);
+	sigaction(SIGXFSZ, &action, NULL);
+	sigaction(SIGCHLD, &caller->child, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* libuv sets O_NONBLOCK on the pipes and terminals that it is given. */
+static void restore_blocking(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int flags = fcntl(fd, F_GETFL);
+
+		if (flags >= 0 && flags & O_NONBLOCK)
+			fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+	}
+}
+
+static void enter_directory(const struct spec *spec)
+{
+	for (unsigned index = 0; index < spec->directory_count; index++) {
+		if (chdir(spec->directories[index]) == 0) {
+			/* The environment was made for the first. */
+			if (index > 0 && setenv("PWD", spec->directories[index], 1) != 0)
+				fail("cannot set PWD: %s", strerror(errno));
+			return;
+		}
+		if (spec->directory_required)
+			fail("cannot enter the working directory %s: %s", spec->directories[index], strerror(errno));
+		debug("no working directory %s: %s", spec->directories[index], strerror(errno));
+	}
+	if (chdir("/") != 0)
+		fail("cannot enter the working directory /: %s", strerror(errno));
+	if (spec->directory_count > 0 && setenv("PWD", "/", 1) != 0)
+		fail("cannot set PWD: %s", strerror(errno));
+}
+
+void settle(const struct spec *spec, const struct caller *caller)
+{
+	if (spec->hostname && sethostname(spec->hostname, strlen(spec->hostname)) != 0)
+		fail("cannot set the host name %s: %s", spec->hostname, strerror(errno));
+	enter_directory(spec);
+	umask(spec->umask >= 0 ? (mode_t)spec->umask : caller->umask);
+	restore_open_files(spec, caller);
+	restore_blocking();
+}

@@ -1,0 +1,29 @@
+/* The process itself: what it got from its caller, and what the payload gets. */
+#ifndef STARTER_PROCESS_H
+#define STARTER_PROCESS_H
+
+#include "spec.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+
+/* What the starter changes about itself while it works, as it was. */
+struct caller {
+	mode_t umask;
+	struct rlimit open_files;
+	struct sigaction child;
+};
+
+/* Make this process fit to work: standard descriptors occupied, limit of open files up, no umask. */
+struct caller begin_work(void);
+
+/* Give the payload its host name, working directory, umask, limits and descriptor flags. */
+void settle(const struct spec *spec, const struct caller *caller);
+
+/* Signal dispositions and the mask as the payload is to have them. */
+void restore_signals(const struct caller *caller);
+
+/* program.c: exec the first program that exists, or end with a sentence. */
+_Noreturn void become(const struct spec *spec, const struct caller *caller);
+
+#endif

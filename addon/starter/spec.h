@@ -1,0 +1,104 @@
+/*
+ * The launch spec as the starter holds it: docs/launch-spec.md in C. Strings point into argv and live as long as the
+ * process; the arrays are allocated once while reading and never freed.
+ */
+#ifndef STARTER_SPEC_H
+#define STARTER_SPEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum missing { MISSING_CREATE, MISSING_SKIP, MISSING_FAIL };
+
+enum op_kind {
+	OP_SQUASHFS,
+	OP_DIRECTORY,
+	OP_MEMORY,
+	OP_OVERLAY,
+	OP_LAYER_ROOT,
+	OP_BIND,
+	OP_TMPFS,
+	OP_PROC,
+	OP_SYSFS,
+	OP_DEVPTS,
+	OP_MQUEUE,
+	OP_MKDIR,
+	OP_SYMLINK,
+	OP_FILE,
+	OP_RECORDS,
+	OP_READONLY,
+};
+
+enum filter { FILTER_NONE, FILTER_DEVICES, FILTER_FAKEROOT };
+
+/* One line that a passwd-like file must have; `same` and `keep` are checked when the spec is read. */
+struct record_line {
+	const char *line;
+	bool replace;
+	const char *same; /* index=value:index=value */
+	const char *keep; /* index:index */
+};
+
+struct op {
+	enum op_kind kind;
+	const char *from;       /* host path: squashfs, directory, bind */
+	const char *at;         /* absolute path in the root */
+	const char *text;       /* file: its text; symlink: where it points to */
+	enum missing missing;
+	bool recursive, readonly, trusted, soft; /* bind */
+	bool kernel;            /* squashfs: try a loop device first */
+	bool owned;             /* squashfs: show every file as owned by uid and gid */
+	bool userxattr;         /* overlay */
+	uid_t uid;
+	gid_t gid;
+	uint64_t offset, size;
+	mode_t mode;
+	const char *layer;      /* name given to (squashfs, directory, memory) or used by (layer-root) this operation */
+	unsigned layer_number;  /* the same as a number, counted in the order of the spec */
+	int upper;              /* overlay: number of the layer that takes changes, or -1 */
+	const unsigned *lower;  /* overlay: numbers of the layers below, topmost first */
+	unsigned lower_count;
+	const struct record_line *lines;
+	unsigned line_count;
+};
+
+struct id_range {
+	uint32_t inside, outside, count;
+};
+
+/* The kernel takes no more lines in a map than this (user_namespaces(7)). */
+enum { MOST_RANGES = 340 };
+
+struct id_map {
+	struct id_range ranges[MOST_RANGES];
+	unsigned count;
+};
+
+struct spec {
+	bool debug;
+	int namespaces; /* CLONE_NEW... */
+	struct id_map uids, gids;
+	const char *newuidmap, *newgidmap; /* NULL: the starter writes the maps */
+	bool deny_setgroups;
+	bool new_root;
+	struct op *ops;
+	unsigned op_count;
+	const char *hostname; /* or NULL */
+	int umask;            /* or -1 */
+	bool init;
+	int64_t open_files;   /* or -1 */
+	bool no_new_privileges;
+	bool drop_capabilities;
+	enum filter filter;
+	bool directory_required;
+	char **directories;
+	unsigned directory_count;
+	char ***programs; /* each closed by NULL */
+	unsigned program_count;
+};
+
+/* Read and check the whole spec; ends the process with a sentence when anything is wrong with it. */
+void read_spec(int count, char **arguments, struct spec *spec);
+
+#endif
