@@ -1,7 +1,7 @@
 /** `sing sif`: look into SIF files, make and change them. The words and columns are those of the peers. */
 
 import { pipeline } from 'node:stream/promises'
-import { errnoOf, SingError, shown } from '../../core/errors.ts'
+import { errnoOf, reasonOf, SingError, shown } from '../../core/errors.ts'
 import { formatSize } from '../../core/units.ts'
 import { architectureName, details, typeName, typeWithDetails } from '../../sif/details.ts'
 import { addFile, deleteObject, newSif, setPrimary } from '../../sif/edit.ts'
@@ -162,7 +162,8 @@ async function dump({ args: [id = '', path = ''] }: Call): Promise<number> {
   } catch (error) {
     // The reader has seen enough, as with `| head`; the status is that of a program the signal ends.
     if (errnoOf(error) === 'EPIPE') return 141
-    throw error
+    if (error instanceof SingError) throw error
+    throw new SingError('IO', `cannot write to standard output: ${reasonOf(error)}`, { cause: error })
   }
   return 0
 }
