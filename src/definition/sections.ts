@@ -72,11 +72,15 @@ function readCopies(section: SectionText, name: string): FileCopy[] {
   })
 }
 
-/** The name becomes a directory below /scif/apps and part of shell scripts. */
+/** Whether a name can be a directory below /scif/apps and stand in double quotes in a shell script. */
+export function isAppName(name: string): boolean {
+  return /^[\p{L}\p{N}_][\p{L}\p{N}_.+@-]*$/u.test(name) && name.length <= 200
+}
+
 function appName({ name, words, line }: SectionText, file: string): string {
   const [app] = words
   if (app === undefined) throw mistake(file, line, `%${name} needs the name of an app`)
-  if (/^[\p{L}\p{N}_][\p{L}\p{N}_.+@-]*$/u.test(app) && app.length <= 200) return app
+  if (isAppName(app)) return app
   throw mistake(
     file,
     line,

@@ -1,0 +1,137 @@
+/** Copies one file or tree into a root file system: names are bytes, nothing is written through a link of the image. */
+
+import type { Stats } from 'node:fs'
+import { constants } from 'node:fs'
+import {
+  chmod,
+  copyFile,
+  lchown,
+  lutimes,
+  mkdir,
+  readdir,
+  readlink,
+  stat,
+  symlink,
+  unlink,
+} from 'node:fs/promises'
+import { errnoOf, SingError, shown } from '../core/errors.ts'
+import type { Report } from '../core/events.ts'
+import { type BytePath, failure, look, onDisk, resolveBytes, toText } from './inside.ts'
+
+export type TransferOptions = {
+  /** The root file system that is written to. */
+  readonly root: BytePath
+  /**
+   * `host`: links are followed and owners are not kept, as files of a user become files of an image. `stage`: links, owners
+   * and all mode bits are kept, as it was an image before.
+   */
+  readonly kind: 'host' | 'stage'
+  readonly report: Report
+  readonly signal?: AbortSignal | undefined
+}
+
+type State = TransferOptions & {
+  /** Directories that are being copied, from the top down, by device and inode. */
+  readonly above: Set<string>
+  readonly rootId: string
+  /** Set once the system refused an owner: one warning is enough. */
+  isOwnerRefused: boolean
+}
+
+const identity = (stats: Stats): string => `${stats.dev}:${stats.ino}`
+
+const named = (path: BytePath): string => shown(toText(path))
+
+/**
+ * Copy what is at `from` to `to`, a resolved place inside the root whose directory exists. A directory is put into a directory
+ * that is there, a file replaces a file. Modes and modification times are kept. Sockets, pipes and devices are left out with a
+ * warning.
+ * Throws BUILD naming the file, DISK_FULL when there is no room.
+ */
+export async function transfer(from: BytePath, to: BytePath, options: TransferOptions): Promise<void> {
+  const root = await stat(onDisk(options.root || '/'))
+  const state: State = { ...options, above: new Set(), rootId: identity(root), isOwnerRefused: false }
+  await copyEntry(from, to, state)
+}
+
+async function copyEntry(from: BytePath, to: BytePath, state: State): Promise<void> {
+  state.signal?.throwIfAborted()
+  try {
+    const stats = state.kind === 'host' ? await stat(onDisk(from)) : look(from)
+    if (!stats) throw new SingError('BUILD', `cannot copy ${named(from)}: no such file or directory`)
+    if (stats.isDirectory()) await copyDirectory(from, to, stats, state)
+    else if (stats.isFile()) await copyRegular(from, to, stats, state)
+    else if (stats.isSymbolicLink()) await copyLink(from, to, stats, state)
+    else state.report({ kind: 'warning', text: `${named(from)} is a device, pipe or socket and is left out` })
+  } catch (error) {
+    throw failure(`cannot copy ${named(from)}`, error)
+  }
+}
+
+async function copyDirectory(from: BytePath, to: BytePath, stats: Stats, state: State): Promise<void> {
+  const id = identity(stats)
+  if (id === state.rootId) {
+    state.report({ kind: 'warning', text: `${named(from)} is where the image is being made and is left out` })
+    return
+  }
+  if (state.above.has(id))
+    throw new SingError('BUILD', `cannot copy ${named(from)}: the link leads back above itself`)
+  // Merged directories such as /bin are links in the image; what goes there goes where they lead.
+  const place = look(to)?.isSymbolicLink() ? resolveBytes(state.root, to.slice(state.root.length)) : to
+  const existing = look(place)
+  if (existing && !existing.isDirectory()) {
+    throw new SingError(
+      'BUILD',
+      `cannot copy the directory ${named(from)}: there is a file in its place in the image`,
+    )
+  }
+  if (!existing) await mkdir(onDisk(place), 0o700)
+  state.above.add(id)
+  const names = (await readdir(onDisk(from), { encoding: 'buffer' })).map((name) => name.toString('latin1'))
+  for (const name of names.sort()) await copyEntry(`${from}/${name}`, `${place}/${name}`, state)
+  state.above.delete(id)
+  if (!existing) await setAttributes(place, stats, state)
+}
+
+/** Make room for a file or link. What is there goes, so that no other name of the same file changes with it. */
+async function clear(from: BytePath, to: BytePath): Promise<void> {
+  const existing = look(to)
+  if (!existing) return
+  if (existing.isDirectory()) {
+    throw new SingError('BUILD', `cannot copy ${named(from)}: there is a directory in its place in the image`)
+  }
+  await unlink(onDisk(to))
+}
+
+async function copyRegular(from: BytePath, to: BytePath, stats: Stats, state: State): Promise<void> {
+  await clear(from, to)
+  await copyFile(onDisk(from), onDisk(to), constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
+  await setAttributes(to, stats, state)
+}
+
+async function copyLink(from: BytePath, to: BytePath, stats: Stats, state: State): Promise<void> {
+  await clear(from, to)
+  await symlink(await readlink(onDisk(from), 'buffer'), onDisk(to))
+  await setAttributes(to, stats, state)
+}
+
+async function setAttributes(to: BytePath, stats: Stats, state: State): Promise<void> {
+  if (state.kind === 'stage') await setOwner(to, stats, state)
+  // After the owner: changing that takes the setuid bits away.
+  if (!stats.isSymbolicLink()) await chmod(onDisk(to), stats.mode & (state.kind === 'stage' ? 0o7777 : 0o777))
+  await lutimes(onDisk(to), stats.atime, stats.mtime)
+}
+
+async function setOwner(to: BytePath, { uid, gid }: Stats, state: State): Promise<void> {
+  const made = look(to)
+  if (!made || (made.uid === uid && made.gid === gid)) return
+  try {
+    await lchown(onDisk(to), uid, gid)
+  } catch (error) {
+    // Without privilege (EPERM), or with an id that the user namespace does not have (EINVAL).
+    if (errnoOf(error) !== 'EPERM' && errnoOf(error) !== 'EINVAL') throw error
+    if (state.isOwnerRefused) return
+    state.isOwnerRefused = true
+    state.report({ kind: 'warning', text: `The owner of ${named(to)} and maybe others cannot be kept` })
+  }
+}
