@@ -16,32 +16,52 @@ export const addFlags: readonly Flag[] = [
   {
     name: 'datatype',
     kind: 'number',
+    placeholder: 'number',
     help:
       'what is added (needed): 1 definition, 2 environment, 3 labels, 4 partition, 5 signature, 6 JSON, ' +
       '7 anything, 8 cryptographic message, 9 SBOM, 10 OCI root index, 11 OCI blob',
   },
-  { name: 'groupid', kind: 'number', help: 'group of the object, 0 for none (default 0)' },
-  { name: 'link', kind: 'number', help: 'number of the object it belongs to, 0 for none (default 0)' },
+  {
+    name: 'groupid',
+    kind: 'number',
+    placeholder: 'number',
+    help: 'group of the object, 0 for none (default 0)',
+  },
+  {
+    name: 'link',
+    kind: 'number',
+    placeholder: 'number',
+    help: 'number of the object it belongs to, 0 for none (default 0)',
+  },
   {
     name: 'alignment',
     kind: 'number',
+    placeholder: 'number',
     help: 'start at a multiple of so many bytes (default 4096 for partitions, else 1)',
   },
-  { name: 'filename', kind: 'string', help: 'name of the object (default none)' },
+  { name: 'filename', kind: 'string', placeholder: 'name', help: 'name of the object (default none)' },
   {
     name: 'partfs',
     kind: 'number',
+    placeholder: 'number',
     help: 'file system of a partition: 1 squashfs, 2 ext3, 3 archive, 4 raw, 5 LUKS, 6 gocryptfs',
   },
   {
     name: 'parttype',
     kind: 'number',
+    placeholder: 'number',
     help: 'use of a partition: 1 system, 2 primary system, 3 data, 4 overlay',
   },
-  { name: 'partarch', kind: 'number', help: `architecture of a partition: ${architectureHelp}` },
+  {
+    name: 'partarch',
+    kind: 'number',
+    placeholder: 'number',
+    help: `architecture of a partition: ${architectureHelp}`,
+  },
   {
     name: 'signhash',
     kind: 'number',
+    placeholder: 'number',
     help: 'hash of a signature: 1 SHA256, 2 SHA384, 3 SHA512, 4 BLAKE2s, 5 BLAKE2b',
   },
   { name: 'signentity', kind: 'string', help: 'fingerprint of the signer, 40 hex digits' },

@@ -64,8 +64,8 @@ function objectValues(object: SifObject) {
     link: link.kind === 'none' ? null : link,
     offset,
     size,
-    created: timeText(created) ?? null,
-    modified: timeText(modified) ?? null,
+    created: secondsOf(created),
+    modified: secondsOf(modified),
     name: object.name === '' ? null : object.name,
     ...Object.fromEntries(details(object).map(([label, value]) => [toKey(label), value])),
   }
@@ -78,10 +78,17 @@ function toKey(label: string): string {
 
 async function header({ args: [path = ''], flags, context }: Call): Promise<number> {
   const { header } = await readSif(path)
-  const { raw: _, ...values } = header
-  context.print(flags.json ? toJson({ ...values, arch: architectureName(header.arch) }) : headerText(header))
+  context.print(flags.json ? toJson(headerValues(header)) : headerText(header))
   return 0
 }
+
+function headerValues({ raw: _, ...header }: SifHeader) {
+  const times = { created: secondsOf(header.created), modified: secondsOf(header.modified) }
+  return { ...header, arch: architectureName(header.arch), ...times }
+}
+
+/** Programs get Unix seconds; an image that keeps no time has none. */
+const secondsOf = (time: number) => (time === noTime ? null : time)
 
 function headerText(header: SifHeader): string {
   const arch = architectureName(header.arch)
