@@ -2,12 +2,13 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { SingError } from '../../../src/core/errors.ts'
 import { hostArchitecture } from '../../../src/image/architecture.ts'
 import { openImage } from '../../../src/image/open.ts'
 import { partitionExtra } from '../../../src/sif/details.ts'
 import { architectureCode, dataTypes } from '../../../src/sif/format.ts'
 import { SifWriter } from '../../../src/sif/write.ts'
-import { broken, fileOf, folder, sample } from '../sif/samples.ts'
+import { broken, fileOf, folder, sample, seeded } from '../sif/samples.ts'
 
 const partitionAt = 32768
 /** Descriptor of the partition in `tiny.sif`. */
@@ -197,4 +198,34 @@ describe('anything else', () => {
     const error = { code: 'IMAGE_NOT_FOUND', message: `cannot open ${path}: no such file or directory`, hint }
     expect(() => openImage(path)).toThrow(expect.objectContaining(error))
   })
+})
+
+it('opens or refuses two thousand damaged images, and never fails otherwise', async () => {
+  const tiny = await sample('tiny')
+  const random = seeded(42)
+  const upTo = (limit: number) => Math.floor(random() * limit)
+  // Header, the descriptors in use, metadata, superblock.
+  const places = [
+    [0, 128],
+    [4096, 3 * 585],
+    [32195, 64],
+    [partitionAt, 96],
+  ] as const
+  const path = join(await folder(), 'a.sif')
+  let opened = 0
+  for (let round = 0; round < 2000; round += 1) {
+    const [start, length] = places[round % 4] ?? places[0]
+    const edits = Array.from({ length: 1 + upTo(3) }, (): [number, string] => [
+      start + upTo(length),
+      upTo(256).toString(16).padStart(2, '0'),
+    ])
+    await writeFile(path, broken(tiny, { edits }))
+    try {
+      openImage(path, { anyArchitecture: true })
+      opened += 1
+    } catch (error) {
+      expect(error).toBeInstanceOf(SingError)
+    }
+  }
+  expect(opened).toBeGreaterThan(500)
 })
