@@ -1,6 +1,6 @@
 /**
  * Cuts a command line into what is ours and what belongs to the container, before anything else looks at it (pure).
- * Words of ours come out in one form, `--name=value`, with the names and values that the table of flags knows.
+ * Words of ours come out in pairs, `--name` and value, with the names and values that the table of flags knows.
  */
 
 import { SingError, shown } from '../core/errors.ts'
@@ -158,7 +158,7 @@ const isOn = (given: readonly Given[], asked: Flag): boolean =>
   given.findLast(({ flag }) => flag === asked)?.value === 'true'
 
 const toWords = (given: readonly Given[], flags: readonly Flag[]): string[] =>
-  given.filter(({ flag }) => flags.includes(flag)).map(({ flag, value }) => `--${flag.name}=${value}`)
+  given.filter(({ flag }) => flags.includes(flag)).flatMap(({ flag, value }) => [`--${flag.name}`, value])
 
 /**
  * Cut off the flags before the command.

@@ -21,22 +21,25 @@ const parserConfiguration = {
   'boolean-negation': false,
   'camel-case-expansion': false,
   'dot-notation': false,
-  'greedy-arrays': false,
   'parse-numbers': false,
+  // The word behind a flag is its value whatever it looks like: --env -x=1, --home --.
+  'nargs-eats-options': true,
 } as const
 
-const namesOf = (flags: readonly Flag[], kind: Flag['kind']): string[] =>
-  flags.filter((flag) => flag.kind === kind).map(({ name }) => name)
-
-/** Values of words in the form `--name=value`. The parser is loaded only when there are some: it costs a millisecond. */
+/**
+ * Values of words in pairs of `--name` and value. The parser is loaded only when there are some: it costs a millisecond.
+ * It gets the value as a word of its own because it takes quotes off one that follows a `=`.
+ */
 async function readWords(words: readonly string[], flags: readonly Flag[]): Promise<Map<string, Value>> {
   if (words.length === 0) return new Map()
   const { default: parser } = await import('yargs-parser')
+  const named = (isWanted: (kind: Flag['kind']) => boolean) =>
+    flags.filter(({ kind }) => isWanted(kind)).map(({ name }) => name)
   const parsed: Record<string, unknown> = parser([...words], {
-    boolean: namesOf(flags, 'boolean'),
-    string: [...namesOf(flags, 'string'), ...namesOf(flags, 'list')],
-    number: namesOf(flags, 'number'),
-    array: namesOf(flags, 'list'),
+    boolean: named((kind) => kind === 'boolean'),
+    number: named((kind) => kind === 'number'),
+    string: named((kind) => kind === 'string' || kind === 'list'),
+    narg: Object.fromEntries(named((kind) => kind !== 'boolean').map((name) => [name, 1])),
     configuration: parserConfiguration,
   })
   const known = flags.filter(({ name }) => parsed[name] !== undefined)
@@ -52,7 +55,7 @@ const trimmed = (text: string, separator: string | RegExp): string[] =>
 /** The last word of a flag counts; a list keeps all of them. */
 function toValue(flag: Flag, given: unknown): Value {
   if (flag.kind !== 'list') return (Array.isArray(given) ? given.at(-1) : given) as Value
-  const entries = (given as unknown[]).map(String).filter(Boolean)
+  const entries = [given].flat().map(String).filter(Boolean)
   return flag.split === 'commas' ? entries.flatMap((entry) => trimmed(entry, ',')) : entries
 }
 

@@ -1,12 +1,14 @@
 /** The two streams of the program, written at once and in order: nothing is lost when the process ends or is replaced. */
 
 import { writeSync } from 'node:fs'
-import { isatty, WriteStream } from 'node:tty'
 import { errnoOf, reasonOf, SingError } from '../core/errors.ts'
 
 const STDOUT = 1
 const STDERR = 2
 const RETRY_MS = 2
+
+/** Loaded when somebody asks: it costs a fifth of a start, and most starts print nothing. */
+const tty = () => process.getBuiltinModule('node:tty')
 
 /** Some parents hand in descriptors that do not block; then a full pipe has to be waited for. */
 function wait(): void {
@@ -52,13 +54,13 @@ export function writeNotice(text: string): void {
 
 /** Whether a person may be looking at standard error. */
 export function isErrorTerminal(): boolean {
-  return isatty(STDERR)
+  return tty().isatty(STDERR)
 }
 
 const widest = 100
 
 /** Columns for text on standard output. */
 export function answerWidth(): number {
-  if (!isatty(STDOUT)) return 80
-  return Math.min(new WriteStream(STDOUT).columns || 80, widest)
+  const { isatty, WriteStream } = tty()
+  return isatty(STDOUT) ? Math.min(new WriteStream(STDOUT).columns || 80, widest) : 80
 }

@@ -18,12 +18,18 @@ function openTerminal(question: string): number {
   }
 }
 
+/** Take the last character off, which has several bytes where it is no ASCII (UTF-8: those behind the first are 10xxxxxx). */
+function eraseLast(line: number[]): void {
+  let byte = line.pop()
+  while (byte !== undefined && (byte & 0xc0) === 0x80) byte = line.pop()
+}
+
 /** Take typed bytes into `line`; true when the line is complete. */
 function typed(line: number[], bytes: Uint8Array): boolean {
   for (const byte of bytes) {
     if (LINE_ENDS.has(byte) || byte === CTRL_D) return true
     if (byte === CTRL_C) throw new SingError('INTERRUPTED', 'interrupted', { status: 130 })
-    if (BACKSPACE.has(byte)) line.pop()
+    if (BACKSPACE.has(byte)) eraseLast(line)
     else line.push(byte)
   }
   return false

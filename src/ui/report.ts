@@ -11,6 +11,7 @@ export const levels = { fatal: -4, error: -3, warning: -2, info: 1, verbose: 4, 
 export type Verbosity = {
   /** One of `levels`, or a number between them. */
   readonly level: number
+  /** Colours may be used where a terminal shows them. */
   readonly colour: boolean
 }
 
@@ -41,7 +42,7 @@ export function chooseVerbosity(
         : options.quiet
           ? levels.warning
           : asked
-  return { level, colour: !options.nocolor && !environment.NO_COLOR && isErrorTerminal() }
+  return { level, colour: !options.nocolor && !environment.NO_COLOR }
 }
 
 const prefixes = {
@@ -60,7 +61,7 @@ type Level = keyof typeof prefixes
 function toLines(level: Level, text: string, colour: boolean): string {
   const [first = '', ...more] = text.split('\n').map((line) => shown(line.replaceAll('\t', '    ')))
   const prefix = prefixes[level].padEnd(PREFIX_WIDTH)
-  const head = colour ? `\u001b[${colours[level]}m${prefix}\u001b[0m` : prefix
+  const head = colour && isErrorTerminal() ? `\u001b[${colours[level]}m${prefix}\u001b[0m` : prefix
   return [head + first, ...more.map((line) => ' '.repeat(PREFIX_WIDTH) + line), ''].join('\n')
 }
 
@@ -89,7 +90,7 @@ function progressText({ label, total, bytes, done }: Task): string {
  */
 export function createReport(verbosity: Verbosity, now: () => number = () => performance.now()): Report {
   const { level, colour } = verbosity
-  const drawing = level >= levels.info && isErrorTerminal()
+  const isDrawn = () => level >= levels.info && isErrorTerminal()
   const tasks = new Map<string, Task>()
   let drawn = ''
   let drawnAt = Number.NEGATIVE_INFINITY
@@ -105,7 +106,7 @@ export function createReport(verbosity: Verbosity, now: () => number = () => per
   }
   const draw = (task: Task) => {
     const time = now()
-    if (drawing) {
+    if (isDrawn()) {
       if (time - drawnAt < REDRAW_MS) return
       erase()
       drawn = shown(progressText(task))

@@ -1,0 +1,82 @@
+/** What a site's configuration file makes of its directives. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { loadConfig } from '../../../src/config/load.ts'
+import { defaultConfig, parseConfig } from '../../../src/config/schema.ts'
+
+const parse = (text: string) => parseConfig(text, 'site.conf')
+
+describe('a configuration file', () => {
+  it('that says nothing gives the defaults', () => {
+    expect(parse('')).toEqual(defaultConfig)
+    expect(parse('# mount proc = no\n\n  #bind path = /x\nmount proc\nnonsense\n')).toEqual(defaultConfig)
+  })
+
+  it('is passed over where only privilege could obey', () => {
+    expect(parse('allow setuid = yes\nmax loop devices = 256\nroot default capabilities = full\n')).toEqual(
+      defaultConfig,
+    )
+  })
+
+  it.each([
+    ['mount proc = no', { mount: { ...defaultConfig.mount, proc: 'no' } }],
+    ['  MOUNT   DEV=Minimal  ', { mount: { ...defaultConfig.mount, dev: 'minimal' } }],
+    ['mount hostfs = yes\r', { mount: { ...defaultConfig.mount, hostfs: 'yes' } }],
+    ['config passwd = no\nconfig group = no', { passwd: false, group: false }],
+    ['config resolv_conf = no', { resolvConf: false }],
+    ['user bind control = no', { userBinds: false }],
+    ['enable overlay = no', { overlay: false }],
+    ['enable overlay = try', { overlay: true }],
+    ['enable overlay = driver', { overlay: true }],
+    ['sessiondir max size = 64', { sessionSize: 64 * 1024 * 1024 }],
+    ['allow container dir = no', { images: { ...defaultConfig.images, directory: false } }],
+    ['allow user ns = no', { userNamespaces: false }],
+    ['bind path = /a:/b\nbind path = /c', { bindPaths: ['/a:/b', '/c'] }],
+    ['bind path =', { bindPaths: [] }],
+    ['mount tmp = no\nmount tmp = yes', {}],
+    ['mount tmp =', {}],
+  ])('%j is obeyed', (text, change) => {
+    expect(parse(text)).toEqual({ ...defaultConfig, ...change })
+  })
+
+  it.each([
+    ['mount proc = maybe', 'site.conf:1: mount proc = maybe: expected yes or no'],
+    ['\nmount dev = all', 'site.conf:2: mount dev = all: expected yes or no or minimal'],
+    ['sessiondir max size = lots', 'site.conf:1: sessiondir max size = lots: expected a number of MiB'],
+    ['sessiondir max size = -1', 'site.conf:1: sessiondir max size = -1: expected a number of MiB'],
+    ['sessiondir max size = 99999999999999', 'expected a number of MiB'],
+  ])('%j is refused with its line', (text, sentence) => {
+    expect(() => parse(text)).toThrow(sentence)
+  })
+
+  it('cannot be changed by who reads it', () => {
+    for (const config of [defaultConfig, parse('bind path = /x')]) {
+      for (const value of [config, config.mount, config.images, config.bindPaths]) {
+        expect(Object.isFrozen(value)).toBe(true)
+      }
+    }
+  })
+})
+
+describe('the file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sing-config-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  it('is read when it is named', () => {
+    const path = join(folder, 'site.conf')
+    writeFileSync(path, 'mount home = no\n')
+    expect(loadConfig(path).mount.home).toBe('no')
+  })
+
+  it('that is named must be there', () => {
+    expect(() => loadConfig(join(folder, 'none.conf'))).toThrow('none.conf: no such file or directory')
+    expect(() => loadConfig(folder)).toThrow('is a directory')
+  })
+
+  it('may not be endless', () => {
+    expect(() => loadConfig('/dev/zero')).toThrow('larger than')
+  })
+})

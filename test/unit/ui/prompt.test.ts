@@ -1,0 +1,72 @@
+/** Questions at a terminal, answered by somebody who types. */
+
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import pty from '@lydell/node-pty'
+import { describe, expect, it } from 'vitest'
+
+const prompt = fileURLToPath(new URL('../../../src/ui/prompt.ts', import.meta.url))
+
+const program = (question: string): string[] => [
+  '--input-type=module',
+  '-e',
+  `import { askPassphrase, confirm } from '${prompt}'
+  const text = await ${question}.then((value) => 'got ' + JSON.stringify(value), (error) => error.status + ' ' + error.message)
+  process.stdout.write('<' + text + '>'); process.exit(0)`,
+]
+
+/** Answer the question when it appears; everything that the terminal showed. */
+function answered(question: string, typed: string): Promise<string> {
+  const terminal = pty.spawn(process.execPath, program(question), { cols: 200 })
+  let shown = ''
+  let asked = false
+  return new Promise((resolve) => {
+    terminal.onData((text) => {
+      shown += text
+      if (asked || !shown.includes('?')) return
+      asked = true
+      terminal.write(typed)
+    })
+    terminal.onExit(() => resolve(shown))
+  })
+}
+
+describe('a question', () => {
+  it.each([
+    ['y\r', true],
+    ['Yes\r', true],
+    ['n\r', false],
+    ['\r', false],
+    ['yeah\r', false],
+    ['\u0004', false],
+  ])('answered with %j is %j', async (typed, expected) => {
+    expect(await answered(`confirm('Overwrite it?')`, typed)).toContain(`<got ${expected}>`)
+  })
+
+  it('is an error without a terminal', () => {
+    const { stdout } = spawnSync(
+      'setsid',
+      ['--wait', process.execPath, ...program(`confirm('Overwrite it?')`)],
+      {
+        encoding: 'utf8',
+      },
+    )
+    expect(stdout).toBe('<255 cannot ask "Overwrite it?": there is no terminal>')
+  })
+})
+
+describe('a passphrase', () => {
+  it('is not shown', async () => {
+    const shown = await answered(`askPassphrase('Passphrase?').then((text) => text.length)`, 'secret\r')
+    expect(shown).toContain('<got 6>')
+    expect(shown).not.toContain('secret')
+  })
+
+  it('can be corrected while it is typed', async () => {
+    expect(await answered(`askPassphrase('Passphrase?')`, 'aäx\u007f\u007fb\r')).toContain('<got "ab">')
+  })
+
+  it('can be given up', async () => {
+    expect(await answered(`askPassphrase('Passphrase?')`, 'abc\u0003')).toContain('<130 interrupted>')
+  })
+})
