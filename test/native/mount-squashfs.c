@@ -4,11 +4,12 @@
  *
  *   mount-squashfs [--wait] SERVER IMAGE OFFSET SIZE DIR [server option...] -- COMMAND...
  *
- * Says "server PID" on stderr. With --wait it takes the mount away after the command and says how the server ended.
+ * The command finds the server's pid in SERVER_PID. With --wait it takes the mount away after the command and says how the server ended.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,7 @@ int main(int argc, char **argv)
 	int options = 0;
 	int fuse, image;
 	int go[2];
+	char pid[16];
 	pid_t server;
 
 	argv += waiting ? 2 : 1;
@@ -121,13 +123,17 @@ int main(int argc, char **argv)
 		fail("/dev/fuse");
 	fcntl(go[1], F_SETFD, FD_CLOEXEC);
 	server = start_server(argv, options, fuse, image, go[0]);
-	fprintf(stderr, "server %d\n", server);
+	snprintf(pid, sizeof pid, "%d", server);
+	setenv("SERVER_PID", pid, 1);
 	mount_image(argv[4], fuse);
 	close(fuse);
 	close(image);
 	close(go[0]);
-	if (write(go[1], "", 1) != 1)
+	/* a server that refused the image is gone by now, which the command will see */
+	signal(SIGPIPE, SIG_IGN);
+	if (write(go[1], "", 1) != 1 && errno != EPIPE)
 		fail("go");
+	signal(SIGPIPE, SIG_DFL);
 	close(go[1]);
 	argv += 5 + options + 1;
 	if (waiting)
