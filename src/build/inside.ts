@@ -59,8 +59,8 @@ export function look(path: BytePath): Stats | undefined {
  */
 export function resolveBytes(root: BytePath, path: BytePath, last: 'follow' | 'keep' = 'follow'): BytePath {
   const base = root.replace(/\/$/, '')
-  const name = shown(toText(path))
   const pending = components(path).reverse()
+  const name = shown(toText(`/${components(path).join('/')}`))
   const done: string[] = []
   let links = 0
   for (let component = pending.pop(); component !== undefined; component = pending.pop()) {
