@@ -7,6 +7,10 @@
 
 #include "writer.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Where the stream is. Begin with { .writer = w }. */
 struct sing_entries {
 	struct sing_writer *writer;
@@ -30,5 +34,9 @@ int sing_entries_data(struct sing_entries *entries, const void *data, size_t siz
 
 /* No entry follows: the last file must be complete. */
 int sing_entries_end(struct sing_entries *entries);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -222,7 +222,7 @@ static int make_entry(struct extraction *extraction, int directory, const struct
 	const char *earlier = NULL;
 	int error;
 
-	if (options->cancelled != NULL && atomic_load(options->cancelled) != 0)
+	if (options->proceed != NULL && !options->proceed(options->user, extraction->result->entries))
 		return fail(extraction, SING_CANCELLED, "unpack");
 	error = sing_image_inode(extraction->image, entry->place, &inode);
 	if (error != 0)
@@ -233,8 +233,6 @@ static int make_entry(struct extraction *extraction, int directory, const struct
 		return -1;
 	}
 	extraction->result->entries++;
-	if (options->progress != NULL)
-		options->progress(options->user, extraction->result->entries);
 	if (earlier == NULL)
 		return make_inode(extraction, directory, entry->name, entry->place, inode);
 	sqfs_free(inode);

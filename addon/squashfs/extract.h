@@ -2,19 +2,21 @@
 #ifndef SING_EXTRACT_H
 #define SING_EXTRACT_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "failure.h"
 #include "reader.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct sing_extract_options {
 	bool ownership;   /* set owners; those that the kernel does not let us set stay ours */
 	unsigned workers; /* threads that unpack and write files, at least 1 */
-	void (*progress)(void *user, uint64_t entries); /* may be NULL */
+	bool (*proceed)(void *user, uint64_t entries); /* told the entries so far; false: stop. May be NULL */
 	void *user;
-	const _Atomic int *cancelled; /* stop when it becomes 1; may be NULL */
 };
 
 struct sing_extract_result {
@@ -30,5 +32,9 @@ struct sing_extract_result {
  */
 int sing_extract(struct sing_image *image, const char *from, int to, const struct sing_extract_options *options,
 		 struct sing_extract_result *result, struct sing_failure *failure);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

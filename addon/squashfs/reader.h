@@ -12,6 +12,10 @@
 #include <sqfs/inode.h>
 #include <sqfs/super.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct sing_image;
 
 struct sing_stat {
@@ -70,5 +74,9 @@ int sing_data_read(struct sing_data *data, const sqfs_inode_generic_t *inode, si
 
 /* The number of the fragment block that holds the end of a file, or 0xffffffff. */
 uint32_t sing_fragment_of(const sqfs_inode_generic_t *inode);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -8,6 +8,10 @@
 
 #include <sqfs/inode.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { SING_NAME_LIMIT = 256 }; /* the longest name that squashfs can hold */
 enum { SING_DEPTH_LIMIT = 1024 }; /* directories inside each other; bounds recursion here and in the reader */
 #define SING_NO_XATTRS 0xffffffffu
@@ -52,5 +56,9 @@ int sing_tree_add(struct sing_inode *directory, const char *name, size_t length,
 
 /* The inode of that name, or NULL. */
 struct sing_inode *sing_tree_find(const struct sing_inode *directory, const char *name, size_t length);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

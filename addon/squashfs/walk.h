@@ -6,6 +6,10 @@
 
 #include "writer.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * Read everything below `root` into the writer, in the order of byte values. `excludes` are paths relative to the root,
  * sorted by byte values, left out with everything below them. Links are never followed, except `root` itself.
@@ -13,5 +17,9 @@
  */
 int sing_walk(struct sing_writer *writer, const char *root, const char *const *excludes, size_t exclude_count,
 	      struct sing_failure *failure);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -243,12 +243,10 @@ int sing_writer_data(struct sing_writer *writer, const void *data, size_t size)
 	const struct sing_writer_options *options = &writer->options;
 	int error;
 
-	if (options->cancelled != NULL && atomic_load(options->cancelled) != 0)
+	if (options->proceed != NULL && !options->proceed(options->user, writer->result.bytes))
 		return SING_CANCELLED;
 	error = sqfs_block_processor_append(writer->processor, data, size);
 	writer->result.bytes += size;
-	if (error == 0 && options->progress != NULL)
-		options->progress(options->user, writer->result.bytes);
 	return sing_writer_reason(writer, error);
 }
 

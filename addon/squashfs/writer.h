@@ -5,13 +5,16 @@
 #ifndef SING_WRITER_H
 #define SING_WRITER_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "failure.h"
 #include "tree.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct sing_writer_options {
 	int fd; /* stays the caller's */
@@ -25,9 +28,8 @@ struct sing_writer_options {
 	uint32_t gid;
 	bool clamp;          /* no time is later than `time`, which is also the time of the image */
 	uint32_t time;
-	void (*progress)(void *user, uint64_t bytes); /* bytes of files so far; may be NULL */
+	bool (*proceed)(void *user, uint64_t bytes); /* told the bytes of files so far; false: stop. May be NULL */
 	void *user;
-	const _Atomic int *cancelled; /* stop when it becomes 1; may be NULL */
 };
 
 struct sing_xattr {
@@ -86,5 +88,9 @@ int sing_writer_finish(struct sing_writer *writer, struct sing_result *result);
 
 /* Free; may be called at any time and with NULL. */
 void sing_writer_close(struct sing_writer *writer);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

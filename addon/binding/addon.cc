@@ -1,0 +1,19 @@
+// The native addon: what src/native/addon.ts gets when it loads sing.node.
+#include <napi.h>
+
+#include "image.h"
+#include "packer.h"
+
+#ifndef SING_LIBSQUASHFS
+#define SING_LIBSQUASHFS "1"
+#endif
+
+static Napi::Object initialize(Napi::Env env, Napi::Object exports)
+{
+	exports.Set("Packer", packer_class(env));
+	exports.Set("Image", image_class(env));
+	exports.Set("libsquashfs", SING_LIBSQUASHFS);
+	return exports;
+}
+
+NODE_API_MODULE(sing, initialize)

@@ -1,0 +1,51 @@
+/** Failures of the native addon as errors that people read. */
+
+import { constants } from 'node:os'
+import { reasonOf, SingError, shown } from '../core/errors.ts'
+
+/** What the addon puts into its errors: `errno` when the system refused something, else a `code` of its own. */
+type NativeFailure = Error & { action: string; path: string; reason: string; errno?: number; code?: string }
+
+const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]))
+
+function isNativeFailure(error: unknown): error is NativeFailure {
+  return error instanceof Error && 'action' in error && 'path' in error && 'reason' in error
+}
+
+function nameOf({ errno, code }: NativeFailure): string | undefined {
+  return errno === undefined ? code : (errnoNames.get(errno) ?? `errno ${errno}`)
+}
+
+function hintFor(name: string | undefined): string | undefined {
+  switch (name) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'Make room, or work on another file system'
+    case 'EACCES':
+      return 'Every file must be readable for you'
+    case 'CHANGED':
+      return 'Try again when nothing writes to it'
+    case 'SQUASHFS_DAMAGED':
+      return 'The image is damaged or incomplete: get it again'
+    default:
+      return undefined
+  }
+}
+
+/**
+ * The error to throw for what the addon rejected with. The cause has `code` (`ENOSPC`, `SQUASHFS_DAMAGED`), `errno` and `path`.
+ * `place` names the image or file that the work was about, for failures that have no path of their own.
+ */
+export function toSingError(error: unknown, place: string): unknown {
+  if (!isNativeFailure(error)) return error
+  const name = nameOf(error)
+  if (name !== undefined) error.code = name
+  const reason = reasonOf(Object.assign(new Error(error.reason), { code: name }))
+  const path = error.path === '' ? place : error.path
+  const isFull = name === 'ENOSPC' || name === 'EDQUOT'
+  return new SingError(
+    isFull ? 'DISK_FULL' : 'SQUASHFS',
+    `cannot ${error.action} ${shown(path)}: ${reason}`,
+    { hint: hintFor(name), cause: error },
+  )
+}
