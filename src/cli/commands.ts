@@ -17,7 +17,10 @@ const action = async (verb: 'exec' | 'run' | 'shell' | 'test'): Promise<Command>
   (await import('./commands/action.ts')).commands[verb]
 
 export const commandTable: Readonly<Record<string, Entry>> = {
-  build: { summary: 'Make an image', load: async () => (await import('./commands/build.ts')).command },
+  build: {
+    summary: 'Make an image from a definition file or from another image',
+    load: async () => (await import('./commands/build.ts')).command,
+  },
   completion: {
     summary: 'Print the completion script for a shell',
     load: async () => (await import('./commands/completion.ts')).command,

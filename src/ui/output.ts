@@ -15,8 +15,8 @@ function wait(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_MS)
 }
 
-function writeAll(fd: number, text: string): void {
-  const bytes = Buffer.from(text, 'utf8')
+function writeAll(fd: number, content: string | Uint8Array): void {
+  const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content
   for (let done = 0; done < bytes.length; ) {
     try {
       done += writeSync(fd, bytes, done)
@@ -31,12 +31,12 @@ function writeAll(fd: number, text: string): void {
 export class ReaderGone extends Error {}
 
 /**
- * Write an answer to standard output.
+ * Write an answer to standard output, text or bytes.
  * @throws ReaderGone when nobody reads it any more, SingError when it cannot be written
  */
-export function writeAnswer(text: string): void {
+export function writeAnswer(content: string | Uint8Array): void {
   try {
-    writeAll(STDOUT, text)
+    writeAll(STDOUT, content)
   } catch (cause) {
     if (errnoOf(cause) === 'EPIPE') throw new ReaderGone('the reader has gone', { cause })
     throw new SingError('IO', `cannot write to standard output: ${reasonOf(cause)}`, { cause })

@@ -36,13 +36,13 @@ function typed(line: number[], bytes: Uint8Array): boolean {
 }
 
 /** One line from the terminal; `hidden` shows nothing of it. The end of input is an empty answer. */
-async function ask(question: string, hidden: boolean): Promise<string> {
+async function ask(question: string, ending: string, hidden: boolean): Promise<string> {
   const fd = openTerminal(question)
   // The stream owns the descriptor from here on and closes it.
   const input = new ReadStream(fd)
   try {
     if (hidden) input.setRawMode(true)
-    writeSync(fd, `${question} `)
+    writeSync(fd, question + ending)
     const line: number[] = []
     for await (const bytes of input) {
       if (typed(line, bytes)) break
@@ -62,7 +62,7 @@ async function ask(question: string, hidden: boolean): Promise<string> {
  * @throws SingError without a terminal
  */
 export async function confirm(question: string): Promise<boolean> {
-  return /^y(es)?$/i.test((await ask(`${question} [y/N]`, false)).trim())
+  return /^y(es)?$/i.test((await ask(question, ' [y/N] ', false)).trim())
 }
 
 /**
@@ -70,5 +70,5 @@ export async function confirm(question: string): Promise<boolean> {
  * @throws SingError without a terminal, or with status 130 when the person gives up by Ctrl-C
  */
 export function askPassphrase(question: string): Promise<string> {
-  return ask(question, true)
+  return ask(question, ' ', true)
 }
