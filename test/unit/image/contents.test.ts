@@ -1,4 +1,4 @@
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Flags } from '../../../src/cli/command.ts'
@@ -7,6 +7,8 @@ import { command as helpCommand } from '../../../src/cli/commands/run-help.ts'
 import type { Event } from '../../../src/core/events.ts'
 import { inspectJson, metadata, readAttributes } from '../../../src/image/contents.ts'
 import { listInside, readInside } from '../../../src/image/sandbox.ts'
+import { packDirectory } from '../../../src/native/addon.ts'
+import { partitionExtra } from '../../../src/sif/details.ts'
 import { dataTypes } from '../../../src/sif/format.ts'
 import { SifWriter } from '../../../src/sif/write.ts'
 import { broken, fileOf, folder, sample } from '../sif/samples.ts'
@@ -77,6 +79,18 @@ describe('what an image says about itself', () => {
   it('is read from the files of a root file system', async () => {
     const read = await readAttributes(await tree(files))
     expect(JSON.stringify(read)).toBe(JSON.stringify(attributes))
+  })
+
+  it('is the same from a squashfs, alone or in a SIF without the object', async () => {
+    const root = await tree(files)
+    const path = join(await folder(), 'a.sif')
+    await using writer = await SifWriter.create(path)
+    const slot = await writer.slot({ dataType: dataTypes.partition, extra: partitionExtra(1, 2, '00') })
+    slot.finish((await packDirectory(root, { fd: slot.fd, offset: slot.offset })).size)
+    await writer.commit()
+    expect(JSON.stringify(await metadata(path))).toBe(JSON.stringify(attributes))
+    const bare = await fileOf((await readFile(path)).subarray(slot.offset))
+    expect(JSON.stringify(await metadata(bare))).toBe(JSON.stringify(attributes))
   })
 
   it('is the same from the object in a SIF', async () => {
