@@ -53,6 +53,7 @@ static const char *source_of(const struct op *op)
 	case OP_MEMORY:
 	case OP_OVERLAY:
 	case OP_LAYER_ROOT:
+	case OP_LAYER_BIND:
 	case OP_TMPFS:
 	case OP_DEVPTS:
 	case OP_MQUEUE:

@@ -37,6 +37,14 @@ static void layer_name(unsigned number, char name[32])
 	snprintf(name, 32, "layers/%u", number);
 }
 
+int open_layer(const struct stage *stage, unsigned number)
+{
+	char name[32];
+
+	layer_name(number, name);
+	return openat(stage->fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 static int make_layer(const struct stage *stage, const struct op *op)
 {
 	char name[32];
@@ -96,7 +104,6 @@ bool perform_squashfs(struct stage *stage, const struct op *op, struct input *in
 bool perform_directory(struct stage *stage, const struct op *op, struct input *input)
 {
 	AUTO_CLOSE int layer = make_layer(stage, op);
-	char name[32];
 
 	if (input->error)
 		return refuse("%s", strerror(input->error));
@@ -105,8 +112,7 @@ bool perform_directory(struct stage *stage, const struct op *op, struct input *i
 	/* Recursive, because the mounts below it are locked in a user namespace and may not be left out. */
 	if (mount(path_of(input->file).text, path_of(layer).text, NULL, MS_BIND | MS_REC, NULL) != 0)
 		return refuse("%s", strerror(errno));
-	layer_name(op->layer_number, name);
-	AUTO_CLOSE int top = openat(stage->fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO_CLOSE int top = open_layer(stage, op->layer_number);
 	if (top < 0 || !restrict_mount(top, MS_NOSUID | MS_NODEV, false))
 		return refuse("%s", strerror(errno));
 	return true;
@@ -143,7 +149,7 @@ static bool make_upper(struct stage *stage, const struct op *op, char directory[
 	static const char *const parts[] = { "upper", "work" };
 
 	if (op->upper < 0)
-		snprintf(directory, 32, "changes");
+		snprintf(directory, 32, "files/changes");
 	else
 		layer_name((unsigned)op->upper, directory);
 	AUTO_CLOSE int fd = make_directory(stage, directory);

@@ -56,6 +56,29 @@ bool perform_bind(struct stage *stage, const struct op *op, struct input *input)
 	return place.fd < 0 || bind_at(op, input, S_ISDIR(source.st_mode), &place);
 }
 
+/* A part of a data image. Its links are resolved inside the layer, as if it were the root. */
+bool perform_layer_bind(struct stage *stage, const struct op *op, struct input *input)
+{
+	AUTO_PLACE struct place source = { .fd = -1, .parent = -1 }, place = { .fd = -1, .parent = -1 };
+	AUTO_CLOSE int layer = open_layer(stage, op->layer_number);
+	struct stage inside = { .fd = -1, .root = layer, .image = true, .root_mount = mount_of(layer) };
+
+	(void)input;
+	if (layer < 0)
+		return refuse("%s", strerror(errno));
+	if (find_place(&inside, op->text, MAKE_NOTHING, 0, &source) != FOUND)
+		return refuse("%s does not exist in the image file", op->text);
+	if (!take_place(stage, op, source.directory ? MAKE_DIRECTORY : MAKE_FILE, &place))
+		return false;
+	if (place.fd < 0)
+		return true;
+	if (source.directory != place.directory)
+		return refuse("one is a directory and the other is none");
+	if (mount(path_of(source.fd).text, path_of(place.fd).text, NULL, MS_BIND, NULL) != 0)
+		return refuse("%s", strerror(errno));
+	return restrict_place(&place, MS_NOSUID | MS_NODEV | MS_RDONLY, false);
+}
+
 /* Links of the image may lead into memory of the container itself. */
 static void note_memory(struct stage *stage, const struct place *place)
 {

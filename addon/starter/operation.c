@@ -102,6 +102,14 @@ static void read_layer_root(const struct record *record, const struct spec *spec
 	op->layer_number = known_layer(record, 0, spec);
 }
 
+static void read_layer_bind(const struct record *record, const struct spec *spec, struct op *op)
+{
+	read_layer_root(record, spec, op);
+	op->text = path_field(record, 1);
+	op->at = path_field(record, 2);
+	op->missing = missing_field(record, 3);
+}
+
 static void read_bind(const struct record *record, const struct spec *spec, struct op *op)
 {
 	(void)spec;
@@ -233,6 +241,7 @@ static const struct {
 	{ "memory", OP_MEMORY, 2, 2, read_memory },
 	{ "overlay", OP_OVERLAY, 3, UINT_MAX, read_overlay },
 	{ "layer-root", OP_LAYER_ROOT, 1, 1, read_layer_root },
+	{ "layer-bind", OP_LAYER_BIND, 4, 4, read_layer_bind },
 	{ "bind", OP_BIND, 7, 7, read_bind },
 	{ "tmpfs", OP_TMPFS, 4, 4, read_tmpfs },
 	{ "proc", OP_PROC, 2, 2, read_special },

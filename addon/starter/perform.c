@@ -18,6 +18,8 @@ static bool perform(struct stage *stage, const struct op *op, struct input *inpu
 		return perform_overlay(stage, op, input);
 	case OP_LAYER_ROOT:
 		return perform_layer_root(stage, op, input);
+	case OP_LAYER_BIND:
+		return perform_layer_bind(stage, op, input);
 	case OP_BIND:
 		return perform_bind(stage, op, input);
 	case OP_TMPFS:
@@ -62,6 +64,9 @@ static void describe(const struct op *op, char *text, size_t size)
 		return;
 	case OP_LAYER_ROOT:
 		snprintf(text, size, "use the layer \"%s\" as root", op->layer);
+		return;
+	case OP_LAYER_BIND:
+		snprintf(text, size, "bind %s of the layer \"%s\" at %s", op->text, op->layer, op->at);
 		return;
 	case OP_BIND:
 		snprintf(text, size, "bind %s at %s", op->from, op->at);

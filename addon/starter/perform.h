@@ -16,7 +16,11 @@ bool perform_memory(struct stage *stage, const struct op *op, struct input *inpu
 bool perform_overlay(struct stage *stage, const struct op *op, struct input *input);
 bool perform_layer_root(struct stage *stage, const struct op *op, struct input *input);
 
+/* layers.c: what is mounted as the layer. Returns an O_PATH descriptor, or -1 with errno. */
+int open_layer(const struct stage *stage, unsigned number);
+
 /* mounts.c: what is mounted at places of the root */
+bool perform_layer_bind(struct stage *stage, const struct op *op, struct input *input);
 bool perform_bind(struct stage *stage, const struct op *op, struct input *input);
 bool perform_tmpfs(struct stage *stage, const struct op *op, struct input *input);
 bool perform_proc(struct stage *stage, const struct op *op, struct input *input);

@@ -17,6 +17,7 @@ enum op_kind {
 	OP_MEMORY,
 	OP_OVERLAY,
 	OP_LAYER_ROOT,
+	OP_LAYER_BIND,
 	OP_BIND,
 	OP_TMPFS,
 	OP_PROC,
@@ -44,7 +45,7 @@ struct op {
 	enum op_kind kind;
 	const char *from;       /* host path: squashfs, directory, bind */
 	const char *at;         /* absolute path in the root */
-	const char *text;       /* file: its text; symlink: where it points to */
+	const char *text;       /* file: its text; symlink: where it points to; layer-bind: path in the layer */
 	enum missing missing;
 	bool recursive, readonly, trusted, soft; /* bind */
 	bool kernel;            /* squashfs: try a loop device first */
@@ -54,7 +55,7 @@ struct op {
 	gid_t gid;
 	uint64_t offset, size;
 	mode_t mode;
-	const char *layer;      /* name given to (squashfs, directory, memory) or used by (layer-root) this operation */
+	const char *layer;      /* name given to (squashfs, directory, memory) or used by (layer-root, layer-bind) it */
 	unsigned layer_number;  /* the same as a number, counted in the order of the spec */
 	int upper;              /* overlay: number of the layer that takes changes, or -1 */
 	const unsigned *lower;  /* overlay: numbers of the layers below, topmost first */

@@ -45,6 +45,21 @@ static bool cover_directory(struct stage *stage)
 	return refuse("none of the usual directories (/tmp, /var/tmp, /run, ...) exists");
 }
 
+/*
+ * A recursive bind of a directory above the stage must not bring it into the container: such binds leave out unbindable
+ * mounts with all below them (mount_namespaces(7)). What is bound itself, or serves an overlay, gets a mount of its own.
+ */
+static bool hide_stage(const struct stage *stage)
+{
+	AUTO_CLOSE int files = openat(stage->fd, "files", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (mount(NULL, path_of(stage->fd).text, NULL, MS_UNBINDABLE, NULL) != 0)
+		return refuse("%s: %s", stage->covered, strerror(errno));
+	if (files < 0 || mount("tmpfs", path_of(files).text, "tmpfs", MS_NOSUID | MS_NODEV, stage_options) != 0)
+		return refuse("%s/files: %s", stage->covered, strerror(errno));
+	return true;
+}
+
 bool need_stage(struct stage *stage)
 {
 	if (stage->fd >= 0)
@@ -57,6 +72,8 @@ bool need_stage(struct stage *stage)
 	if (mkdirat(stage->fd, "layers", 0755) != 0 || mkdirat(stage->fd, "files", 0755) != 0 ||
 	    mkdirat(stage->fd, "root", 0755) != 0)
 		return refuse("%s: %s", stage->covered, strerror(errno));
+	if (!hide_stage(stage))
+		return false;
 	debug("the stage lies over %s", stage->covered);
 	return true;
 }

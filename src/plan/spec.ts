@@ -52,6 +52,14 @@ export type Op =
     }
   /** The new root: one layer as it is. */
   | { readonly op: 'root'; readonly layer: string }
+  /** Bind a path inside a layer, read-only: a part of a data image. */
+  | {
+      readonly op: 'layer-bind'
+      readonly layer: string
+      readonly path: string
+      readonly at: string
+      readonly missing: Missing
+    }
   /** Bind a host path. `recursive` brings along the mounts below it. */
   | {
       readonly op: 'bind'
@@ -156,6 +164,8 @@ function opFields(op: Op): Field[] {
       return [op.upper ?? '', op.userxattr, ...op.lower]
     case 'root':
       return [op.layer]
+    case 'layer-bind':
+      return [op.layer, op.path, op.at, op.missing]
     case 'bind':
       return [op.from, op.at, op.missing, op.recursive, op.readonly, op.trusted, op.soft]
     case 'tmpfs':
