@@ -43,7 +43,7 @@ const knownLater = async <T>(promise: Promise<T>) =>
     return undefined
   })
 
-it('reads or refuses ten thousand damaged headers and tables', async () => {
+it('reads or refuses ten thousand damaged headers and tables', { timeout: 60_000 }, async () => {
   const tiny = await sample('tiny')
   const random = seeded(20260101)
   const path = join(await folder(), 'a.sif')
@@ -71,7 +71,7 @@ it('reads or refuses ten thousand damaged headers and tables', async () => {
   expect(read).toBeGreaterThan(2000)
 })
 
-it('changes damaged images in a way that can be read, or not at all', async () => {
+it('changes damaged images in a way that can be read, or not at all', { timeout: 60_000 }, async () => {
   const tiny = await sample('tiny')
   const random = seeded(7)
   const path = join(await folder(), 'a.sif')
