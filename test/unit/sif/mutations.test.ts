@@ -43,7 +43,7 @@ const knownLater = async <T>(promise: Promise<T>) =>
     return undefined
   })
 
-it('reads or refuses ten thousand damaged headers and tables', { timeout: 60_000 }, async () => {
+it('reads or refuses ten thousand damaged headers and tables', async () => {
   const tiny = await sample('tiny')
   const random = seeded(20260101)
   const path = join(await folder(), 'a.sif')
@@ -71,7 +71,7 @@ it('reads or refuses ten thousand damaged headers and tables', { timeout: 60_000
   expect(read).toBeGreaterThan(2000)
 })
 
-it('changes damaged images in a way that can be read, or not at all', { timeout: 60_000 }, async () => {
+it('changes damaged images in a way that can be read, or not at all', async () => {
   const tiny = await sample('tiny')
   const random = seeded(7)
   const path = join(await folder(), 'a.sif')
@@ -80,7 +80,7 @@ it('changes damaged images in a way that can be read, or not at all', { timeout:
     () => deleteObject(path, 1 + Math.floor(random() * 4)),
     () => setPrimary(path, 1 + Math.floor(random() * 4)),
   ]
-  for (let round = 0; round < 600; round += 1) {
+  for (let round = 0; round < 300; round += 1) {
     await writeFile(path, mutate(tiny, random))
     const before = await knownLater(readSif(path))
     await knownLater(edits[round % 3]?.() ?? Promise.resolve())
