@@ -1,6 +1,7 @@
 /** The words of --bind and --mount as values: `src[:dst[:options]]` lists and `type=bind,...` fields. */
 
 import { SingError } from '../core/errors.ts'
+import type { Window } from '../image/open.ts'
 
 export type Bind = {
   readonly source: string
@@ -10,6 +11,8 @@ export type Bind = {
   readonly imageSource?: string
   /** Object of a SIF that is the source. */
   readonly objectId?: number
+  /** The file system in the image file, once it was looked up. */
+  readonly window?: Window
   /** Not handed on to containers started inside. */
   readonly nested: boolean
   /** The words as the user wrote them, for messages. */

@@ -3,6 +3,7 @@
 import { posix } from 'node:path'
 import type { Config } from '../config/schema.ts'
 import type { HostFacts } from '../host/facts.ts'
+import type { Window } from '../image/open.ts'
 import type { Bind } from './binds.ts'
 import { groupRecords, type Identity, passwdRecords } from './identity.ts'
 import type { LaunchRequest } from './request.ts'
@@ -176,11 +177,23 @@ function generatedFiles(context: MountContext): Op[] {
 const isWritableOverlay = (request: LaunchRequest): boolean =>
   request.overlays.some(({ readonly }) => !readonly)
 
+/** The layers that image files need which are bound from, in the order of the binds. */
+export function dataLayers(request: LaunchRequest): { bind: Bind; layer: string; window: Window }[] {
+  return request.binds.flatMap((bind, index) =>
+    bind.window ? [{ bind, layer: `data${index}`, window: bind.window }] : [],
+  )
+}
+
 function userBinds({ request, config, missing }: MountContext): Op[] {
   if (!config.userBinds) return []
-  return request.binds.map(({ source, destination, readonly }: Bind) =>
-    bind(source, destination, { missing, readonly }),
-  )
+  const layers = dataLayers(request)
+  return request.binds.map((wanted: Bind): Op => {
+    const { source, destination: at, readonly, imageSource: path = '/' } = wanted
+    const data = layers.find((layer) => layer.bind === wanted)
+    return data
+      ? { op: 'layer-bind', layer: data.layer, path, at, missing }
+      : bind(source, at, { missing, readonly })
+  })
 }
 
 const systemDirectories = new Set([

@@ -7,7 +7,7 @@ import type { Image, Window } from '../image/open.ts'
 import { actionScript } from './action.ts'
 import { type Environment, planEnvironment } from './environment.ts'
 import { type Identity, planIdentity, planNamespaces } from './identity.ts'
-import { mountOps, workdirDirectories } from './mounts.ts'
+import { dataLayers, mountOps, workdirDirectories } from './mounts.ts'
 import type { LaunchRequest } from './request.ts'
 import type { LaunchSpec, Missing, Namespace, Op } from './spec.ts'
 
@@ -19,7 +19,10 @@ export type LaunchPlan = {
   readonly warnings: readonly string[]
 }
 
-export type PlanOptions = { readonly openFiles: number | undefined; readonly debug: boolean }
+export type PlanOptions = {
+  readonly openFiles: number | undefined
+  readonly debug: boolean
+}
 
 type Root = { readonly ops: readonly Op[]; readonly missing: Missing; readonly writable: boolean }
 
@@ -183,6 +186,7 @@ export function plan(
       ids: identity.ids,
       root: 'new',
       ops: [
+        ...dataLayers(request).map(({ layer, window }) => squashfsLayer(layer, window, identity, facts)),
         ...root.ops,
         ...mountOps(context),
         ...(root.writable ? [] : [{ op: 'readonly', at: '/' } as const]),

@@ -5,9 +5,10 @@ import { loadConfig } from '../../config/load.ts'
 import { reasonOf, SingError } from '../../core/errors.ts'
 import { readEnvironmentFile } from '../../host/envfile.ts'
 import { type HostFacts, readHostFacts } from '../../host/facts.ts'
+import { openDataImage } from '../../image/data.ts'
 import { type Image, openImage } from '../../image/open.ts'
 import { type LaunchPlan, plan } from '../../plan/plan.ts'
-import { toRequest, type Verb } from '../../plan/request.ts'
+import { type LaunchRequest, toRequest, type Verb } from '../../plan/request.ts'
 import { replace, run } from '../../runtime/launch.ts'
 import type { Call, Command } from '../command.ts'
 import { launchFlags, shellFlags } from '../options.ts'
@@ -21,6 +22,15 @@ function makeDirectories(directories: LaunchPlan['directories']): void {
       throw new SingError('IO', `cannot make ${path}: ${reasonOf(error)}`, { cause: error })
     }
   }
+}
+
+/** Look up the file systems of image files that binds name with image-src or id. */
+function withDataImages(request: LaunchRequest): LaunchRequest {
+  const binds = request.binds.map((bind) => {
+    if (bind.imageSource === undefined && bind.objectId === undefined) return bind
+    return { ...bind, window: openDataImage(bind.source, bind.objectId) }
+  })
+  return { ...request, binds }
 }
 
 function mustUnpack(call: Call, image: Image, facts: HostFacts): boolean {
@@ -62,7 +72,7 @@ async function launch(verb: Verb, call: Call): Promise<number> {
   const assignments = (Array.isArray(files) ? files : []).flatMap((file) =>
     readEnvironmentFile(file, context.environment),
   )
-  const request = toRequest(verb, flags, command, facts, assignments)
+  const request = withDataImages(toRequest(verb, flags, command, facts, assignments))
   const config = loadConfig(undefined)
   const decide = (chosen: Image) =>
     plan(request, config, chosen, facts, { openFiles: context.openFiles, debug: context.debug })
