@@ -80,7 +80,7 @@ function unknownStage(from: string, line: number, earlier: Set<string>, { name }
 function assembleStage(text: StageText, options: ParseOptions): Stage {
   const { header, headerLines } = readHeader(text, options)
   checkAgent(header, headerLines, options)
-  for (const section of text.sections) checkSectionName(section, options.name)
+  for (const section of text.sections) checkSection(section, options.name)
   return {
     ...(header.stage ? { name: header.stage } : {}),
     header,
@@ -156,8 +156,13 @@ function checkAgent(
   }
 }
 
-function checkSectionName({ name, line }: SectionText, file: string): void {
-  if (sectionNames.has(name)) return
+function checkSection({ name, words, line }: SectionText, file: string): void {
+  if (sectionNames.has(name)) {
+    const [option, ...program] = isAppSection({ name }) ? words.slice(1) : words
+    if (option === '-c' && program.length === 0)
+      throw mistake(file, line, `-c behind %${name} names no program`)
+    return
+  }
   const hint = suggestion(name, sectionNames, (near) => `%${near}`)
   throw mistake(
     file,

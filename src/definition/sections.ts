@@ -27,7 +27,7 @@ export const sectionNames: ReadonlySet<string> = new Set([
 ])
 
 /** Whether a section belongs to an app. */
-export function isAppSection({ name }: SectionText): boolean {
+export function isAppSection({ name }: Pick<SectionText, 'name'>): boolean {
   return appNames.has(name)
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { SingError } from '../../../src/core/errors.ts'
+import { defaultDefinition, defaultStage } from '../../../src/definition/default.ts'
 import { type ParseOptions, parseDefinition } from '../../../src/definition/parse.ts'
 
 const everything = readFileSync(
@@ -246,6 +247,12 @@ describe('mistakes', () => {
       `${head}%apprun a$(b)\n`,
       'fortune.def:3: a$(b) cannot be the name of an app',
     ],
+    ['-c without a program', `${head}%post -c # x\n`, 'fortune.def:3: -c behind %post names no program'],
+    [
+      '-c of an app without one',
+      `${head}%apprun a -c\n`,
+      'fortune.def:3: -c behind %apprun names no program',
+    ],
     ['a control character', `${head}%\u001b[2J\n`, 'fortune.def:3: unknown section %\\x1b[2j'],
   ]
   it.each(cases)('%s: named with its line', (_what, text, message, hint) => {
@@ -256,5 +263,14 @@ describe('mistakes', () => {
 
   it('refuses more than 16 MiB', () => {
     expect(mistakeIn(`${head}%post\n${'#'.repeat(16 * 1024 * 1024)}`).message).toContain('larger than 16 MiB')
+  })
+})
+
+describe('images that are not built from a definition', () => {
+  it('have one of two lines that says where they come from', () => {
+    const { stages, text } = defaultStage('localimage', './a # b.sif')
+    expect(text).toBe('bootstrap: localimage\nfrom: ./a # b.sif\n\n')
+    expect(stages[0]?.header).toEqual({ bootstrap: 'localimage', from: './a # b.sif' })
+    expect(defaultDefinition('docker', 'a\nb')).toBe('bootstrap: docker\nfrom: a b\n\n')
   })
 })
