@@ -1,0 +1,212 @@
+/** The wire form of the launch spec: what is not exactly it, is refused before anything is done. */
+
+import { availableParallelism } from 'node:os'
+import { describe, expect, it } from 'vitest'
+import { encodeSpec } from '../../src/plan/spec.ts'
+import { can } from '../helpers/can.ts'
+import { type Outcome, run } from '../helpers/sing.ts'
+import { bind, makeScene, makeSpec, overlayRoot, starter } from './starter.ts'
+
+const scene = makeScene()
+const good = encodeSpec(makeSpec(scene.root, ['id']))
+
+const send = (args: readonly string[]): Promise<Outcome> => run([starter, ...args], { cwd: '/' })
+
+/** The good spec with the fields of a record replaced; undefined removes the record. */
+function edit(name: string, fields: readonly string[] | undefined): string[] {
+  const at = good.indexOf(name)
+  const count = Number(good[at + 1])
+  const record = fields ? [name, String(fields.length), ...fields] : []
+  return good.toSpliced(at, 2 + count, ...record)
+}
+
+/** The good spec with records put in front of another. */
+const before = (name: string, ...words: string[]): string[] => good.toSpliced(good.indexOf(name), 0, ...words)
+
+const refused: [what: string, args: string[], sentence: RegExp][] = [
+  ['nothing', [], /ends before its end/],
+  ['another version', edit('version', ['2']), /version "2" is not supported/],
+  ['no version', edit('version', undefined), /"debug" stands where version is expected/],
+  ['an unknown record', before('init', 'colour', '1', 'red'), /"colour" stands where init is expected/],
+  ['a record twice', before('init', 'init', '1', '0'), /"init" stands where no-new-privileges is expected/],
+  ['records in another order', before('root', 'init', '1', '0'), /stands where root is expected/],
+  ['a count beyond the end', good.toSpliced(1, 1, '4000'), /version: "4000" is no number that fits/],
+  ['a count that is no number', good.toSpliced(1, 1, 'x'), /version: "x" is no number/],
+  ['a negative count', good.toSpliced(1, 1, '-1'), /version: "-1" is no number/],
+  ['a wrong number of fields', edit('debug', ['0', '0']), /debug: 2 fields are not the right number/],
+  ['a flag that is neither', edit('debug', ['2']), /debug: "2" is no number that fits/],
+  ['an unknown namespace', edit('namespaces', ['user', 'time']), /unknown word "time"/],
+  ['a namespace twice', edit('namespaces', ['user', 'mount', 'user']), /"user" stands there twice/],
+  ['a map without a namespace', edit('namespaces', ['mount']), /go together/],
+  ['a namespace without a map', edit('uid', undefined), /go together/],
+  ['operations on the mounts of the host', edit('namespaces', ['user']), /operations need a mount namespace/],
+  ['an id beyond all', edit('uid', ['0', '4294967295', '1']), /uid: "4294967295" is no number/],
+  ['an empty range', edit('uid', ['0', '0', '0']), /a range of 0 ids from 0 does not fit/],
+  ['a range beyond all', edit('uid', ['1', '0', '4294967295']), /does not fit/],
+  ['an id with a sign', edit('uid', ['+1', '0', '1']), /"\+1" is no number/],
+  ['an id with a blank', edit('uid', [' 1', '0', '1']), /" 1" is no number/],
+  ['a mapper that is no path', before('setgroups', 'mapper', '2', 'a', '/b'), /"a" is no absolute path/],
+  ['a host name without its namespace', before('init', 'hostname', '1', 'x'), /needs a uts namespace/],
+  ['an init without its namespace', edit('init', ['1']), /needs a pid namespace/],
+  ['a umask that is not octal', before('init', 'umask', '1', '8'), /umask: "8" is no number/],
+  ['a umask beyond all', before('init', 'umask', '1', '7777'), /umask: "7777" is no number/],
+  ['a root without operations', edit('layer-root', undefined), /no operation makes the root/],
+  ['a layer twice', before('layer-root', 'directory', '2', 'image', '/x'), /two layers "image"/],
+  ['a layer that nobody made', edit('layer-root', ['other']), /no layer "other" before it/],
+  [
+    'a place before the root',
+    before('layer-root', 'tmpfs', '4', '/x', 'fail', '0', '755'),
+    /before the root/,
+  ],
+  ['a layer behind the root', before('init', 'memory', '2', 'late', '0'), /comes behind the root/],
+  ['two roots', before('init', 'layer-root', '1', 'image'), /comes behind the root/],
+  ['layers for the host', edit('root', ['host']), /the host's tree takes no layers/],
+  ['a relative source', edit('directory', ['image', 'x']), /directory: "x" is no absolute path/],
+  ['a relative place', before('init', 'proc', '2', 'proc', 'fail'), /proc: "proc" is no absolute path/],
+  ['an unknown way', before('init', 'proc', '2', '/proc', 'maybe'), /unknown word "maybe"/],
+  ['a mode beyond all', before('init', 'mkdir', '2', '/x', '17777'), /mkdir: "17777" is no number/],
+  ['a link to nothing', before('init', 'symlink', '2', '/x', ''), /nothing a link can point to/],
+  [
+    'a window beyond all',
+    before('layer-root', 'squashfs', '7', 'x', '/x', '9223372036854775807', '1', 'fuse', '', ''),
+    /squashfs: "1" is no number/,
+  ],
+  [
+    'half an owner',
+    before('layer-root', 'squashfs', '7', 'x', '/x', '0', '1', 'fuse', '0', ''),
+    /an owner has a uid and a gid/,
+  ],
+  ['an odd number of lines', before('init', 'records', '3', '/x', 'fail', 'a'), /records: 3 fields/],
+  [
+    'a line break in a line',
+    before('init', 'records', '6', '/x', 'fail', 'a\nb', 'absent', '', ''),
+    /holds a line break/,
+  ],
+  [
+    'values without an index',
+    before('init', 'records', '6', '/x', 'fail', 'a', 'absent', 'root', ''),
+    /does not begin with the index/,
+  ],
+  [
+    'an index beyond all',
+    before('init', 'records', '6', '/x', 'fail', 'a', 'absent', '', '64'),
+    /does not begin with the index/,
+  ],
+  ['an unknown filter', edit('filter', ['all']), /filter: unknown word "all"/],
+  ['an empty directory', edit('directories', ['0', '']), /a name is empty/],
+  ['no program', edit('program', undefined), /"end" stands where program is expected/],
+  ['an empty program', edit('program', []), /program: 0 fields/],
+  ['a program without a name', edit('program', ['']), /empty name/],
+  ['no end', edit('end', undefined), /ends before its end/],
+  ['arguments behind the end', [...good, 'x'], /behind its end/],
+  ['a cut in the middle', good.slice(0, good.indexOf('filter') + 1), /ends before its end/],
+]
+
+describe('the launch spec', () => {
+  it.each(refused)('refuses %s', async (_, args, sentence) => {
+    const { status, stdout, stderr } = await send(args)
+    expect(stderr).toMatch(sentence)
+    expect(stderr).toMatch(/^FATAL: {3}\S.*\n$/)
+    expect(stdout).toBe('')
+    expect(status).toBe(255)
+  })
+
+  it('shows control characters instead of sending them to the terminal', async () => {
+    const { stderr } = await send(edit('version', ['\u001b[2J\u009b']))
+    expect(stderr).toContain('"\\x1b[2J\\xc2')
+  })
+
+  it('never crashes the starter, whatever it is changed into', { timeout: 600_000 }, async () => {
+    const spec = makeSpec(scene.root, ['id'], {
+      ops: [
+        { op: 'memory', layer: 'changes', size: 65536 },
+        ...overlayRoot(scene.root).map((op) => (op.op === 'overlay' ? { ...op, upper: 'changes' } : op)),
+        bind('/etc', '/mnt/etc', { readonly: true }),
+        { op: 'tmpfs', at: '/tmp', missing: 'create', size: 4096, mode: 0o1777 },
+        { op: 'mkdir', at: '/a/b', mode: 0o755 },
+        { op: 'symlink', at: '/a/c', to: 'b' },
+        { op: 'file', at: '/a/d', missing: 'create', mode: 0o644, text: 'text' },
+        {
+          op: 'records',
+          at: '/etc/passwd',
+          missing: 'create',
+          lines: [{ line: 'a:b:c:d', same: [[0, 'a']], when: 'replace', keep: [1, 2] }],
+        },
+        { op: 'readonly', at: '/' },
+      ],
+      process: { programs: [['/bin/probe', 'id']], umask: 0o22 },
+      openFiles: 100,
+    })
+    const words = encodeSpec(spec)
+    const random = generator(20_260_301)
+    const specs = Array.from({ length: 2000 }, () => mutate(words, random))
+    const statuses = new Set<number>()
+    const work = async () => {
+      for (let args = specs.pop(); args; args = specs.pop()) {
+        const { status, stderr } = await send(args)
+        statuses.add(status)
+        if (![0, 64, 255].includes(status)) expect({ args, status, stderr }).toBeUndefined()
+        if (status === 255) expect(stderr).toMatch(/^(WARNING: .*\n)*FATAL: {3}.+\n$/)
+      }
+    }
+    await Promise.all(Array.from({ length: availableParallelism() }, work))
+    expect(statuses).toContain(255)
+    if (can('overlay')) expect(statuses).toContain(0)
+  })
+})
+
+/** Numbers below a bound that are the same in every run (mulberry32). */
+function generator(seed: number): (bound: number) => number {
+  let state = seed
+  return (bound) => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % bound
+  }
+}
+
+const odd = [
+  '',
+  '0',
+  '1',
+  '7',
+  '-1',
+  '4294967295',
+  '99999999999999999999',
+  '/',
+  '/..',
+  'x'.repeat(5000),
+  '/a/../..',
+  '\n',
+  ':',
+  '0=:1=',
+  'create',
+  'end',
+]
+
+/** One to three changes: a word lost, doubled, swapped with another, or turned into something odd. */
+function mutate(words: readonly string[], random: (bound: number) => number): string[] {
+  const result = [...words]
+  for (let change = random(3); change >= 0; change -= 1) {
+    const at = random(result.length)
+    const other = random(result.length)
+    switch (random(5)) {
+      case 0:
+        result.splice(at, 1)
+        break
+      case 1:
+        result.splice(at, 0, result[other] ?? '')
+        break
+      case 2:
+        ;[result[at], result[other]] = [result[other] ?? '', result[at] ?? '']
+        break
+      case 3:
+        result[at] = odd[random(odd.length)] ?? ''
+        break
+      default:
+        result[at] = (result[at] ?? '').slice(0, -1) + String.fromCharCode(33 + random(90))
+    }
+  }
+  return result
+}
