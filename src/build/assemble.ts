@@ -9,12 +9,15 @@ import { architectureCode, dataTypes, filesystems, partitionKinds } from '../sif
 import { SifWriter } from '../sif/write.ts'
 import { copyTree } from './copy.ts'
 import type { BuildTools } from './request.ts'
+import type { Tree } from './sandbox.ts'
 import type { Base } from './sources/index.ts'
 import { makePartial, putInPlace } from './target.ts'
 import { removeTree } from './tree.ts'
 
 export type Assembly = {
-  readonly root: string
+  readonly tree: Tree
+  /** The directory in which the image says what it is; the tree itself, or what replaces a part of it. */
+  readonly described: string
   readonly definitionText: string
   /** Go name. */
   readonly architecture: string
@@ -26,8 +29,8 @@ export type Assembly = {
 }
 
 /** The JSON objects of the image in the order of their names, the way other runtimes write them. */
-async function jsonObjects({ root, attachments }: Assembly): Promise<Base['attachments']> {
-  const inspect = Buffer.from(inspectJson(await readAttributes(root)))
+async function jsonObjects({ described, attachments }: Assembly): Promise<Base['attachments']> {
+  const inspect = Buffer.from(inspectJson(await readAttributes(described)))
   const objects = [...attachments, { name: 'inspect-metadata.json', data: inspect }]
   return objects.sort((one, other) => (one.name < other.name ? -1 : 1))
 }
@@ -41,7 +44,10 @@ async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools
     architectureCode(assembly.architecture),
   )
   const slot = await writer.slot({ dataType: dataTypes.partition, extra })
-  const { size } = await packDirectory(assembly.root, {
+  const { root, exclude, extra: entries } = assembly.tree
+  const { size } = await packDirectory(root, {
+    exclude,
+    extra: entries,
     fd: slot.fd,
     offset: slot.offset,
     compression,

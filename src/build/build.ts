@@ -1,6 +1,7 @@
 /** The outline of a build: the stages in their order, the new image, and everything temporary gone on every way out. */
 
-import { dirname } from 'node:path'
+import { statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { SingError } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { singularityVersion } from '../core/version.ts'
@@ -11,12 +12,14 @@ import { assembleSandbox, assembleSif } from './assemble.ts'
 import { catchInterruption } from './interrupt.ts'
 import { writeMetadata } from './metadata.ts'
 import type { BuildRequest, BuildTools } from './request.ts'
+import { copyMetadata, mergedTree, metadataDirectories, type Tree } from './sandbox.ts'
 import { openScratch, scratchParent } from './scratch.ts'
 import type { Base } from './sources/index.ts'
 import { explainFullDisk } from './space.ts'
 import type { BuildSpec } from './spec.ts'
 import { buildStage } from './stage.ts'
 import { type Confirm, recoverPartials, requireTarget } from './target.ts'
+import { newestTime } from './tree.ts'
 
 export type BuildContext = {
   readonly facts: HostFacts
@@ -26,7 +29,8 @@ export type BuildContext = {
   readonly confirm: Confirm
 }
 
-type Built = { readonly root: string; readonly base: Base }
+/** What the stages or a sandbox gave: see `Assembly`. */
+type Built = { readonly tree: Tree; readonly described: string; readonly base: Base }
 
 /** The one time of everything in a reproducible image; undefined when times are to be real. */
 function fixedTime(base: Base, { reproducible, time }: BuildRequest): number | undefined {
@@ -39,14 +43,20 @@ function fixedTime(base: Base, { reproducible, time }: BuildRequest): number | u
 }
 
 function describer(spec: BuildSpec, tools: BuildTools) {
-  return async (stage: Stage, root: string, base: Base, extraLabels: [string, string][]): Promise<void> => {
+  return async (
+    stage: Stage,
+    root: string,
+    base: Base,
+    extraLabels: [string, string][],
+    arch: string,
+  ): Promise<void> => {
     const time = fixedTime(base, tools.request)
     await writeMetadata(root, stage, {
       definitionText: spec.definition.text,
       force: tools.request.force,
       builder: { version: singularityVersion },
       time: time === undefined ? new Date() : new Date(time * 1000),
-      arch: rootfsArchitecture(root),
+      arch,
       extraLabels,
       report: tools.report,
     })
@@ -63,22 +73,39 @@ async function buildStages(spec: BuildSpec, tools: BuildTools): Promise<Built> {
     const root = isUpdate ? tools.request.target : tools.scratch.directory(`rootfs-${index + 1}`)
     const base = await buildStage(stage, root, { stages, isUpdate, describe }, tools)
     if (stage.name !== undefined) stages.set(stage.name, root)
-    built = { root, base }
+    built = { tree: { root, exclude: [], extra: [] }, described: root, base }
   }
   if (!built) throw new SingError('DEFINITION', `${spec.name} has no stage`)
   return built
 }
 
+/** A sandbox that is packed as it lies; undefined when the image is to be something else, or links stand in the way. */
+async function packSandbox(spec: BuildSpec, tools: BuildTools): Promise<Built | undefined> {
+  const { request } = tools
+  const [stage] = spec.definition.stages
+  if (!stage || spec.isDefinition || request.sandbox || request.fixPermissions) return undefined
+  const sandbox = resolve(request.spec)
+  if (!statSync(sandbox, { throwIfNoEntry: false })?.isDirectory()) return undefined
+  const directories = metadataDirectories(sandbox)
+  if (!directories) return undefined
+  const described = tools.scratch.directory('metadata')
+  await copyMetadata(sandbox, directories, described, tools)
+  const base = { attachments: [], time: request.reproducible ? newestTime(sandbox) : undefined }
+  await describer(spec, tools)(stage, described, base, [], rootfsArchitecture(sandbox))
+  return { tree: mergedTree(sandbox, described), described, base }
+}
+
 async function assemble(built: Built, spec: BuildSpec, mode: number, tools: BuildTools): Promise<void> {
   const { request, report } = tools
-  const { root, base } = built
+  const { tree, described, base } = built
   if (request.update) return
-  if (request.sandbox) return assembleSandbox(root, tools)
+  if (request.sandbox) return assembleSandbox(tree.root, tools)
   report({ kind: 'info', text: 'Creating the SIF file' })
   const assembly = {
-    root,
+    tree,
+    described,
     definitionText: spec.definition.text,
-    architecture: rootfsArchitecture(root),
+    architecture: rootfsArchitecture(tree.root),
     attachments: base.attachments,
     mode,
     time: fixedTime(base, request),
@@ -105,7 +132,7 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
   })
   try {
     const tools = { request, facts, environment, report, signal, debug, definitionName: spec.name, scratch }
-    const built = await buildStages(spec, tools)
+    const built = (await packSandbox(spec, tools)) ?? (await buildStages(spec, tools))
     await assemble(built, spec, 0o755 & ~mask, tools)
   } catch (error) {
     if (signal.aborted) throw signal.reason

@@ -2,6 +2,7 @@
 
 import { chmodSync } from 'node:fs'
 import type { FileCopy, Stage } from '../definition/types.ts'
+import { rootfsArchitecture } from './architecture.ts'
 import { copyFiles } from './files.ts'
 import { prepareApps, prepareRootfs } from './metadata.ts'
 import type { BuildTools, SectionName } from './request.ts'
@@ -17,7 +18,13 @@ export type StageOptions = {
   /** The tree is an older image that is being updated: it is its own base. */
   readonly isUpdate: boolean
   /** Write help, labels and so on into the tree, once the base and the labels that %post wrote are known. */
-  readonly describe: (stage: Stage, root: string, base: Base, labels: [string, string][]) => Promise<void>
+  readonly describe: (
+    stage: Stage,
+    root: string,
+    base: Base,
+    labels: [string, string][],
+    architecture: string,
+  ) => Promise<void>
 }
 
 /** The stage with only the parts that `--section` chose. */
@@ -46,14 +53,10 @@ async function copyHere(
   root: string,
   fromRoot: string | undefined,
   tools: BuildTools,
-) {
-  const { facts, report, signal } = tools
-  await copyFiles(copies, {
-    root,
-    cwd: facts.cwd ?? '/',
-    report,
-    ...(fromRoot === undefined ? {} : { fromRoot }),
-  })
+): Promise<void> {
+  const { facts, environment, definitionName: name, report, signal } = tools
+  const from = fromRoot === undefined ? {} : { fromRoot }
+  await copyFiles(copies, { root, cwd: facts.cwd ?? '/', environment, name, report, signal, ...from })
   signal.throwIfAborted()
 }
 
@@ -86,16 +89,13 @@ export async function buildStage(
   if (!isUpdate) await runHostSection('pre', stage, root, tools)
   const base = isUpdate ? { attachments: [], time: undefined } : await fetchBase(stage, root, tools)
   await prepareRootfs(root)
-  await prepareApps(root, stage, {
-    cwd: tools.facts.cwd ?? '/',
-    name: tools.definitionName,
-    report: tools.report,
-  })
+  const { facts, environment, definitionName: name, report } = tools
+  await prepareApps(root, stage, { cwd: facts.cwd ?? '/', name, environment, report })
   await copyFromStages(stage, root, stages, tools)
   await runHostSection('setup', stage, root, tools)
   await copyFromHost(stage, root, tools)
   const labels = await runPost(stage, root, tools)
-  await options.describe(stage, root, base, labels)
+  await options.describe(stage, root, base, labels, rootfsArchitecture(root))
   await runTest(stage, root, tools)
   return base
 }

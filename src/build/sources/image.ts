@@ -1,6 +1,5 @@
 /** An image of this machine as the base: SIF, squashfs or sandbox (`Bootstrap: localimage`). */
 
-import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
@@ -36,13 +35,13 @@ async function timeOf(image: Image, squashfsTime: number): Promise<number> {
   return created > 0 ? created : squashfsTime
 }
 
-async function unpack(image: Image, root: string, tools: BuildTools): Promise<number> {
+async function unpack(image: Image, root: string, tools: BuildTools): Promise<number | undefined> {
   const { rootfs } = image
   const { facts, report, scratch } = tools
   if ('directory' in rootfs) {
     const { signal } = tools
     await copyTree(rootfs.directory, root, { scratch: scratch.path, ownership: facts.isRoot, report, signal })
-    return newestTime(rootfs.directory)
+    return tools.request.reproducible ? newestTime(rootfs.directory) : undefined
   }
   await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
   requireSpace(scratch.path, squashfs.info.bytes, 'the unpacked image')
@@ -69,9 +68,4 @@ export async function fetchLocalImage(stage: Stage, root: string, tools: BuildTo
   tools.report({ kind: 'verbose', text: `Unpacking ${shown(image.path)}` })
   const time = await unpack(image, root, tools)
   return { attachments: await readAttachments(image), time }
-}
-
-/** The directory of a sandbox, for those who need no copy of it; undefined for other images. */
-export function sandboxDirectory(path: string): string | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ? resolve(path) : undefined
 }
