@@ -1,7 +1,7 @@
 /** Runs one command: the only place that sees every error, and the only one that ends the process. */
 
 import { checkCount, cutCommand, cutGlobals } from './cli/argv.ts'
-import type { Command, Context } from './cli/command.ts'
+import type { Command, Context, Flags } from './cli/command.ts'
 import { findCommand, laterText } from './cli/commands.ts'
 import { globalFlags } from './cli/options.ts'
 import { parseFlags } from './cli/parse.ts'
@@ -35,63 +35,43 @@ function readStart(given: NodeJS.ProcessEnv): Start {
   }
 }
 
-async function showHelp(words: readonly string[], { calledAs }: Start): Promise<void> {
+async function showHelp(words: readonly string[], { calledAs }: Start): Promise<number> {
   const { generalPage, pageOf } = await import('./cli/help.ts')
   const page = { program: calledAs, width: answerWidth() }
   writeAnswer(words.length === 0 ? await generalPage(page) : await pageOf(await findCommand(words), page))
+  return exitStatus.ok
 }
 
-async function runCommand(argv: readonly string[], start: Start, progress: Progress): Promise<number> {
-  const { globals, help, version: versionAsked, rest } = cutGlobals(argv, globalFlags)
-  const options = (await parseFlags(globals, globalFlags, start.environment)).flags
-  const isOn = (name: string) => options[name] === true
-  const verbosity = chooseVerbosity(
-    {
-      debug: isOn('debug'),
-      verbose: isOn('verbose'),
-      quiet: isOn('quiet'),
-      silent: isOn('silent'),
-      nocolor: isOn('nocolor'),
-    },
-    start.environment,
-  )
-  progress.verbosity = verbosity
+function showVersion({ calledAs }: Start): number {
+  writeAnswer(`${calledAs} version ${calledAs === 'singularity' ? singularityVersion : version}\n`)
+  return exitStatus.ok
+}
 
-  if (versionAsked) {
-    writeAnswer(
-      `${start.calledAs} version ${start.calledAs === 'singularity' ? singularityVersion : version}\n`,
-    )
-    return exitStatus.ok
-  }
-  if (help || rest.length === 0) {
-    await showHelp([], start)
-    return help ? exitStatus.ok : exitStatus.usage
-  }
+/** A word of the peers that has no command yet: an error, except for who asks what it would do. */
+async function answerLater(word: string, rest: readonly string[], start: Start): Promise<number> {
+  if (rest.includes('--help') || rest.includes('-h')) return showHelp([word], start)
+  throw new SingError('UNSUPPORTED', laterText(word))
+}
 
-  const found = await findCommand(rest)
-  if (found.kind === 'later') {
-    if (!rest.includes('--help') && !rest.includes('-h'))
-      throw new SingError('UNSUPPORTED', laterText(found.word))
-    writeAnswer(`${laterText(found.word)}\n`)
-    return exitStatus.ok
-  }
-  if (found.kind === 'group') {
-    await showHelp([found.word], start)
-    return exitStatus.ok
-  }
+function toVerbosity(options: Flags, { environment }: Start): Verbosity {
+  const isOn = (name: string): boolean => options[name] === true
+  const [debug, verbose, quiet, silent] = [isOn('debug'), isOn('verbose'), isOn('quiet'), isOn('silent')]
+  return chooseVerbosity({ debug, verbose, quiet, silent, nocolor: isOn('nocolor') }, environment)
+}
 
-  const { command, words } = found
-  progress.words = words
-  progress.command = command
-  const {
-    ours,
-    help: helpAsked,
-    args,
-  } = cutCommand(found.rest, command.flags, globalFlags, command.action ?? false)
-  if (helpAsked) {
-    await showHelp(words, start)
-    return exitStatus.ok
-  }
+type Chosen = {
+  readonly command: Command
+  readonly words: readonly string[]
+  readonly rest: readonly string[]
+  readonly argv: readonly string[]
+  readonly options: Flags
+  readonly verbosity: Verbosity
+}
+
+async function runCommand(chosen: Chosen, start: Start): Promise<number> {
+  const { command, words, rest, argv, options, verbosity } = chosen
+  const { ours, help, args } = cutCommand(rest, command.flags, globalFlags, command.action ?? false)
+  if (help) return showHelp(words, start)
   checkCount(args, command.args)
   const report = createReport(verbosity)
   const { flags, notices } = await parseFlags(ours, command.flags, start.environment)
@@ -104,6 +84,24 @@ async function runCommand(argv: readonly string[], start: Start, progress: Progr
     configFile: typeof options.config === 'string' ? options.config : undefined,
   }
   return command.run({ flags, args, words, argv, context })
+}
+
+async function main(argv: readonly string[], start: Start, progress: Progress): Promise<number> {
+  const { globals, help, version: versionAsked, rest } = cutGlobals(argv, globalFlags)
+  const { flags: options } = await parseFlags(globals, globalFlags, start.environment)
+  progress.verbosity = toVerbosity(options, start)
+  if (versionAsked) return showVersion(start)
+  if (help) return showHelp([], start)
+  if (rest.length === 0) {
+    await showHelp([], start)
+    return exitStatus.usage
+  }
+  const found = await findCommand(rest)
+  if (found.kind === 'later') return answerLater(found.word, rest, start)
+  if (found.kind === 'group') return showHelp([found.word], start)
+  progress.words = found.words
+  progress.command = found.command
+  return runCommand({ ...found, argv, options, verbosity: progress.verbosity }, start)
 }
 
 /** Tell why the command failed; the exit status of the failure. */
@@ -122,7 +120,7 @@ const start = readStart(process.env)
 const progress: Progress = { verbosity: { level: levels.info, colour: false }, words: [], command: undefined }
 let status: number
 try {
-  status = await runCommand(process.argv.slice(2), start, progress)
+  status = await main(process.argv.slice(2), start, progress)
 } catch (error) {
   status = failed(error, start, progress)
 }

@@ -1,6 +1,7 @@
 /**
- * Cuts a command line into what is ours and what belongs to the container, before anything else looks at it (pure).
- * Words of ours come out in pairs, `--name` and value, with the names and values that the table of flags knows.
+ * Cuts a command line into what is ours and what belongs to the container, before anything else looks at it
+ * (pure). Words of ours come out in pairs, `--name` and value, with the names and values that the table of
+ * flags knows.
  */
 
 import { SingError, shown } from '../core/errors.ts'
@@ -66,7 +67,9 @@ function findLong(name: string, flags: readonly Flag[]): Flag | undefined {
   return flags.find((flag) => flag.name === name || flag.aliases?.includes(name))
 }
 
-/** The value of a flag that takes one: what is attached to it, else the next word, whatever that looks like. */
+/**
+ * The value of a flag that takes one: what is attached to it, else the next word, whatever that looks like.
+ */
 function takeValue(
   flag: Flag,
   asGiven: string,
@@ -109,7 +112,10 @@ function readLong(words: readonly string[], at: number, table: Table): Step {
   return { given: [{ flag, value: checkedValue(flag, attached ?? 'true', `--${name}`) }], next: at + 1 }
 }
 
-/** Letters behind one dash: booleans, of which the last may be a flag that takes the rest or the next word as value. */
+/**
+ * Letters behind one dash: booleans, of which the last may be a flag that takes the rest or the next word as
+ * value.
+ */
 function readShort(words: readonly string[], at: number, { flags }: Table): Step {
   const word = words[at] ?? ''
   const given: Given[] = []
@@ -175,8 +181,9 @@ export function cutGlobals(argv: readonly string[], flags: readonly Flag[]): Glo
 }
 
 /**
- * Cut what follows the command. In an action everything from the first argument (the image) on belongs to the container;
- * other commands take their flags anywhere. `globals` are known for the hint that they belong elsewhere.
+ * Cut what follows the command. In an action everything from the first argument (the image) on belongs to the
+ * container; other commands take their flags anywhere. `globals` are known for the hint that they belong
+ * elsewhere.
  * @throws SingError USAGE for a flag that there is not, or one without its value
  */
 export function cutCommand(
@@ -196,14 +203,8 @@ export function cutCommand(
  */
 export function checkCount(args: readonly string[], [least, most]: readonly [number, number]): void {
   if (args.length >= least && args.length <= most) return
-  const wanted =
-    least === most
-      ? `${least}`
-      : most === Number.POSITIVE_INFINITY
-        ? `at least ${least}`
-        : `${least} to ${most}`
-  const one = least === most ? least === 1 : most === Number.POSITIVE_INFINITY && least === 1
-  throw usage(
-    `needs ${wanted === '0' ? 'no arguments' : `${wanted} ${one ? 'argument' : 'arguments'}`}, got ${args.length}`,
-  )
+  const endless = most === Number.POSITIVE_INFINITY
+  const range = endless ? `at least ${least}` : least === most ? least || 'no' : `${least} to ${most}`
+  const noun = least === 1 && (endless || most === 1) ? 'argument' : 'arguments'
+  throw usage(`needs ${range} ${noun}, got ${args.length}`)
 }

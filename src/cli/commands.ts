@@ -1,4 +1,7 @@
-/** The words of the program: a table from word to the file that knows it. A file is loaded when its word is used. */
+/**
+ * The words of the program: a table from word to the file that knows it. A file is loaded when its word is
+ * used.
+ */
 
 import { SingError, shown } from '../core/errors.ts'
 import type { Command } from './command.ts'

@@ -1,4 +1,7 @@
-/** Completion scripts for shells, made from the tables of commands and flags. They run nothing of ours when used. */
+/**
+ * Completion scripts for shells, made from the tables of commands and flags. They run nothing of ours when
+ * used.
+ */
 
 import type { Flag } from './options.ts'
 
@@ -17,6 +20,7 @@ export type Words = { readonly globals: readonly Flag[]; readonly commands: read
 const programs = ['sing', 'singularity'] as const
 const shownFlags = (flags: readonly Flag[]): Flag[] => flags.filter(({ hidden }) => !hidden)
 const spellings = ({ name, short }: Flag): string[] => [`--${name}`, ...(short ? [`-${short}`] : [])]
+const spelled = (flags: readonly Flag[]): string => flags.flatMap(spellings).join(' ')
 const takesValue = ({ kind }: Flag): boolean => kind !== 'boolean'
 const unique = (words: readonly string[]): string[] => [...new Set(words)]
 
@@ -42,14 +46,14 @@ const lastWords = (commands: readonly Word[]): string => commands.map(({ words }
 function bash({ globals, commands }: Words): string {
   const flagCase = ({ words, flags }: Word): string => {
     const own = shownFlags(flags)
-    return `    '${words.join(' ')}') flags='${own.flatMap(spellings).join(' ')} --help' values=' ${own.filter(takesValue).flatMap(spellings).join(' ')} ' ;;`
+    return `    '${words.join(' ')}') flags='${spelled(own)} --help' values=' ${spelled(own.filter(takesValue))} ' ;;`
   }
   const groupCase = (group: string): string =>
     `      ${group}) group=${group} words='${lastWords(following(commands, [group]))}' ;;`
   return `# Completion of ${programs.join(' and ')} for bash.
 _sing_flags() {
   case $1 in
-    '') flags='${globals.flatMap(spellings).join(' ')} --help --version' values=' ${globals.filter(takesValue).flatMap(spellings).join(' ')} ' ;;
+    '') flags='${spelled(globals)} --help --version' values=' ${spelled(globals.filter(takesValue))} ' ;;
 ${commands.map(flagCase).join('\n')}
     *) flags='--help' values=' ' ;;
   esac
@@ -143,8 +147,17 @@ compdef _sing ${programs.join(' ')}
 
 function fish({ globals, commands }: Words): string {
   const quoted = (text: string): string => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`
-  const flagLine = (condition: string, flag: Flag): string =>
-    `complete -c $program -n ${quoted(condition)} -l ${flag.name}${flag.short ? ` -s ${flag.short}` : ''}${takesValue(flag) ? ' -r' : ''} -d ${quoted(flag.help)}`
+  const flagLine = (condition: string, flag: Flag): string => {
+    const options = [...(flag.short ? [`-s ${flag.short}`] : []), ...(takesValue(flag) ? ['-r'] : [])]
+    return [
+      'complete -c $program -n',
+      quoted(condition),
+      `-l ${flag.name}`,
+      ...options,
+      '-d',
+      quoted(flag.help),
+    ].join(' ')
+  }
   const wordLine = (condition: string, { words, summary }: Word): string =>
     `complete -c $program -n ${quoted(condition)} -f -a ${words.at(-1)} -d ${quoted(summary)}`
   const seen = ({ words }: Word): string =>
@@ -177,6 +190,7 @@ function powershell({ globals, commands }: Words): string {
     (group) =>
       `    ${quoted(group)} = ${array(following(commands, [group]).map(({ words }) => words.at(-1) ?? ''))}`,
   )
+  const first = following(commands, []).map(({ words }) => words[0] ?? '')
   return `# Completion of ${programs.join(' and ')} for PowerShell.
 Register-ArgumentCompleter -Native -CommandName ${programs.join(', ')} -ScriptBlock {
   param($current, $tree, $position)
@@ -189,7 +203,7 @@ ${groups.join('\n')}
   $before = @($tree.CommandElements | Select-Object -Skip 1 | Where-Object { $_.Extent.EndOffset -lt $position } |
     ForEach-Object { $_.ToString() } | Where-Object { -not $_.StartsWith('-') })
   $command = $before[0]
-  $known = if (-not $command) { ${array([...following(commands, []).map(({ words }) => words[0] ?? ''), ...globals.flatMap(spellings), '--help', '--version'])} }
+  $known = if (-not $command) { ${array([...first, ...globals.flatMap(spellings), '--help', '--version'])} }
     elseif ($groups.ContainsKey($command) -and $before.Count -lt 2) { $groups[$command] }
     elseif ($groups.ContainsKey($command)) { $flags["$command $($before[1])"] }
     else { $flags[$command] }

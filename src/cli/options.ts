@@ -1,11 +1,17 @@
-/** The flags of the program as data: names, environment twins and help. Who reads them is `argv`, `parse` and `help`. */
+/**
+ * The flags of the program as data: names, environment twins and help. Who reads them is `argv`, `parse` and
+ * `help`.
+ */
 
 export type Flag = {
   /** Long name without dashes. */
   readonly name: string
   readonly short?: string
   readonly kind: 'boolean' | 'string' | 'list' | 'number'
-  /** Keys of the environment twin without prefix: `BIND` stands for SING_BIND, APPTAINER_BIND, SINGULARITY_BIND. */
+  /**
+   * Keys of the environment twin without prefix: `BIND` stands for SING_BIND, APPTAINER_BIND,
+   * SINGULARITY_BIND.
+   */
   readonly env?: readonly string[]
   /** The keys are also read without prefix, after the others. */
   readonly unprefixed?: boolean
@@ -17,11 +23,15 @@ export type Flag = {
   /** Values of the environment come after those of the command line instead of giving way to them. */
   readonly append?: boolean
   /**
-   * Where one word of a list holds several values. Without it an environment variable is split at commas and a word of
-   * the command line is one value; `commas` splits both, `lines` the variable at line ends, `never` neither.
+   * Where one word of a list holds several values. Without it an environment variable is split at commas and
+   * a word of the command line is one value; `commas` splits both, `lines` the variable at line ends, `never`
+   * neither.
    */
   readonly split?: 'commas' | 'lines' | 'never'
-  /** The flag cannot apply without privilege: giving it is an error, this is the reason and what to use instead. */
+  /**
+   * The flag cannot apply without privilege: giving it is an error, this is the reason and what to use
+   * instead.
+   */
   readonly refused?: string
   /** Not there yet: giving it is an error, this says what is missing. */
   readonly later?: string

@@ -27,9 +27,9 @@ const parserConfiguration = {
 } as const
 
 /**
- * Values of words in pairs of `--name` and value. The parser is loaded only when there are some, and told only of the flags
- * that are there: it costs a millisecond, and as much again for the whole table. It gets the value as a word of its own
- * because it takes quotes off one that follows a `=`.
+ * Values of words in pairs of `--name` and value. The parser is loaded only when there are some, and told
+ * only of the flags that are there: it costs a millisecond, and as much again for the whole table. It gets
+ * the value as a word of its own because it takes quotes off one that follows a `=`.
  */
 async function readWords(words: readonly string[], flags: readonly Flag[]): Promise<Map<string, Value>> {
   if (words.length === 0) return new Map()

@@ -1,6 +1,9 @@
 /** What somebody who mistyped a word may have meant. */
 
-/** How many characters must be put in, left out, changed or swapped with their neighbour to get from one word to the other. */
+/**
+ * How many characters must be put in, left out, changed or swapped with their neighbour to get from one word
+ * to the other.
+ */
 function distance(from: string, to: string): number {
   let before: number[] = []
   let previous = Array.from({ length: to.length + 1 }, (_, index) => index)

@@ -25,8 +25,8 @@ function readBounded(path: string): Buffer {
 }
 
 /**
- * The configuration of this machine: `path` when a file was named, else the system's file when there is one, else the
- * defaults.
+ * The configuration of this machine: `path` when a file was named, else the system's file when there is one,
+ * else the defaults.
  * @throws SingError when a named file cannot be read, or for a bad value in either
  */
 export function loadConfig(path?: string): Config {

@@ -1,4 +1,7 @@
-/** The site's configuration: every directive with its type and default, and the text of a file into values (pure). */
+/**
+ * The site's configuration: every directive with its type and default, and the text of a file into values
+ * (pure).
+ */
 
 import { SingError, shown } from '../core/errors.ts'
 
@@ -23,7 +26,10 @@ export type Config = {
   /** Users may bind paths of their own. */
   readonly userBinds: boolean
   readonly overlay: boolean
-  /** Bytes that a container may keep in memory (scratch, contained home, --writable-tmpfs); 0: half of the memory. */
+  /**
+   * Bytes that a container may keep in memory (scratch, contained home, --writable-tmpfs); 0: half of the
+   * memory.
+   */
   readonly sessionSize: number
   /** Kinds of images that may be started. */
   readonly images: {
@@ -60,7 +66,10 @@ export const defaultConfig: Config = Object.freeze({
 type Line = { readonly number: number; readonly value: string }
 type Directives = ReadonlyMap<string, readonly Line[]>
 
-/** `name = value` lines by name. Comments begin a line with `#`; anything else is no directive and has no effect. */
+/**
+ * `name = value` lines by name. Comments begin a line with `#`; anything else is no directive and has no
+ * effect.
+ */
 function readDirectives(text: string): Directives {
   const found = new Map<string, Line[]>()
   text.split('\n').forEach((line, index) => {
@@ -103,8 +112,8 @@ function reader(directives: Directives, file: string) {
 }
 
 /**
- * The text of a `singularity.conf` or `apptainer.conf`. Directives that it leaves out have their default; those that
- * only a privileged runtime could obey are passed over.
+ * The text of a `singularity.conf` or `apptainer.conf`. Directives that it leaves out have their default;
+ * those that only a privileged runtime could obey are passed over.
  * @throws SingError naming file and line for a value that the directive cannot have
  */
 export function parseConfig(text: string, file: string): Config {

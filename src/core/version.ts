@@ -2,5 +2,8 @@
 
 export const version = '0.1.0'
 
-/** What programs that parse `singularity version X.Y.Z` get: the release whose command line is followed, and ours. */
+/**
+ * What programs that parse `singularity version X.Y.Z` get: the release whose command line is followed, and
+ * ours.
+ */
 export const singularityVersion = `4.3.0-sing.${version}`

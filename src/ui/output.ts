@@ -1,4 +1,7 @@
-/** The two streams of the program, written at once and in order: nothing is lost when the process ends or is replaced. */
+/**
+ * The two streams of the program, written at once and in order: nothing is lost when the process ends or is
+ * replaced.
+ */
 
 import { writeSync } from 'node:fs'
 import { errnoOf, reasonOf, SingError } from '../core/errors.ts'

@@ -18,7 +18,10 @@ function openTerminal(question: string): number {
   }
 }
 
-/** Take the last character off, which has several bytes where it is no ASCII (UTF-8: those behind the first are 10xxxxxx). */
+/**
+ * Take the last character off, which has several bytes where it is no ASCII (UTF-8: those behind the first
+ * are 10xxxxxx).
+ */
 function eraseLast(line: number[]): void {
   let byte = line.pop()
   while (byte !== undefined && (byte & 0xc0) === 0x80) byte = line.pop()

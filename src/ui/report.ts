@@ -1,4 +1,6 @@
-/** What happens, told to the person on standard error: lines with the usual prefixes, and one progress line. */
+/**
+ * What happens, told to the person on standard error: lines with the usual prefixes, and one progress line.
+ */
 
 import { SingError, shown } from '../core/errors.ts'
 import type { Event, Report } from '../core/events.ts'
@@ -57,7 +59,10 @@ const PREFIX_WIDTH = 9
 
 type Level = keyof typeof prefixes
 
-/** A message with its prefix; further lines stand below the first word. Control characters cannot reach the terminal. */
+/**
+ * A message with its prefix; further lines stand below the first word. Control characters cannot reach the
+ * terminal.
+ */
 function toLines(level: Level, text: string, colour: boolean): string {
   const [first = '', ...more] = text.split('\n').map((line) => shown(line.replaceAll('\t', '    ')))
   const prefix = prefixes[level].padEnd(PREFIX_WIDTH)
@@ -85,8 +90,8 @@ function progressText({ label, total, bytes, done }: Task): string {
 }
 
 /**
- * A listener for events of the lower rooms. On a terminal a task has one line that is redrawn at most ten times a
- * second; elsewhere it is told once when it takes longer than a second. `now` gives milliseconds.
+ * A listener for events of the lower rooms. On a terminal a task has one line that is redrawn at most ten
+ * times a second; elsewhere it is told once when it takes longer than a second. `now` gives milliseconds.
  */
 export function createReport(verbosity: Verbosity, now: () => number = () => performance.now()): Report {
   const { level, colour } = verbosity

@@ -5,8 +5,8 @@ import { shown } from '../core/errors.ts'
 const widthOf = (text: string): number => [...text].length
 
 /**
- * Rows as lines: columns as wide as their longest entry, `gap` between them, no blanks at line ends. Control characters
- * of the entries are made visible.
+ * Rows as lines: columns as wide as their longest entry, `gap` between them, no blanks at line ends. Control
+ * characters of the entries are made visible.
  */
 export function toColumns(rows: readonly (readonly string[])[], gap = '   '): string {
   const cells = rows.map((row) => row.map(shown))
