@@ -99,7 +99,7 @@ describe('a failure', () => {
 
 describe('a closed stream', () => {
   it('is no reason to complain', () => {
-    const { stdout, stderr } = shell('"$@" | true; echo "${PIPESTATUS[0]}"', 'help', 'exec')
+    const { stdout, stderr } = shell('set -o pipefail; "$@" | true; echo $?', 'help', 'exec')
     expect({ stdout, stderr }).toEqual({ stdout: '141\n', stderr: '' })
   })
 
