@@ -16,6 +16,21 @@ const firstUpper = (text: string): string => text.charAt(0).toUpperCase() + text
 
 const indented = (lines: readonly string[]): string => lines.map((line) => `  ${line}\n`).join('')
 
+/** Text in lines of at most `width`; lines that begin with a blank are tables or examples and stay. */
+function wrapped(text: string, width: number): string {
+  const wrapLine = (line: string): string => {
+    if (/^\s/.test(line)) return line
+    const lines: string[] = []
+    for (const word of line.split(' ')) {
+      const last = lines.at(-1)
+      if (last !== undefined && last.length + word.length < width) lines[lines.length - 1] = `${last} ${word}`
+      else lines.push(word)
+    }
+    return lines.join('\n')
+  }
+  return text.split('\n').map(wrapLine).join('\n')
+}
+
 /** Examples are written with the program's own name, and shown with the one that was used. */
 const renamed = (line: string, program: string): string => line.replace(/^sing /, `${program} `)
 
@@ -60,7 +75,7 @@ export async function commandPage(command: Command, { program, width }: Page): P
   const sections = [
     `${summary}\n`,
     `Usage:\n${indented([usageLine(command, program)])}`,
-    ...(description ? [`${description.trim()}\n`] : []),
+    ...(description ? [`${wrapped(description.trim(), width)}\n`] : []),
     await optionsTable([...flags, helpRow], width),
     ...(examples.length > 0
       ? [`Examples:\n${indented(examples.map((line) => renamed(line, program)))}`]

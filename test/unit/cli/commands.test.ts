@@ -54,6 +54,11 @@ describe.each(everything)('%s', (name, command) => {
     }
   })
 
+  it('fits the width of the terminal', async () => {
+    const lines = (await commandPage(command, { program: 'sing', width: 80 })).split('\n')
+    expect(lines.filter((line) => line.length > 80 && !line.startsWith('  '))).toEqual([])
+  })
+
   it('has examples that call it', () => {
     for (const example of command.examples ?? []) expect(example).toMatch(/\bsing\b|^\.\//)
   })
