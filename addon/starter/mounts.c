@@ -29,13 +29,18 @@ static bool refuse_bind(const struct op *op, int error)
 	return refuse("%s", strerror(error));
 }
 
+static bool refuse_mixture(const char *source, bool directory, const char *at)
+{
+	return refuse("%s is a %s and %s is %s", source, directory ? "directory" : "file", at,
+		      directory ? "none" : "a directory");
+}
+
 static bool bind_at(const struct op *op, const struct input *input, bool directory, const struct place *place)
 {
 	unsigned long flags = (op->trusted ? 0 : MS_NOSUID | MS_NODEV) | (op->readonly ? MS_RDONLY : 0);
 
 	if (directory != place->directory)
-		return refuse("%s is a %s and %s is %s", op->from, directory ? "directory" : "file", op->at,
-			      directory ? "none" : "a directory");
+		return refuse_mixture(op->from, directory, op->at);
 	if (mount(path_of(input->file).text, path_of(place->fd).text, NULL, MS_BIND | (op->recursive ? MS_REC : 0),
 		  NULL) != 0)
 		return refuse_bind(op, errno);
@@ -66,14 +71,20 @@ bool perform_layer_bind(struct stage *stage, const struct op *op, struct input *
 	(void)input;
 	if (layer < 0)
 		return refuse("%s", strerror(errno));
-	if (find_place(&inside, op->text, MAKE_NOTHING, 0, &source) != FOUND)
-		return refuse("%s does not exist in the image file", op->text);
+	switch (find_place(&inside, op->text, MAKE_NOTHING, 0, &source)) {
+	case FOUND:
+		break;
+	case ABSENT:
+		return refuse("%s does not exist in the layer", op->text);
+	case REFUSED:
+		return false;
+	}
 	if (!take_place(stage, op, source.directory ? MAKE_DIRECTORY : MAKE_FILE, &place))
 		return false;
 	if (place.fd < 0)
 		return true;
 	if (source.directory != place.directory)
-		return refuse("one is a directory and the other is none");
+		return refuse_mixture(op->text, source.directory, op->at);
 	if (mount(path_of(source.fd).text, path_of(place.fd).text, NULL, MS_BIND, NULL) != 0)
 		return refuse("%s", strerror(errno));
 	return restrict_place(&place, MS_NOSUID | MS_NODEV | MS_RDONLY, false);

@@ -2,7 +2,8 @@
  * The hand-over of /dev/fuse to sing-squashfs:
  *
  *   starter ----fork----> middle ----fork----> server (exec)     session of its own, mount namespace of the host
- *      |                    `-> ends at once, reaped here        so nobody below the starter's pid is unknown to the payload
+ *      |                    `-> ends at once, reaped before the   so that the payload has no child that it did not make
+ *      |                        payload begins
  *      |-- mount(fd of /dev/fuse) -- byte into the go pipe --> server reads /dev/fuse
  *
  * A server inside of the container's mount namespace would keep that namespace, and so its own mount, alive for ever.
@@ -121,8 +122,7 @@ static bool start_server(const struct op *op, struct input *input, bool late)
 	close(report[1]);
 	input->go = go[1];
 	input->report = report[0];
-	while (waitpid(middle, NULL, 0) < 0 && errno == EINTR)
-		;
+	input->middle = middle;
 	debug("started a server for %s", op->from);
 	return true;
 }
@@ -163,7 +163,12 @@ bool release_server(struct input *input)
 {
 	int error = 0;
 
-	if (read(input->report, &error, sizeof error) == (ssize_t)sizeof error)
+	ssize_t length = read(input->report, &error, sizeof error);
+
+	/* In a pid namespace it is not our child but that of the process outside, which reaps it in its turn. */
+	while (waitpid(input->middle, NULL, 0) < 0 && errno == EINTR)
+		;
+	if (length == (ssize_t)sizeof error)
 		return refuse("starting %s: %s", program, strerror(error));
 	if (write(input->go, "!", 1) != 1)
 		return refuse("%s ended before it began", program);
