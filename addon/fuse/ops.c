@@ -21,6 +21,13 @@ enum { NODE_BASE = 2 };
 /* The offsets behind "." and ".."; behind an entry it is the listing's own place + DOTS. */
 enum { BEHIND_SELF = 1, BEHIND_PARENT = 2, DOTS = 2 };
 
+static struct image *image_of(fuse_req_t request)
+{
+	const struct served *served = fuse_req_userdata(request);
+
+	return served->image;
+}
+
 static fuse_ino_t node_of(const struct image *image, inode_reference reference)
 {
 	return reference == image->super.root_inode_ref ? FUSE_ROOT_ID : reference + NODE_BASE;
@@ -46,9 +53,11 @@ static void init(void *data, struct fuse_conn_info *connection)
 	const unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS |
 				FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_CACHE_SYMLINKS |
 				FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT;
+	struct served *served = data;
 
-	(void)data;
 	connection->want = connection->capable & wanted;
+	served->open_for_nothing = (connection->capable & FUSE_CAP_NO_OPEN_SUPPORT) != 0;
+	served->opendir_for_nothing = (connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT) != 0;
 	/* also the largest read: it sets the number of pages in a request */
 	connection->max_write = ANSWER_SIZE;
 }
@@ -70,7 +79,7 @@ static int fill_entry(struct image *image, inode_reference reference, struct fus
 
 static void lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
-	struct image *image = fuse_req_userdata(request);
+	struct image *image = image_of(request);
 	struct fuse_entry_param param = { .entry_timeout = forever };
 	struct inode directory;
 	struct entry entry;
@@ -105,7 +114,7 @@ static void forget_multi(fuse_req_t request, size_t count, struct fuse_forget_da
 
 static void getattr(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *info)
 {
-	struct image *image = fuse_req_userdata(request);
+	struct image *image = image_of(request);
 	struct inode inode;
 	struct stat stat;
 	int error = read_node(image, node, &inode);
@@ -121,7 +130,7 @@ static void getattr(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *
 
 static void readlink_node(fuse_req_t request, fuse_ino_t node)
 {
-	struct image *image = fuse_req_userdata(request);
+	struct image *image = image_of(request);
 	char target[TARGET_MAX + 1];
 	struct inode inode;
 	int error = read_node(image, node, &inode);
@@ -134,17 +143,36 @@ static void readlink_node(fuse_req_t request, fuse_ino_t node)
 		reply_error(request, error);
 }
 
-/* The kernel takes this as "no need to ask": open and opendir cost nothing from then on, and pages stay cached. */
+/* The kernel takes ENOSYS as "no need to ask": from then on it costs nothing, and what was read stays cached. */
 static void open_node(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *info)
 {
+	const struct served *served = fuse_req_userdata(request);
+
 	(void)node;
-	(void)info;
-	reply_error(request, -ENOSYS);
+	info->keep_cache = 1;
+	if (served->open_for_nothing)
+		reply_error(request, -ENOSYS);
+	else
+		fuse_reply_open(request, info);
+}
+
+/* Before kernel 5.1 ENOSYS is an error. */
+static void opendir_node(fuse_req_t request, fuse_ino_t node, struct fuse_file_info *info)
+{
+	const struct served *served = fuse_req_userdata(request);
+
+	(void)node;
+	info->keep_cache = 1;
+	info->cache_readdir = 1;
+	if (served->opendir_for_nothing)
+		reply_error(request, -ENOSYS);
+	else
+		fuse_reply_open(request, info);
 }
 
 static void read_file(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *info)
 {
-	struct image *image = fuse_req_userdata(request);
+	struct image *image = image_of(request);
 	struct inode inode;
 	struct span span;
 	int error = read_node(image, node, &inode);
@@ -226,7 +254,7 @@ static int fill_page(struct page *page, struct image *image, const struct inode 
 
 static void list(fuse_req_t request, fuse_ino_t node, size_t size, off_t offset, bool plus)
 {
-	struct image *image = fuse_req_userdata(request);
+	struct image *image = image_of(request);
 	struct page page = { .request = request, .plus = plus, .bytes = (char *)unpack_scratch() };
 	struct inode inode;
 	int error = read_node(image, node, &inode);
@@ -258,7 +286,7 @@ static void readdirplus(fuse_req_t request, fuse_ino_t node, size_t size, off_t 
 
 static void statfs_node(fuse_req_t request, fuse_ino_t node)
 {
-	const struct image *image = fuse_req_userdata(request);
+	const struct image *image = image_of(request);
 	uint32_t block_size = image->super.block_size;
 	struct statvfs answer = {
 		.f_bsize = block_size,
@@ -287,7 +315,7 @@ static void reply_xattr(fuse_req_t request, const char *bytes, int got, size_t s
 
 static void getxattr_node(fuse_req_t request, fuse_ino_t node, const char *name, size_t size)
 {
-	struct image *image = fuse_req_userdata(request);
+	struct image *image = image_of(request);
 	char *value = (char *)unpack_scratch();
 	struct inode inode;
 	int got;
@@ -305,7 +333,7 @@ static void getxattr_node(fuse_req_t request, fuse_ino_t node, const char *name,
 
 static void listxattr_node(fuse_req_t request, fuse_ino_t node, size_t size)
 {
-	struct image *image = fuse_req_userdata(request);
+	struct image *image = image_of(request);
 	char *names = (char *)unpack_scratch();
 	struct inode inode;
 	int got;
@@ -329,7 +357,7 @@ const struct fuse_lowlevel_ops image_operations = {
 	.readlink = readlink_node,
 	.open = open_node,
 	.read = read_file,
-	.opendir = open_node,
+	.opendir = opendir_node,
 	.readdir = readdir_node,
 	.readdirplus = readdirplus,
 	.statfs = statfs_node,

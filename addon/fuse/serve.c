@@ -186,11 +186,11 @@ static struct image *open_image(const struct arguments *arguments, unsigned thre
 	return image;
 }
 
-static struct fuse_session *open_session(const struct arguments *arguments, struct image *image)
+static struct fuse_session *open_session(const struct arguments *arguments, struct served *served)
 {
 	char *words[] = { "sing-squashfs", NULL };
 	struct fuse_args options = FUSE_ARGS_INIT(1, words);
-	struct fuse_session *session = fuse_session_new(&options, &image_operations, sizeof image_operations, image);
+	struct fuse_session *session = fuse_session_new(&options, &image_operations, sizeof image_operations, served);
 	char name[32];
 
 	/* a name of this form means a descriptor that is mounted by somebody else */
@@ -258,11 +258,13 @@ int main(int argc, char **argv)
 {
 	struct arguments arguments = read_arguments(argc, argv);
 	struct server server = { .threads = count_threads(), .running = 1, .idle = 1 };
+	struct served served = { 0 };
 
 	leave_job();
 	keep_descriptors(&arguments);
 	limit_memory();
-	server.session = open_session(&arguments, open_image(&arguments, server.threads));
+	served.image = open_image(&arguments, server.threads);
+	server.session = open_session(&arguments, &served);
 	rights_drop();
 	wait_for_go(arguments.go);
 	serve(&server);

@@ -18,8 +18,9 @@ export type MountOptions = RunOptions & {
   readonly detached?: boolean
 }
 
-/** The server that `npm run build` made. */
-export const builtServer = join(projectRoot, 'build', 'Release', 'sing-squashfs')
+/** The server under test: the checkout's, or the one that SING_TEST_SERVER names. */
+export const builtServer =
+  process.env.SING_TEST_SERVER ?? join(projectRoot, 'build', 'Release', 'sing-squashfs')
 
 /** Compile the stand-in for the starter into `folder`. */
 export function buildMounter(folder: string): string {
