@@ -2,7 +2,7 @@
 
 import { statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { SingError } from '../core/errors.ts'
+import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { singularityVersion } from '../core/version.ts'
 import type { Stage } from '../definition/types.ts'
@@ -134,6 +134,7 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
     const tools = { request, facts, environment, report, signal, debug, definitionName: spec.name, scratch }
     const built = (await packSandbox(spec, tools)) ?? (await buildStages(spec, tools))
     await assemble(built, spec, 0o755 & ~mask, tools)
+    report({ kind: 'info', text: `Build complete: ${shown(request.target)}` })
   } catch (error) {
     if (signal.aborted) throw signal.reason
     throw explainFullDisk(error, [scratch.path, dirname(request.target)])

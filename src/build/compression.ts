@@ -13,7 +13,7 @@ export type Packing = {
   readonly allRoot: boolean
 }
 
-const levels = { zstd: [1, 22], gzip: [1, 9], xz: undefined, lz4: undefined } as const
+const levels = { zstd: [1, 22], gzip: [1, 9], xz: [0, 9], lz4: [1, 12] } as const
 type Kind = keyof typeof levels
 
 /** zstd at level 5: the size of the peers' gzip in a tenth of its time, and quicker to read. */
@@ -36,7 +36,6 @@ function compressor(kind: string, level: string | undefined, flag: string): Comp
   }
   if (level === undefined) return kind === 'zstd' ? standard : { kind }
   const range = levels[kind]
-  if (!range) refuse(`${flag}: ${kind} has no levels`)
   const number = Number(level)
   if (!/^\d+$/.test(level) || number < range[0] || number > range[1]) {
     refuse(`${flag}: the level of ${kind} is a number from ${range[0]} to ${range[1]}, got "${level}"`)

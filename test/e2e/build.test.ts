@@ -64,14 +64,11 @@ describe.skipIf(!needs)('building a definition', () => {
   })
 
   it.each([
-    ['with subordinate ids', []],
-    ['with a single id', ['--ignore-subuid']],
-  ] as const)('lets %s %%post be root that gives files away', async (_, flags) => {
-    const { status } = await buildDefinition(
-      '%post\n  id -u > /seen\n  touch /f\n  chown 5:7 /f\n  chmod 4755 /f\n',
-      ...flags,
-    )
-    expect(status).toBe(0)
+    { ids: 'subordinate ids', flags: [] },
+    { ids: 'a single id', flags: ['--ignore-subuid'] },
+  ])('lets its scripts be root that gives files away, with $ids', async ({ flags }) => {
+    const text = '%post\n  id -u > /seen\n  touch /f\n  chown 5:7 /f\n  chmod 4755 /f\n'
+    expect((await buildDefinition(text, ...flags)).status).toBe(0)
     expect(await inImage('cat /seen; stat -c %a /f')).toBe('0\n4755\n')
   })
 
@@ -230,7 +227,7 @@ describe.skipIf(!needs)('a build that is stopped', () => {
 
 describe.skipIf(!needs)('converting an image', () => {
   const list =
-    'cd /; find . -xdev -path ./proc -prune -o -path ./sys -prune -o -path ./dev -prune -o -print | sort'
+    'cd /; find . -xdev -path ./proc -prune -o -path ./sys -prune -o -path ./dev -prune -o -print | grep -v history | sort'
 
   it('keeps the files on the way from SIF to sandbox to SIF', async () => {
     expect((await build('--sandbox', 'sb', base)).status).toBe(0)
@@ -249,7 +246,7 @@ describe.skipIf(!needs)('converting an image', () => {
     expect((await build('x.sif', 'sb')).status).toBe(0)
     expect(readdirSync(join(folder, 'sb'))).toEqual(['bin'])
     const definition = await sing(['inspect', '--deffile', 'x.sif'], { cwd: folder })
-    expect(definition.stdout).toBe('bootstrap: localimage\nfrom: sb\n\n')
+    expect(definition.stdout).toBe('bootstrap: localimage\nfrom: sb\n')
   })
 
   it('needs no user namespace and gives the files to root', async () => {

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
 import { runSection } from '../../runtime/section.ts'
+import { download, download } from '../../store/http.ts'
 import type { BuildTools } from '../request.ts'
 import type { Base } from './index.ts'
 
@@ -23,39 +24,14 @@ const files: Readonly<Record<string, string>> = {
   'etc/hosts': '127.0.0.1 localhost\n',
 }
 
-function tooLarge(address: string): SingError {
-  return new SingError('BUILD', `${shown(address)} is no busybox: it is larger than 64 MiB`)
-}
-
-async function download(address: string, signal: AbortSignal): Promise<Buffer> {
-  try {
-    const response = await fetch(address, { signal })
-    if (!response.ok) throw new Error(`the server answered ${response.status}`)
-    const chunks: Uint8Array[] = []
-    let size = 0
-    for await (const chunk of response.body ?? []) {
-      size += chunk.length
-      if (size > limit) throw tooLarge(address)
-      chunks.push(chunk)
-    }
-    return Buffer.concat(chunks)
-  } catch (cause) {
-    if (signal.aborted) throw signal.reason
-    if (cause instanceof SingError) throw cause
-    const reason = reasonOf((cause as Error).cause ?? cause)
-    throw new SingError('IO', `cannot download ${shown(address)}: ${reason}`, { cause })
-  }
-}
-
 function readLocal(address: string): Buffer {
   const path = address.startsWith('file://') ? fileURLToPath(address) : resolve(address)
   try {
     const stats = statSync(path)
     if (!stats.isFile()) throw new Error('not a file')
-    if (stats.size > limit) throw tooLarge(address)
+    if (stats.size > limit) throw new Error('larger than any busybox')
     return readFileSync(path)
   } catch (cause) {
-    if (cause instanceof SingError) throw cause
     throw new SingError('IO', `cannot read ${shown(path)}: ${reasonOf(cause)}`, { cause })
   }
 }
@@ -64,7 +40,7 @@ function readLocal(address: string): Buffer {
 async function readBusybox(address: string, tools: BuildTools): Promise<Buffer> {
   const isWeb = /^https?:\/\//i.test(address)
   if (isWeb) tools.report({ kind: 'info', text: `Downloading ${shown(address)}` })
-  const program = isWeb ? await download(address, tools.signal) : readLocal(address)
+  const program = isWeb ? await readRemote(address, tools.signal) : readLocal(address)
   if (program.subarray(0, 4).toString('latin1') !== '\x7fELF') {
     throw new SingError('BUILD', `${shown(address)} is no busybox: it is not an ELF program`)
   }

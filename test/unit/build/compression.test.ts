@@ -15,12 +15,13 @@ describe('the compressor of a new image', () => {
     ['gzip', { kind: 'gzip' }],
     ['gzip:9', { kind: 'gzip', level: 9 }],
     ['xz', { kind: 'xz' }],
+    ['xz:3', { kind: 'xz', level: 3 }],
     ['lz4', { kind: 'lz4' }],
   ])('--compress %s is understood', (value, compression) => {
     expect(packing(value).compression).toEqual(compression)
   })
 
-  it.each(['brotli', 'zstd:0', 'zstd:23', 'zstd:x', 'xz:3', 'gzip:1:2', 'toString'])(
+  it.each(['brotli', 'zstd:0', 'zstd:23', 'zstd:x', 'xz:10', 'lz4:0', 'gzip:1:2', 'toString'])(
     '--compress %s is refused',
     (value) => {
       expect(() => packing(value)).toThrowError(expect.objectContaining({ code: 'USAGE' }))
