@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
 import { runSection } from '../../runtime/section.ts'
-import { download, download } from '../../store/http.ts'
+import { download } from '../../store/http.ts'
 import type { BuildTools } from '../request.ts'
 import type { Base } from './index.ts'
 
@@ -40,7 +40,7 @@ function readLocal(address: string): Buffer {
 async function readBusybox(address: string, tools: BuildTools): Promise<Buffer> {
   const isWeb = /^https?:\/\//i.test(address)
   if (isWeb) tools.report({ kind: 'info', text: `Downloading ${shown(address)}` })
-  const program = isWeb ? await readRemote(address, tools.signal) : readLocal(address)
+  const program = isWeb ? await download(address, { limit, signal: tools.signal }) : readLocal(address)
   if (program.subarray(0, 4).toString('latin1') !== '\x7fELF') {
     throw new SingError('BUILD', `${shown(address)} is no busybox: it is not an ELF program`)
   }
