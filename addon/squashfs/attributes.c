@@ -77,7 +77,8 @@ static int read_values(struct sing_xattr_list *list, const struct place *place, 
 	}
 	for (size_t i = 0; i < list->count; i++)
 		list->items[i].value = list->values + (size_t)list->items[i].value;
-	qsort(list->items, list->count, sizeof *list->items, by_name);
+	if (list->count > 0)
+		qsort(list->items, list->count, sizeof *list->items, by_name);
 	return 0;
 }
 

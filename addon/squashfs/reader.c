@@ -1,4 +1,5 @@
 /* Opens an image and finds things in it. */
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,16 +140,58 @@ const sqfs_super_t *sing_image_super(const struct sing_image *image)
 	return &image->super;
 }
 
-/* Block lists are as long as the file's size says: the table cannot hold one that is longer than itself unpacked. */
+/* Whether the table has room for the block list of a file: it names every whole block. */
+static bool list_fits(const struct sing_image *image, uint64_t file_size)
+{
+	uint64_t room = image->super.directory_table_start - image->super.inode_table_start;
+
+	/* a block of the table takes three bytes at least and is unpacked to one of SQFS_META_BLOCK_SIZE at most */
+	return file_size / image->super.block_size <= room / 3 * (SQFS_META_BLOCK_SIZE / sizeof(sqfs_u32));
+}
+
+/* Check the sizes in an inode before libsquashfs allocates memory for what they say. Leaves the reader at its beginning. */
+static int check_sizes(struct sing_image *image, uint64_t block, size_t offset)
+{
+	union {
+		sqfs_inode_file_t file;
+		sqfs_inode_file_ext_t file_ext;
+		sqfs_inode_slink_t slink;
+	} kind;
+	sqfs_inode_t base;
+	int error = sqfs_meta_reader_seek(image->inodes, image->super.inode_table_start + block, offset);
+
+	if (error == 0)
+		error = sqfs_meta_reader_read(image->inodes, &base, sizeof base);
+	if (error != 0)
+		return error;
+	switch (le16toh(base.type)) {
+	case SQFS_INODE_FILE:
+		error = sqfs_meta_reader_read(image->inodes, &kind.file, sizeof kind.file);
+		return error != 0 || list_fits(image, le32toh(kind.file.file_size)) ? error : SQFS_ERROR_CORRUPTED;
+	case SQFS_INODE_EXT_FILE:
+		error = sqfs_meta_reader_read(image->inodes, &kind.file_ext, sizeof kind.file_ext);
+		return error != 0 || list_fits(image, le64toh(kind.file_ext.file_size)) ? error : SQFS_ERROR_CORRUPTED;
+	case SQFS_INODE_SLINK:
+	case SQFS_INODE_EXT_SLINK:
+		error = sqfs_meta_reader_read(image->inodes, &kind.slink, sizeof kind.slink);
+		return error != 0 || le32toh(kind.slink.target_size) <= TARGET_LIMIT ? error : SQFS_ERROR_CORRUPTED;
+	default:
+		return 0;
+	}
+}
+
 int sing_image_inode(struct sing_image *image, uint64_t place, sqfs_inode_generic_t **out)
 {
 	uint64_t block = place >> 16;
-	uint64_t room = image->super.directory_table_start - image->super.inode_table_start;
+	size_t offset = place & 0xffff;
+	int error;
 
-	if (block >= room || (place & 0xffff) >= SQFS_META_BLOCK_SIZE)
+	if (block >= image->super.directory_table_start || offset >= SQFS_META_BLOCK_SIZE)
 		return SQFS_ERROR_OUT_OF_BOUNDS;
-	return reason(image,
-		      sqfs_meta_reader_read_inode(image->inodes, &image->super, block, place & 0xffff, out));
+	error = check_sizes(image, block, offset);
+	if (error == 0)
+		error = sqfs_meta_reader_read_inode(image->inodes, &image->super, block, offset, out);
+	return reason(image, error);
 }
 
 static bool is_name(const char *name, size_t length)

@@ -371,7 +371,8 @@ static int read_names(DIR *stream, struct names *names)
 	}
 	if (errno != 0)
 		return errno;
-	qsort(names->list, names->count, sizeof *names->list, by_bytes);
+	if (names->count > 0)
+		qsort(names->list, names->count, sizeof *names->list, by_bytes);
 	return 0;
 }
 
