@@ -24,7 +24,8 @@ const table: readonly Agent[] = [
   { name: 'busybox', required: [['mirrorurl']], keys: ['mirrorurl'] },
   {
     name: 'debootstrap',
-    required: [['osversion'], ['mirrorurl']],
+    // Without MirrorURL the builder asks the machine's apt for a mirror.
+    required: [['osversion']],
     keys: ['osversion', 'mirrorurl', 'include'],
   },
   {
