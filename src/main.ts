@@ -23,14 +23,23 @@ const brokenPipe = 141
 /** What is known so far of the command line, for the message when it turns out wrong. */
 type Progress = { verbosity: Verbosity; words: readonly string[]; command: Command | undefined }
 
-type Start = Pick<Context, 'environment' | 'openFiles' | 'calledAs'>
+type Start = Pick<Context, 'environment' | 'openFiles' | 'descriptors' | 'calledAs'>
 
 /** The caller's environment, and what `bin/sing` noted in it. */
 function readStart(given: NodeJS.ProcessEnv): Start {
-  const { SING_OPEN_FILES: openFiles = '', SING_CALLED_AS: calledAs, ...environment } = given
+  const {
+    SING_OPEN_FILES: openFiles = '',
+    SING_DESCRIPTORS: descriptors = '',
+    SING_CALLED_AS: calledAs,
+    ...environment
+  } = given
   return {
     environment: environment as Record<string, string>,
     openFiles: /^\d+$/.test(openFiles) ? Number(openFiles) : undefined,
+    descriptors: descriptors
+      .split(' ')
+      .filter((word) => /^\d+$/.test(word))
+      .map(Number),
     calledAs: calledAs === 'singularity' ? 'singularity' : 'sing',
   }
 }
@@ -76,7 +85,7 @@ async function runCommand(chosen: Chosen, start: Start): Promise<number> {
   const report = createReport(verbosity)
   const { flags, notices } = await parseFlags(ours, command.flags, start.environment)
   for (const text of notices) report({ kind: 'warning', text })
-  const context: Context & { configFile: string | undefined } = {
+  const context: Context = {
     ...start,
     report,
     debug: verbosity.level >= levels.debug,

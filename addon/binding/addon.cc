@@ -3,6 +3,7 @@
 
 #include "image.h"
 #include "packer.h"
+#include "process.h"
 
 #ifndef SING_LIBSQUASHFS
 #define SING_LIBSQUASHFS "1"
@@ -12,6 +13,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports)
 {
 	exports.Set("Packer", packer_class(env));
 	exports.Set("Image", image_class(env));
+	exports.Set("replaceProcess", process_replacer(env));
 	exports.Set("libsquashfs", SING_LIBSQUASHFS);
 	return exports;
 }

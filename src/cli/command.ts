@@ -13,11 +13,15 @@ export type Context = {
   readonly environment: Readonly<Record<string, string>>
   /** Soft limit of open files before the engine raised it; undefined when unknown. */
   readonly openFiles: number | undefined
+  /** Descriptors besides 0 to 2 that the caller handed in. */
+  readonly descriptors: readonly number[]
+  /** The file of --config. */
+  readonly configFile: string | undefined
   /** The name the program was called by. */
   readonly calledAs: 'sing' | 'singularity'
   readonly debug: boolean
-  /** Write an answer to stdout. The text is printed as it is. */
-  readonly print: (text: string) => void
+  /** Write an answer to stdout, text or bytes as they are. */
+  readonly print: (content: string | Uint8Array) => void
 }
 
 export type Call = {

@@ -62,7 +62,7 @@ export const laterCommands: Readonly<Record<string, string>> = {
   data: 'data containers cannot be made',
   delete: 'images cannot be removed from a library',
   doctor: 'the machine cannot be examined',
-  instance: 'containers cannot be kept in the background',
+  instance: 'containers cannot be kept in the background (start, run, list, stop and stats)',
   key: 'there is no keyring',
   keys: 'there is no keyring',
   keyserver: 'key servers cannot be asked',

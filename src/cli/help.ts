@@ -2,7 +2,7 @@
 
 import { toColumns } from '../ui/table.ts'
 import type { Command } from './command.ts'
-import { commandTable, type Found, laterText } from './commands.ts'
+import { commandTable, type Found, laterCommands, laterText } from './commands.ts'
 import { type Flag, globalFlags } from './options.ts'
 
 export type Page = {
@@ -113,6 +113,7 @@ export async function generalPage({ program, width }: Page): Promise<string> {
     'Containers from single-file images, for every user, without daemon and without setuid\n',
     `Usage:\n${indented([`${program} [global options] <command>`])}`,
     `Commands:\n${toColumns(rowsOf(visible))}`,
+    `Not available yet:\n${indented(wrapped(Object.keys(laterCommands).join(', '), width - 4).split('\n'))}`,
     await optionsTable([...globalFlags, helpRow, version], width),
     `Examples:\n${indented([
       `${program} build fortune.sif fortune.def`,

@@ -28,6 +28,8 @@ export type PackOptions = {
   time?: number
   /** Paths relative to the root that are left out with everything below them. */
   exclude?: readonly string[]
+  /** Files that come in addition, behind the others; directories that are there are described anew. */
+  extra?: Iterable<Entry> | AsyncIterable<Entry>
   report?: Report
   signal?: AbortSignal
 }
@@ -151,7 +153,7 @@ const levelRange = { zstd: [1, 22], gzip: [1, 9], xz: [0, 9], lz4: [1, 12] } as 
 const mostWorkers = 64
 
 function packerOptions(options: PackOptions): Record<string, number | boolean> {
-  const { compression = { kind: 'zstd' } as const } = options
+  const compression: Compression = options.compression ?? { kind: 'zstd' }
   const { kind } = compression
   const level = compression.level ?? standardLevel[kind]
   const [least, most] = levelRange[kind]
@@ -207,7 +209,11 @@ const withoutSlashes = (path: string): string => path.replace(/^\/+|\/+$/g, '')
  */
 export function packDirectory(root: string, options: PackOptions): Promise<PackResult> {
   const excludes = (options.exclude ?? []).map(withoutSlashes)
-  return pack('the image', options, (packer) => packer.directory(root, excludes))
+  const { extra = [], signal } = options
+  return pack('the image', options, async (packer) => {
+    await packer.directory(root, excludes)
+    await pushAll(packer, extra, signal)
+  })
 }
 
 const typeBits: Record<Exclude<Entry['type'], 'hardlink'>, number> = {
@@ -239,7 +245,7 @@ function toStep(entry: Entry): EntryStep {
   }
 }
 
-async function* stepsOf(entries: AsyncIterable<Entry>): AsyncGenerator<Step> {
+async function* stepsOf(entries: Iterable<Entry> | AsyncIterable<Entry>): AsyncGenerator<Step> {
   for await (const entry of entries) {
     yield toStep(entry)
     if (entry.type === 'file' && entry.data) yield* entry.data
@@ -252,7 +258,7 @@ const batchSteps = 512
 
 async function pushAll(
   packer: NativePacker,
-  entries: AsyncIterable<Entry>,
+  entries: Iterable<Entry> | AsyncIterable<Entry>,
   signal?: AbortSignal,
 ): Promise<void> {
   let steps: Step[] = []

@@ -103,6 +103,16 @@ function requireAbsolute(flag: string, paths: readonly string[]): readonly strin
   return paths
 }
 
+/** As sethostname(2) and the names of RFC 1123 allow. */
+function parseHostname(flags: Flags): string | undefined {
+  const name = text(flags.hostname)
+  if (name === undefined || /^[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$/.test(name)) return name
+  throw new SingError('USAGE', `--hostname ${name}: not a host name`, {
+    hint: 'Letters, digits, dots and hyphens, at most 64 of them',
+    status: 255,
+  })
+}
+
 function requireNoNetwork(network: string): void {
   if (network === 'none') return
   throw new SingError('UNSUPPORTED', `--network ${network} is not available yet`, {
@@ -146,7 +156,7 @@ export function toRequest(
   const network = text(flags.network)
   const net = flags.net === true || network !== undefined
   if (net) requireNoNetwork(network ?? (facts.isRoot ? 'bridge' : 'none'))
-  const hostname = text(flags.hostname)
+  const hostname = parseHostname(flags)
   const workdir = text(flags.workdir)
   return checkConflicts({
     verb,

@@ -3,12 +3,15 @@
 import { spawn } from 'node:child_process'
 import { SingError } from '../core/errors.ts'
 import { programPath } from '../native/paths.ts'
+import { replaceKeeping } from '../native/replace.ts'
 import { encodeSpec, type LaunchSpec } from '../plan/spec.ts'
 
 type Execve = (file: string, args: readonly string[], environment: Readonly<Record<string, string>>) => never
 
 /** Both engines have it (Node since 22.15); the type definitions of the oldest one do not. */
 const { execve } = process as unknown as { execve: Execve }
+
+const E2BIG = 7
 
 function startError(error: unknown): SingError {
   const code = (error as { code?: string }).code
@@ -25,11 +28,18 @@ function startError(error: unknown): SingError {
   return new SingError('INTERNAL', `cannot start the starter: ${(error as Error).message}`, { cause: error })
 }
 
-/** Replace this process: same pid, so signals, terminal and exit status need no help. Does not return. */
-export function replace(spec: LaunchSpec): never {
+/**
+ * Replace this process: same pid, so signals, terminal and exit status need no help. Does not return.
+ * `descriptors` are those that the caller handed in besides 0 to 2; they stay open.
+ */
+export function replace(spec: LaunchSpec, descriptors: readonly number[]): never {
   const starter = programPath('sing-starter')
+  const args = ['sing-starter', ...encodeSpec(spec)]
   try {
-    return execve(starter, ['sing-starter', ...encodeSpec(spec)], spec.process.environment)
+    // Loading the addon costs a millisecond, and process.execve is as good where nothing was handed in.
+    if (descriptors.length === 0) return execve(starter, args, spec.process.environment)
+    const errno = replaceKeeping(starter, args, spec.process.environment, descriptors)
+    throw Object.assign(new Error(`errno ${errno}`), { code: errno === E2BIG ? 'E2BIG' : undefined })
   } catch (error) {
     throw startError(error)
   }

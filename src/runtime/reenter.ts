@@ -15,6 +15,7 @@ export type Reentry = {
     readonly environment: Readonly<Record<string, string>>
     readonly calledAs: string
     readonly openFiles: number | undefined
+    readonly descriptors: readonly number[]
     readonly debug: boolean
   }
 }
@@ -36,6 +37,7 @@ export function reenterAsRoot(
     ...context.environment,
     [mark]: '1',
     SING_CALLED_AS: context.calledAs,
+    SING_DESCRIPTORS: context.descriptors.join(' '),
     ...(context.openFiles === undefined ? {} : { SING_OPEN_FILES: String(context.openFiles) }),
   }
   const spec = planReentry(
@@ -46,5 +48,5 @@ export function reenterAsRoot(
     context.openFiles,
     context.debug,
   )
-  return replace(spec)
+  return replace(spec, context.descriptors)
 }

@@ -73,7 +73,7 @@ async function launch(verb: Verb, call: Call): Promise<number> {
     readEnvironmentFile(file, context.environment),
   )
   const request = withDataImages(toRequest(verb, flags, command, facts, assignments))
-  const config = loadConfig(undefined)
+  const config = loadConfig(context.configFile)
   const decide = (chosen: Image) =>
     plan(request, config, chosen, facts, { openFiles: context.openFiles, debug: context.debug })
   const decided = decide(image)
@@ -84,7 +84,7 @@ async function launch(verb: Verb, call: Call): Promise<number> {
   }
   makeDirectories(decided.directories)
   if (mustUnpack(call, image, facts)) return runUnpacked(call, image, decide)
-  return replace(decided.spec)
+  return replace(decided.spec, context.descriptors)
 }
 
 const examples: Record<Verb, string[]> = {

@@ -1,7 +1,6 @@
 /** `sing sif`: look into SIF files, make and change them. The words and columns are those of the peers. */
 
-import { pipeline } from 'node:stream/promises'
-import { errnoOf, reasonOf, SingError, shown } from '../../core/errors.ts'
+import { SingError, shown } from '../../core/errors.ts'
 import { formatSize } from '../../core/units.ts'
 import { architectureName, details, typeName, typeWithDetails } from '../../sif/details.ts'
 import { addFile, deleteObject, newSif, setPrimary } from '../../sif/edit.ts'
@@ -161,17 +160,9 @@ function toId(text: string): number {
   })
 }
 
-async function dump({ args: [id = '', path = ''] }: Call): Promise<number> {
+async function dump({ args: [id = '', path = ''], context }: Call): Promise<number> {
   const sif = await readSif(path)
-  const object = findObject(sif, toId(id))
-  try {
-    await pipeline(streamObject(sif, object), process.stdout, { end: false })
-  } catch (error) {
-    // The reader has seen enough, as with `| head`; the status is that of a program the signal ends.
-    if (errnoOf(error) === 'EPIPE') return 141
-    if (error instanceof SingError) throw error
-    throw new SingError('IO', `cannot write to standard output: ${reasonOf(error)}`, { cause: error })
-  }
+  for await (const chunk of streamObject(sif, findObject(sif, toId(id)))) context.print(chunk)
   return 0
 }
 

@@ -1,0 +1,64 @@
+// Becomes another program; the way of the engines themselves, process.execve, closes what the caller handed in.
+#include "process.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+std::vector<std::string> strings_of(const Napi::Value &value)
+{
+	const Napi::Array array = value.As<Napi::Array>();
+	std::vector<std::string> strings;
+
+	strings.reserve(array.Length());
+	for (uint32_t index = 0; index < array.Length(); index++)
+		strings.push_back(array.Get(index).As<Napi::String>().Utf8Value());
+	return strings;
+}
+
+std::vector<char *> pointers_to(std::vector<std::string> &strings)
+{
+	std::vector<char *> pointers;
+
+	pointers.reserve(strings.size() + 1);
+	for (std::string &text : strings)
+		pointers.push_back(text.data());
+	pointers.push_back(nullptr);
+	return pointers;
+}
+
+/* Both engines mark every descriptor as close-on-exec when they start; those of the caller are to go on. */
+void keep_descriptors(const Napi::Array &descriptors)
+{
+	for (uint32_t index = 0; index < descriptors.Length(); index++) {
+		const int fd = descriptors.Get(index).As<Napi::Number>().Int32Value();
+		const int flags = fcntl(fd, F_GETFD);
+
+		if (flags >= 0)
+			fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
+	}
+}
+
+/* replaceProcess(file, arguments, environment, descriptors): does not return unless it fails, then errno */
+Napi::Value replace_process(const Napi::CallbackInfo &info)
+{
+	const std::string file = info[0].As<Napi::String>().Utf8Value();
+	std::vector<std::string> arguments = strings_of(info[1]);
+	std::vector<std::string> environment = strings_of(info[2]);
+
+	keep_descriptors(info[3].As<Napi::Array>());
+	execve(file.c_str(), pointers_to(arguments).data(), pointers_to(environment).data());
+	return Napi::Number::New(info.Env(), errno);
+}
+
+} // namespace
+
+Napi::Function process_replacer(Napi::Env env)
+{
+	return Napi::Function::New(env, replace_process, "replaceProcess");
+}

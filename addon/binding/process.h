@@ -1,0 +1,9 @@
+// Becoming another program, with more than the standard descriptors.
+#ifndef SING_BINDING_PROCESS_H
+#define SING_BINDING_PROCESS_H
+
+#include <napi.h>
+
+Napi::Function process_replacer(Napi::Env env);
+
+#endif
