@@ -44,9 +44,7 @@ int file_load_block(struct image *image, struct block *block)
 	int got = unpack_from_image(image, block->extent.at, size, block->data, image->super.block_size);
 
 	if (got < 0)
-		return got == -EIO ? image_damaged(image, "the block at %" PRIu64 " (%" PRIu32 " bytes) does not unpack",
-						   block->extent.at, size) :
-				     got;
+		return got;
 	block->size = (uint32_t)got;
 	block->next = block->extent.at + size;
 	return 0;
@@ -128,7 +126,8 @@ static int find_part(struct reading *reading, uint64_t block, uint64_t offset, u
 	if (error == 0 && is_packed(part->extent))
 		want_next_fragment(reading);
 	if (reading->inode->file.fragment_offset > block_size - part->whole)
-		error = -EIO;
+		return image_damaged(reading->image, "file %" PRIu32 " ends outside of its fragment",
+				     reading->inode->number);
 	part->from += reading->inode->file.fragment_offset;
 	part->whole += reading->inode->file.fragment_offset;
 	return error;
@@ -187,6 +186,13 @@ static int share_part(struct image *image, const struct part *part, struct span 
 	return 0;
 }
 
+static int block_damaged(const struct reading *reading, uint64_t block, const struct part *part)
+{
+	return image_damaged(reading->image,
+			     "file %" PRIu32 ": block %" PRIu64 " (at %" PRIu64 ", %" PRIu32 " bytes) is damaged",
+			     reading->inode->number, block, part->extent.at, extent_size(part->extent));
+}
+
 static int read_parts(struct reading *reading, uint64_t offset, uint64_t end, struct span *span)
 {
 	uint8_t *scratch = unpack_scratch();
@@ -198,13 +204,16 @@ static int read_parts(struct reading *reading, uint64_t offset, uint64_t end, st
 		struct part part;
 		int error = find_part(reading, block, offset, end, &part);
 
-		if (error == 0 && reading->first == reading->last && is_packed(part.extent))
-			return share_part(reading->image, &part, span);
-		if (error == 0)
-			error = copy_part(reading->image, &part, scratch + span->size);
 		if (error != 0)
 			return error;
-		span->size += part.size;
+		if (reading->first == reading->last && is_packed(part.extent)) {
+			error = share_part(reading->image, &part, span);
+		} else {
+			error = copy_part(reading->image, &part, scratch + span->size);
+			span->size += part.size;
+		}
+		if (error != 0)
+			return error == -EIO ? block_damaged(reading, block, &part) : error;
 	}
 	return 0;
 }
@@ -228,10 +237,7 @@ int file_read(struct image *image, inode_reference reference, const struct inode
 	reading.first = offset >> image->super.block_log;
 	reading.last = (end - 1) >> image->super.block_log;
 	error = find_extents(&reading, reference);
-	if (error == 0)
-		error = read_parts(&reading, offset, end, span);
-	return error == -EIO ? image_damaged(image, "file %" PRIu32 " cannot be read at %" PRIu64, inode->number, offset) :
-			       error;
+	return error != 0 ? error : read_parts(&reading, offset, end, span);
 }
 
 void file_release(struct image *image, const struct span *span)

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <sqfs/error.h>
 
@@ -26,21 +25,16 @@ enum {
 
 int image_damaged(const struct image *image, const char *format, ...)
 {
-	char line[256];
+	char text[256];
 	va_list arguments;
-	int length;
 
 	if (!image->debug)
 		return -EIO;
 	va_start(arguments, format);
-	length = vsnprintf(line, sizeof line - 1, format, arguments);
+	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
-	if (length > (int)sizeof line - 2)
-		length = (int)sizeof line - 2;
-	line[length++] = '\n';
-	/* one write, so that lines of several threads do not mix; nothing to do when nobody reads it */
-	if (write(STDERR_FILENO, line, (size_t)length) < 0)
-		return -EIO;
+	/* stderr is not buffered, and locked: lines of several threads do not mix */
+	fprintf(stderr, "sing-squashfs: %s\n", text);
 	return -EIO;
 }
 

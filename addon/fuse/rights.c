@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -154,7 +155,10 @@ static void drop_system_calls(void)
 
 void rights_drop(void)
 {
-	prctl(PR_SET_DUMPABLE, 0);
+	const struct rlimit no_core = { 0, 0 };
+
+	/* not PR_SET_DUMPABLE: that would also hide from the user which image a server has open */
+	setrlimit(RLIMIT_CORE, &no_core);
 	drop_capabilities();
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	drop_system_calls();
