@@ -1,6 +1,6 @@
 /** The scripts of a definition: %pre and %setup on the host, %post and %test in the new root file system. */
 
-import { writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SingError } from '../core/errors.ts'
 import { parseLabels } from '../definition/labels.ts'
@@ -9,7 +9,7 @@ import type { App, Section, Stage } from '../definition/types.ts'
 import { actionScript } from '../plan/action.ts'
 import { defaultPath } from '../plan/environment.ts'
 import { runOnHost, runSection } from '../runtime/section.ts'
-import { existsInside, readInside, writeInside } from './inside.ts'
+import { existsInside, readInside, resolveInside, writeInside } from './inside.ts'
 import { appInstallText } from './metadata.ts'
 import type { BuildTools } from './request.ts'
 import { removeTree } from './tree.ts'
@@ -89,6 +89,27 @@ function withImageEnvironment(program: string[], root: string, variables: Record
   return ['/bin/sh', '-c', script, 'sh', ...program]
 }
 
+/** A path as `--bind` takes it. */
+function bindWord(path: string): string {
+  return path.replace(/[\\,:]/g, '\\$&')
+}
+
+/**
+ * Directories for temporary files that belong to this build alone. With those of the host a script that cleans up behind
+ * itself (`rm -rf /tmp/*`) would remove the user's files, and the tree that is being built.
+ */
+function temporaryBinds(root: string, tools: BuildTools): string[] {
+  return ['tmp', 'var/tmp'].flatMap((path) => {
+    const place = join(root, path)
+    if (resolveInside(root, path) !== place || !statSync(place, { throwIfNoEntry: false })?.isDirectory())
+      return []
+    const own = join(tools.scratch.path, path.replace('/', '-'))
+    mkdirSync(own, { recursive: true })
+    chmodSync(own, 0o1777)
+    return [`${bindWord(own)}:/${path}`]
+  })
+}
+
 async function runInside(
   program: string[],
   root: string,
@@ -104,7 +125,7 @@ async function runInside(
       environment,
       writable: options.writable,
       memoryUpper: options.memoryUpper,
-      binds: request.binds,
+      binds: [...temporaryBinds(root, tools), ...request.binds],
       mounts: request.mounts,
       umask: sectionMask,
     },

@@ -158,6 +158,15 @@ describe.skipIf(!needs)('building a definition', () => {
     expect(missing.stderr).toContain('/not/there')
   })
 
+  it('has temporary directories that no script can harm the host through', async () => {
+    write('tmp/precious', 'mine')
+    const text =
+      '%post\n  ls -A /tmp /var/tmp > /seen; touch /tmp/a /var/tmp/b; rm -rf /tmp/* /var/tmp/*; echo on >> /seen\n'
+    expect((await buildDefinition(text)).status).toBe(0)
+    expect(await inImage('cat /seen')).toBe('/tmp:\n\n/var/tmp:\non\n')
+    expect(readFileSync(join(scratch, 'precious'), 'utf8')).toBe('mine')
+  })
+
   it('updates a sandbox where it is', async () => {
     expect((await build('--sandbox', 'sb', base)).status).toBe(0)
     write('x.def', `${header}%post\n  echo updated > /seen\n`)
@@ -183,7 +192,7 @@ describe.skipIf(!needs)('building a definition', () => {
 describe.skipIf(!needs)('a build that is stopped', () => {
   /** Start a build whose %post takes long, and give it once it is there. */
   async function started(): Promise<{ pid: number; ended: Promise<number> }> {
-    write('x.def', `${header}%post\n  touch /tmp/../mnt/ready; sleep 60\n`)
+    write('x.def', `${header}%post\n  touch /mnt/ready; sleep 60\n`)
     mkdirSync(join(folder, 'h'))
     give(join(folder, 'h'))
     const [file = '', ...args] = commandLine([

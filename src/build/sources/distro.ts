@@ -167,8 +167,7 @@ export async function fetchDebootstrap(stage: Stage, root: string, tools: BuildT
   requireSpace(tools.scratch.path, leastSpace, `a minimal ${release}`)
   mkdirSync(join(root, 'dev'), { mode: 0o755 })
   const { onLine, last } = listener(tools)
-  const task = 'debootstrap'
-  report({ kind: 'started', task, label: `Fetching ${release} from ${shown(mirror)}` })
+  report({ kind: 'info', text: `Installing ${release} from ${shown(mirror)}` })
   const status = await runOnHost(
     {
       program: [program, ...debootstrapArguments(stage, release, root, mirror, packageCache(tools))],
@@ -179,7 +178,6 @@ export async function fetchDebootstrap(stage: Stage, root: string, tools: BuildT
     },
     { facts, report, debug, signal, onLine },
   )
-  report({ kind: 'finished', task })
   if (signal.aborted) throw signal.reason
   if (status !== 0) {
     const log = logTail(root)
