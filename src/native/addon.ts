@@ -342,18 +342,18 @@ export class SquashfsImage implements AsyncDisposable {
   }
 
   /** The names in a directory, in the order of their bytes. */
-  list(path: string): Promise<string[] | undefined> {
-    return this.#ask(this.#native.list(path))
+  async list(path: string): Promise<string[] | undefined> {
+    return await this.#ask(this.#native.list(path))
   }
 
   /** The contents of a regular file. @throws SingError SQUASHFS also when it is larger than `limit` bytes */
-  read(path: string, limit: number): Promise<Buffer | undefined> {
-    return this.#ask(this.#native.read(path, limit))
+  async read(path: string, limit: number): Promise<Buffer | undefined> {
+    return await this.#ask(this.#native.read(path, limit))
   }
 
   /** The target of a symbolic link, as it is written there. */
-  readlink(path: string): Promise<string | undefined> {
-    return this.#ask(this.#native.readlink(path))
+  async readlink(path: string): Promise<string | undefined> {
+    return await this.#ask(this.#native.readlink(path))
   }
 
   /** Extended attributes by full name; none for a path that is not there. */
