@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import type { Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
@@ -133,6 +134,27 @@ for name in ('numbers', 'random', 'sparse'):
     expect((await see(plain, script)).stderr).toBe('server status 0\n')
   })
 
+  it('finds its way in a file of many blocks', async () => {
+    const long = join(folder, 'long')
+    mkdirSync(long)
+    const lines = Array.from({ length: 2_000_000 }, (_, i) => `${String(i).padStart(15)}\n`)
+    writeFileSync(join(long, 'lines'), lines.join(''))
+    const script = `python3 -c "
+import os, random
+random.seed(11)
+file = os.open('lines', os.O_RDONLY)
+for i in range(2000):
+    line = random.randrange(2000000)
+    assert int(os.pread(file, 16, 16 * line)) == line
+" && cat lines | sha256sum`
+    const { stdout, stderr } = await see(
+      pack(long, join(folder, 'long.sqfs'), '-b', '4096', '-comp', 'lz4'),
+      script,
+    )
+    expect(stderr).toBe('server status 0\n')
+    expect(stdout).toBe(`${createHash('sha256').update(lines.join('')).digest('hex')}  -\n`)
+  })
+
   it('finds every name of a large directory, and none that is not there', async () => {
     const script = `cd many; ls -U | wc -l
       for i in 0 1 999 1000 1499; do cat a-file-with-a-rather-long-name-$i; done
@@ -239,20 +261,10 @@ describe.skipIf(!usable)('the server', () => {
   it('ends without a word when the starter gives up before the mount', async () => {
     const fuse = openSync('/dev/fuse', 'r+')
     const file = openSync(image.path, 'r')
-    const numbers = [
-      '--fuse',
-      '3',
-      '--image',
-      '4',
-      '--offset',
-      '0',
-      '--size',
-      String(image.size),
-      '--go',
-      '5',
-    ]
-    const server = spawn(builtServer, numbers, { stdio: ['ignore', 'ignore', 'ignore', fuse, file, 'pipe'] })
-    ;(server.stdio[5] as NodeJS.WritableStream).end()
+    const given = ['--go', '3', '--fuse', '4', '--image', '5', '--size', String(image.size)]
+    const server = spawn(builtServer, given, { stdio: ['ignore', 'ignore', 'ignore', 'pipe', fuse, file] })
+    const go = server.stdio[3] as Writable
+    go.end()
     const status = await new Promise((resolve) => server.on('exit', resolve))
     closeSync(fuse)
     closeSync(file)
