@@ -133,6 +133,14 @@ static int make_symlink(struct extraction *extraction, int directory, const char
 	return symlinkat(target, directory, name) != 0 ? fail(extraction, errno, "create") : 0;
 }
 
+/* Fakeroot pretends to make devices and makes nothing. */
+static bool exists(int directory, const char *name)
+{
+	struct stat status;
+
+	return fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* Plain users may not make devices: an image without them is still of use. */
 static int make_special(struct extraction *extraction, int directory, const char *name, const struct sing_stat *stat,
 			bool *skipped)
@@ -140,10 +148,12 @@ static int make_special(struct extraction *extraction, int directory, const char
 	bool device = S_ISCHR(stat->mode) || S_ISBLK(stat->mode);
 
 	*skipped = false;
-	if (mknodat(directory, name, (stat->mode & S_IFMT) | 0600, device ? makedev(stat->major, stat->minor) : 0) == 0)
-		return 0;
-	if (!device || errno != EPERM)
+	if (mknodat(directory, name, (stat->mode & S_IFMT) | 0600, device ? makedev(stat->major, stat->minor) : 0) == 0) {
+		if (!device || exists(directory, name))
+			return 0;
+	} else if (!device || errno != EPERM) {
 		return fail(extraction, errno, "create");
+	}
 	*skipped = true;
 	extraction->result->skipped++;
 	return 0;
