@@ -75,7 +75,7 @@ async function requireConsent(target: string, stats: Stats, confirm: Confirm): P
       'EXISTS',
       `${name(target)} already exists${what === 'directory' ? ' and is no container' : ''}`,
       {
-        hint: `Replace the ${what} and everything in it with --force, or choose another name`,
+        hint: `Give --force to replace the ${what}, or choose another name`,
       },
     )
   }
