@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
-import { projectRoot, run, sing, testUser } from '../helpers/sing.ts'
+import { program, projectRoot, run, sing, testUser } from '../helpers/sing.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
 import { type Images, makeImages } from './images.ts'
 
@@ -114,21 +114,20 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a container', () => {
 
   it('keeps descriptors of the caller and none of its own', async () => {
     writeFileSync(join(images.folder, 'nine'), 'through nine')
-    const script = `exec 9<nine; "$0" exec "$1" sh -c 'cat <&9; ls /proc/self/fd'`
-    const { stdout } = await run(
-      ['sh', '-c', script, join(projectRoot, 'bin/sing'), images.everything],
-      here(),
-    )
-    expect(stdout.replace('through nine', '').trim().split('\n')).toEqual(['0', '1', '2', '3', '9'])
+    const script = `exec 9<nine; ls /proc/self/fd; echo; "$0" exec "$1" sh -c 'ls /proc/self/fd; cat <&9'`
+    const { stdout } = await run(['sh', '-c', script, program, images.everything], here())
+    const [outside = '', within] = stdout.split('\n\n')
+    expect(outside.split('\n')).toContain('9')
+    expect(within).toBe(`${outside}\nthrough nine`)
   })
 
   it('keeps the soft limit of open files and the dispositions of signals', async () => {
-    const script = `ulimit -Sn 321; ulimit -Hn 654; "$0" exec "$1" sh -c 'ulimit -Sn; ulimit -Hn; grep SigIgn /proc/self/status'`
-    const { stdout } = await run(
-      ['sh', '-c', script, join(projectRoot, 'bin/sing'), images.everything],
-      here(),
-    )
-    expect(stdout).toMatch(/^321\n654\nSigIgn:\s+0+\n$/)
+    const look = `ulimit -Sn; ulimit -Hn; sh -c 'grep SigIgn /proc/self/status'`
+    const script = `ulimit -Sn 321; ulimit -Hn 654; trap '' USR1; ${look}; "$0" exec "$1" sh -c "$2"`
+    const { stdout } = await run(['sh', '-c', script, program, images.everything, look], here())
+    const lines = stdout.trim().split('\n')
+    expect(lines.slice(0, 2)).toEqual(['321', '654'])
+    expect(lines.slice(3)).toEqual(lines.slice(0, 3))
   })
 
   it('with --containall sees nothing of the host', async () => {
