@@ -78,12 +78,22 @@ function times(commands: readonly string[], runs: number, rounds = 3): number[] 
   const report = join(work, 'times.json')
   for (let round = 0; round < rounds; round += 1) {
     must(inPeerRoot(['hyperfine', '-N', '-w', '2', '-r', String(runs), '--export-json', report, ...commands]))
-    const { results } = JSON.parse(readFileSync(report, 'utf8')) as { results: { times: number[] }[] }
+    const { results } = JSON.parse(readFileSync(report, 'utf8')) as { results: Timed[] }
     results.forEach((result, index) => {
-      all[index]?.push(...result.times)
+      all[index]?.push(...wallTimes(result))
     })
   }
   return all.map(median)
+}
+
+/** One command in hyperfine's report: the form of version 1, and that of version 2. */
+type Timed = {
+  readonly times?: readonly number[]
+  readonly measurements?: readonly { readonly time_wall_clock: { readonly value: number } }[]
+}
+
+function wallTimes({ times, measurements = [] }: Timed): readonly number[] {
+  return times ?? measurements.map(({ time_wall_clock }) => time_wall_clock.value)
 }
 
 function median(values: readonly number[]): number {
