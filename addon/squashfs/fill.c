@@ -4,15 +4,15 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "fill.h"
+#include "queue.h"
 
-enum { BATCH_FILES = 16, BATCH_BYTES = 1 << 20, QUEUE_BATCHES = 8 };
+enum { BATCH_FILES = 16, BATCH_BYTES = 1 << 20 };
 
 struct job {
 	int fd;
@@ -28,13 +28,9 @@ struct batch {
 };
 
 struct sing_fill {
+	struct sing_queue queue; /* of batches */
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* anything below */
-	struct batch *queue[QUEUE_BATCHES];
-	size_t first;
-	size_t queued;
-	bool closed;
-	struct sing_failure failure;
+	struct sing_failure failure; /* the first; under the lock */
 	_Atomic bool stopped;
 
 	struct batch *next; /* being put together; not the threads' */
@@ -102,9 +98,8 @@ static void note_failure(struct sing_fill *fill, int reason, const char *path)
 {
 	pthread_mutex_lock(&fill->lock);
 	sing_fail(&fill->failure, reason, "unpack", path);
-	atomic_store(&fill->stopped, true);
-	pthread_cond_broadcast(&fill->changed);
 	pthread_mutex_unlock(&fill->lock);
+	atomic_store(&fill->stopped, true);
 }
 
 static void perform_batch(struct worker *worker, struct batch *batch)
@@ -120,46 +115,14 @@ static void perform_batch(struct worker *worker, struct batch *batch)
 	free(batch);
 }
 
-static struct batch *take(struct sing_fill *fill)
-{
-	struct batch *batch = NULL;
-
-	pthread_mutex_lock(&fill->lock);
-	while (fill->queued == 0 && !fill->closed)
-		pthread_cond_wait(&fill->changed, &fill->lock);
-	if (fill->queued > 0) {
-		batch = fill->queue[fill->first];
-		fill->first = (fill->first + 1) % QUEUE_BATCHES;
-		fill->queued--;
-		pthread_cond_broadcast(&fill->changed);
-	}
-	pthread_mutex_unlock(&fill->lock);
-	return batch;
-}
-
 static void *work(void *user)
 {
 	struct worker *worker = user;
 	struct batch *batch;
 
-	while ((batch = take(worker->fill)) != NULL)
+	while ((batch = sing_queue_take(&worker->fill->queue)) != NULL)
 		perform_batch(worker, batch);
 	return NULL;
-}
-
-/* Signals are for the threads that know what to do with them. */
-static int start_worker(struct worker *worker)
-{
-	sigset_t all;
-	sigset_t before;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&worker->thread, NULL, work, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	worker->started = error == 0;
-	return error;
 }
 
 static int start_workers(struct sing_fill *fill, const struct sing_image *image)
@@ -171,9 +134,10 @@ static int start_workers(struct sing_fill *fill, const struct sing_image *image)
 		worker->fill = fill;
 		error = sing_data_open(image, &worker->data);
 		if (error == 0)
-			error = start_worker(worker);
+			error = sing_thread_start(&worker->thread, work, worker);
 		if (error != 0)
 			return error;
+		worker->started = true;
 	}
 	return 0;
 }
@@ -186,8 +150,8 @@ int sing_fill_start(const struct sing_image *image, unsigned workers, struct sin
 
 	if (fill == NULL)
 		return ENOMEM;
+	sing_queue_open(&fill->queue);
 	pthread_mutex_init(&fill->lock, NULL);
-	pthread_cond_init(&fill->changed, NULL);
 	fill->workers = workers;
 	fill->threads = calloc(workers, sizeof *fill->threads);
 	error = fill->threads == NULL ? ENOMEM : start_workers(fill, image);
@@ -198,20 +162,12 @@ int sing_fill_start(const struct sing_image *image, unsigned workers, struct sin
 	return error;
 }
 
+/* The queue is open: only we close it. */
 static void put(struct sing_fill *fill)
 {
-	struct batch *batch = fill->next;
-
-	if (batch == NULL)
-		return;
+	if (fill->next != NULL)
+		(void)sing_queue_put(&fill->queue, fill->next);
 	fill->next = NULL;
-	pthread_mutex_lock(&fill->lock);
-	while (fill->queued == QUEUE_BATCHES)
-		pthread_cond_wait(&fill->changed, &fill->lock);
-	fill->queue[(fill->first + fill->queued) % QUEUE_BATCHES] = batch;
-	fill->queued++;
-	pthread_cond_broadcast(&fill->changed);
-	pthread_mutex_unlock(&fill->lock);
 }
 
 static bool belongs(const struct batch *batch, const struct job *job)
@@ -246,12 +202,8 @@ int sing_fill_end(struct sing_fill *fill, bool stop, struct sing_failure *failur
 
 	if (stop)
 		atomic_store(&fill->stopped, true);
-	if (fill->next != NULL)
-		put(fill);
-	pthread_mutex_lock(&fill->lock);
-	fill->closed = true;
-	pthread_cond_broadcast(&fill->changed);
-	pthread_mutex_unlock(&fill->lock);
+	put(fill);
+	sing_queue_close(&fill->queue);
 	for (unsigned i = 0; fill->threads != NULL && i < fill->workers; i++) {
 		if (fill->threads[i].started)
 			pthread_join(fill->threads[i].thread, NULL);
@@ -260,8 +212,8 @@ int sing_fill_end(struct sing_fill *fill, bool stop, struct sing_failure *failur
 	result = fill->failure.reason == 0 ? 0 : -1;
 	if (result != 0 && failure->reason == 0)
 		*failure = fill->failure;
-	pthread_cond_destroy(&fill->changed);
 	pthread_mutex_destroy(&fill->lock);
+	sing_queue_free(&fill->queue);
 	free(fill->threads);
 	free(fill);
 	return result;
