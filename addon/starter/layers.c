@@ -155,9 +155,15 @@ static bool make_upper(struct stage *stage, const struct op *op, char directory[
 	AUTO_CLOSE int fd = make_directory(stage, directory);
 	if (fd < 0)
 		return false;
-	for (size_t index = 0; index < sizeof parts / sizeof *parts; index++)
+	for (size_t index = 0; index < sizeof parts / sizeof *parts; index++) {
+		struct stat status;
+
 		if (mkdirat(fd, parts[index], 0755) != 0 && errno != EEXIST)
 			return refuse("making the directory %s for changes: %s", parts[index], strerror(errno));
+		/* A link here would lead changes to wherever the giver of the layer likes. */
+		if (fstatat(fd, parts[index], &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(status.st_mode))
+			return refuse("%s of the layer that takes changes is no directory", parts[index]);
+	}
 	return true;
 }
 

@@ -23,6 +23,31 @@
 /* Three numbers, their blanks and the line's end. */
 enum { LONGEST_RANGE = 36 };
 
+static bool has_apparmor_restriction(void)
+{
+	char byte = '0';
+
+	AUTO_CLOSE int fd = open("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, &byte, 1) == 1 && byte != '0';
+}
+
+/*
+ * Why a user namespace may not be used though the kernel has them, for the end of a sentence; errno stays as it is. Ubuntu
+ * lets them be created and then has AppArmor refuse every capability in them.
+ */
+static const char *restriction(void)
+{
+	int error = errno;
+	bool forbidden = (error == EPERM || error == EACCES) && has_apparmor_restriction();
+
+	errno = error;
+	if (forbidden)
+		return " (AppArmor restricts user namespaces: kernel.apparmor_restrict_unprivileged_userns is set)";
+	if (error == ENOSPC || error == EUSERS)
+		return " (user.max_user_namespaces is reached)";
+	return "";
+}
+
 struct mapper {
 	const char *program;
 	pid_t pid;
@@ -112,7 +137,7 @@ static void write_text(const char *path, const char *text)
 	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-		fail("cannot map ids: %s: %s", path, strerror(errno));
+		fail("cannot map ids: %s: %s%s", path, strerror(errno), restriction());
 }
 
 /* The kernel wants the whole map in one write. */
@@ -127,14 +152,6 @@ static void write_map(const char *path, const struct id_map *map)
 	write_text(path, text);
 }
 
-static void create_user_namespace(void)
-{
-	if (unshare(CLONE_NEWUSER) == 0)
-		return;
-	fail("cannot create a user namespace: %s%s", strerror(errno),
-	     errno == ENOSPC || errno == EUSERS ? " (user.max_user_namespaces is reached)" : "");
-}
-
 void enter_user_namespace(const struct spec *spec)
 {
 	struct mapper uids = { 0 }, gids = { 0 };
@@ -145,7 +162,8 @@ void enter_user_namespace(const struct spec *spec)
 		uids = start_mapper(spec->newuidmap, &spec->uids);
 		gids = start_mapper(spec->newgidmap, &spec->gids);
 	}
-	create_user_namespace();
+	if (unshare(CLONE_NEWUSER) != 0)
+		fail("cannot create a user namespace: %s%s", strerror(errno), restriction());
 	if (spec->deny_setgroups)
 		write_text("/proc/self/setgroups", "deny");
 	if (spec->newuidmap) {
@@ -178,7 +196,7 @@ void enter_other_namespaces(const struct spec *spec)
 	int others = spec->namespaces & ~CLONE_NEWUSER;
 
 	if (unshare(others) != 0)
-		fail("cannot create namespaces: %s", strerror(errno));
+		fail("cannot create namespaces: %s%s", strerror(errno), restriction());
 	if (others & CLONE_NEWNS && mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) != 0)
 		fail("cannot keep mounts from the host: %s", strerror(errno));
 	if (others & CLONE_NEWNET)

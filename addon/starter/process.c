@@ -57,14 +57,19 @@ static void restore_open_files(const struct spec *spec, const struct caller *cal
 		fail("cannot restore the limit of open files: %s", strerror(errno));
 }
 
-/* Engines of JavaScript ignore SIGPIPE and SIGXFSZ; what else is ignored is the user's wish, as with nohup. */
+/*
+ * Engines of JavaScript ignore SIGPIPE and SIGXFSZ. A shell without job control ignores SIGINT and SIGQUIT for what it puts
+ * into the background, and a shell in the container could never trap them again (POSIX sh, trap); scripts that end a
+ * container in the background with kill -INT rely on it. What else is ignored is the user's wish, as with nohup.
+ */
 void restore_signals(const struct caller *caller)
 {
+	static const int restored[] = { SIGPIPE, SIGXFSZ, SIGINT, SIGQUIT };
 	const struct sigaction action = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
-	sigaction(SIGPIPE, &action, NULL);
-	sigaction(SIGXFSZ, &action, NULL);
+	for (size_t index = 0; index < sizeof restored / sizeof *restored; index++)
+		sigaction(restored[index], &action, NULL);
 	sigaction(SIGCHLD, &caller->child, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

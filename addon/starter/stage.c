@@ -81,6 +81,8 @@ bool need_stage(struct stage *stage)
 void set_stage(const struct spec *spec, struct stage *stage)
 {
 	*stage = (struct stage){ .fd = -1, .root = -1, .image = spec->new_root };
+	if (spec->op_count > 0 && access("/proc/self/fd", X_OK) != 0)
+		fail("cannot mount anything: /proc/self/fd: %s", strerror(errno));
 	if (spec->new_root) {
 		if (!need_stage(stage))
 			fail("cannot make a place for the new root: %s", refusal());

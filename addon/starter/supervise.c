@@ -38,7 +38,7 @@ static sigset_t watched_signals(void)
 	return set;
 }
 
-/* Waiting needs no file: whoever reads from a pipe of the payload sees its end when the payload closes it. */
+/* Whoever reads from a pipe of the payload is to see its end when the payload closes it. */
 static void close_from(unsigned first)
 {
 	struct rlimit limit;
@@ -101,7 +101,9 @@ static void die_with_parent(int life)
 
 static _Noreturn void stay_outside(pid_t child, int life, int argc, char **argv)
 {
-	close(STDIN_FILENO);
+	/* Neither a pipe nor a file system of the host is kept in use by who only waits. */
+	if (chdir("/") != 0)
+		debug("staying in the caller's directory: %s", strerror(errno));
 	close(STDOUT_FILENO);
 	dup2(life, STDIN_FILENO);
 	close_from(STDERR_FILENO + 1);

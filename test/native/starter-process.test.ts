@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, closeSync, copyFileSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { spawn as spawnTerminal } from '@lydell/node-pty'
 import { describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
 import { commandLine, run } from '../helpers/sing.ts'
@@ -248,6 +249,26 @@ describe.skipIf(!can('userns'))('processes', () => {
       }
     },
   )
+
+  it.each([
+    ['with an init', withInit],
+    ['without', withoutInit],
+    ['without a pid namespace', {}],
+  ])('an interrupt of the terminal comes once: %s', async (_, changes) => {
+    const [file = '', ...args] = commandLine(startLine(makeSpec(scene.root, ['trap'], changes)))
+    const terminal = spawnTerminal(file, args, { cwd: '/' })
+    let shown = ''
+    terminal.onData((text) => {
+      shown += text
+    })
+    const ended = new Promise<number>((resolve) => terminal.onExit(({ exitCode }) => resolve(exitCode)))
+    await until(() => shown.includes('ready'))
+    terminal.write('\u0003')
+    await until(() => shown.includes('got INT'))
+    process.kill(terminal.pid, 'SIGTERM')
+    expect(await ended).toBe(0)
+    expect(shown.match(/got INT/g)).toHaveLength(1)
+  })
 
   it('a signal that the payload does not expect ends it', async () => {
     const { child, line, ended } = start(makeSpec(scene.root, ['sleep', '1000'], withInit))

@@ -207,6 +207,9 @@ describe.skipIf(!hasServer || !can('userns', 'fuse', 'overlay'))('a squashfs ima
   // Behind a header, as in a SIF.
   const image = pack(tree, join(scene.folder, 'image'), '-offset', '4096')
 
+  // The server's command line.
+  const served = `--offset 4096 --size ${image.size - 4096} `
+
   const layer = (changes: Partial<Op & { op: 'squashfs' }> = {}): Op => ({
     op: 'squashfs',
     layer: 'image',
@@ -266,15 +269,15 @@ describe.skipIf(!hasServer || !can('userns', 'fuse', 'overlay'))('a squashfs ima
   it('is served as long as anybody lives in it, and no longer', async () => {
     const { child, line } = start(makeSpec(scene.root, ['sleep', '1000'], { ops: plain() }))
     expect(await line()).toBe('sleeping')
-    expect(processesWith(image.path)).toHaveLength(1)
+    expect(processesWith(served)).toHaveLength(1)
     child.kill('SIGKILL')
-    await until(() => processesWith(image.path).length === 0)
+    await until(() => processesWith(served).length === 0)
   })
 
   it('is not served on when the launch fails', async () => {
     const { status } = await probe(['id'], { ops: [...plain(), bind('/none', '/mnt')] })
     expect(status).toBe(255)
-    await until(() => processesWith(image.path).length === 0)
+    await until(() => processesWith(served).length === 0)
   })
 
   it.each([
@@ -329,7 +332,7 @@ describe.skipIf(!hasServer || !can('userns', 'fuse', 'overlay'))('a squashfs ima
       expect(stderr).toMatch(/the kernel does not mount|no loop device/)
       expect(stderr).toContain('started a server')
       expect(status).not.toBe(0)
-      await until(() => processesWith(image.path).length === 0)
+      await until(() => processesWith(`--offset 512 --size ${image.size - 512} `).length === 0)
     })
   })
 })

@@ -145,7 +145,7 @@ describe('the launch spec', () => {
       for (let args = specs.pop(); args; args = specs.pop()) {
         const { status, stderr } = await send(args)
         statuses.add(status)
-        if (![0, 64, 255].includes(status)) expect({ args, status, stderr }).toBeUndefined()
+        if (![0, 64, 255].includes(status)) expect({ status, stderr, args }).toBeUndefined()
         if (status === 255) expect(stderr).toMatch(/^(WARNING: .*\n)*FATAL: {3}.+\n$/)
       }
     }

@@ -1,10 +1,19 @@
 /** Feeds launch specs to sing-starter: a small root whose program is the probe, and what a test changes about it. */
 
-import { type ChildProcess, execFileSync, type StdioOptions, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, execFileSync, type StdioOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { onTestFinished } from 'vitest'
 import { encodeSpec, type LaunchSpec, type Op } from '../../src/plan/spec.ts'
 import {
   commandLine,
@@ -49,6 +58,15 @@ export function makeTree(scene: Scene, name: string): string {
   copyFileSync(scene.probe, join(root, 'bin', 'probe'))
   give(root)
   return root
+}
+
+/** A directory of the host with a file `here` and a directory `below` in it. */
+export function hostDirectory(scene: Scene): string {
+  const directory = mkdtempSync(join(scene.folder, 'host-'))
+  writeFileSync(join(directory, 'here'), 'of the host\n')
+  mkdirSync(join(directory, 'below'))
+  give(directory)
+  return directory
 }
 
 export type Changes = {
@@ -161,11 +179,12 @@ export type Running = {
   readonly ended: Promise<number | string>
 }
 
-/** Start a spec and leave it running. */
+/** Start a spec and leave it running, at most as long as the test. */
 export function start(spec: LaunchSpec, options: RunOptions = {}): Running {
   const [file = '', ...args] = commandLine(startLine(spec), options.as)
   const stdio: StdioOptions = ['ignore', 'pipe', 'inherit']
   const child = spawn(file, args, { cwd: '/', env: environment(startOptions(spec, options)), stdio })
+  onTestFinished(() => void child.kill('SIGKILL'))
   const lines = child.stdout ? createInterface({ input: child.stdout })[Symbol.asyncIterator]() : undefined
   return {
     child,
@@ -179,13 +198,17 @@ export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 20))
 }
 
-/** Pids of living processes that have the file open. */
-export function processesWith(file: string): number[] {
-  const { stdout } = spawnSync('sh', ['-c', 'ls -l /proc/[0-9]*/fd 2>/dev/null'], { encoding: 'utf8' })
-  const blocks = stdout.split('\n\n')
-  return blocks
-    .filter((block) => block.includes(` -> ${file}`))
-    .map((block) => Number(/^\/proc\/(\d+)/.exec(block)?.[1]))
+/** Pids of living processes whose command line holds the text; those that have ended have none. */
+export function processesWith(text: string): string[] {
+  return readdirSync('/proc').filter((pid) => /^\d/.test(pid) && commandLineOf(pid).includes(text))
+}
+
+function commandLineOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+  } catch {
+    return ''
+  }
 }
 
 /** The lines of the mount table of this process. */
