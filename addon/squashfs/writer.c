@@ -9,6 +9,7 @@
 #include <sqfs/error.h>
 #include <sqfs/xattr.h>
 
+#include "blocks.h"
 #include "window.h"
 #include "writer_internal.h"
 
@@ -75,7 +76,7 @@ static int create_processor(struct sing_writer *writer)
 {
 	sqfs_block_processor_desc_t description = { 0 };
 
-	writer->blocks = sqfs_block_writer_create(writer->file, SQFS_DEVBLK_SIZE, 0);
+	writer->blocks = sing_blocks_create(writer->file);
 	writer->fragments = sqfs_frag_table_create(0);
 	writer->ids = sqfs_id_table_create(0);
 	writer->xattrs = sqfs_xattr_writer_create(0);

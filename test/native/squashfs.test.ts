@@ -117,6 +117,16 @@ describe('packing a directory', () => {
     expect(statSync(join(to, 'holes'))).toMatchObject({ size: 5_000_000, blocks: 0 })
   })
 
+  it('stores a file that is the beginning of another for nothing', async () => {
+    const [both, one] = [newPath(), newPath()]
+    const large = file('large', noise(20 * 4096))
+    const { size } = await packList([large, file('part', noise(7 * 4096))], both, { blockSize: 4096 })
+    const alone = await packList([file('large', noise(20 * 4096))], one, { blockSize: 4096 })
+    expect(size).toBe(alone.size)
+    await using image = await openWhole(both)
+    expect((await image.read('/part', 100_000))?.equals(noise(7 * 4096))).toBe(true)
+  })
+
   it('gives all files to one owner and clamps times when asked to', async () => {
     const path = newPath()
     await packTree(root, path, { owner: { uid: 7, gid: 8 }, time: 1_000_000 })
