@@ -1,7 +1,7 @@
 /** exec, run, shell and test: words of the user into a launch. */
 
 import { chmodSync, mkdirSync } from 'node:fs'
-import { loadConfig } from '../../config/load.ts'
+import { type Config, loadConfig } from '../../config/load.ts'
 import { reasonOf, SingError } from '../../core/errors.ts'
 import { readEnvironmentFile } from '../../host/envfile.ts'
 import { type HostFacts, readHostFacts } from '../../host/facts.ts'
@@ -31,6 +31,18 @@ function withDataImages(request: LaunchRequest): LaunchRequest {
     return { ...bind, window: openDataImage(bind.source, bind.objectId) }
   })
   return { ...request, binds }
+}
+
+const allowances = { sif: 'sif', squashfs: 'squashfs', sandbox: 'directory' } as const
+
+/** The site may leave out kinds of images. */
+function requireAllowed(image: Image, config: Config): void {
+  if (config.images[allowances[image.kind]]) return
+  throw new SingError(
+    'UNSUPPORTED',
+    `cannot start ${image.path}: the site's configuration does not allow images of this kind`,
+    { hint: 'Convert it: sing build IMAGE.sif SOURCE, or ask the administrator' },
+  )
 }
 
 function mustUnpack(call: Call, image: Image, facts: HostFacts): boolean {
@@ -74,6 +86,7 @@ async function launch(verb: Verb, call: Call): Promise<number> {
   )
   const request = withDataImages(toRequest(verb, flags, command, facts, assignments))
   const config = loadConfig(context.configFile)
+  requireAllowed(image, config)
   const decide = (chosen: Image) =>
     plan(request, config, chosen, facts, { openFiles: context.openFiles, debug: context.debug })
   const decided = decide(image)
