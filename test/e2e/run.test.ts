@@ -122,14 +122,14 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a container', () => {
   })
 
   it('keeps the soft limit of open files and what is ignored, but for the signals of a shell in the background', async () => {
-    const script = `ulimit -Sn 321; ulimit -Hn 654; trap '' HUP USR1 INT QUIT
+    const script = `ulimit -Sn 321; ulimit -Hn 654; trap "" HUP USR1 INT
       "$0" exec "$1" sh -c 'ulimit -Sn; ulimit -Hn; grep SigIgn /proc/self/status'`
     const { stdout } = await run(['sh', '-c', script, program, images.everything], here())
     const [soft, hard, ignored = ''] = stdout.trim().split('\n')
     expect([soft, hard]).toEqual(['321', '654'])
     const bits = BigInt(`0x${ignored.replace(/\D*/, '')}`)
     const isIgnored = (signal: bigint) => (bits >> (signal - 1n)) & 1n
-    expect([1n, 10n, 2n, 3n, 13n].map(isIgnored)).toEqual([1n, 1n, 0n, 0n, 0n])
+    expect([1n, 10n, 2n, 13n].map(isIgnored)).toEqual([1n, 1n, 0n, 0n])
   })
 
   it('with --containall sees nothing of the host', async () => {
