@@ -177,7 +177,7 @@ void finish(Packing &packing, sing_failure &failure)
 	}
 	int reason = sing_writer_finish(packing.writer, &packing.result);
 	if (reason != 0)
-		sing_fail(&failure, reason, "write the image", "");
+		sing_fail(&failure, reason, "write", "");
 }
 
 class Packer : public Napi::ObjectWrap<Packer> {
@@ -260,7 +260,7 @@ private:
 	static Napi::Error failed(Napi::Env env, int reason)
 	{
 		sing_failure failure{};
-		sing_fail(&failure, reason, "write the image", "");
+		sing_fail(&failure, reason, "write", "");
 		return to_error(env, failure);
 	}
 

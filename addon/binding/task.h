@@ -39,10 +39,11 @@ protected:
 		deferred_.Resolve(result_(Env()));
 	}
 
-	void OnError(const Napi::Error &) override
+	// Without a failure it was an exception: the memory of a C++ container.
+	void OnError(const Napi::Error &error) override
 	{
 		Napi::HandleScope scope(Env());
-		deferred_.Reject(to_error(Env(), failure_).Value());
+		deferred_.Reject(failure_.reason != 0 ? to_error(Env(), failure_).Value() : error.Value());
 	}
 
 private:

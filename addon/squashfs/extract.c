@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,7 +41,10 @@ struct extraction {
 
 static int fail(struct extraction *extraction, int reason, const char *action)
 {
-	return sing_fail(extraction->failure, reason, action, extraction->path);
+	char path[sizeof extraction->failure->path];
+
+	snprintf(path, sizeof path, "/%s", extraction->path);
+	return sing_fail(extraction->failure, reason, action, path);
 }
 
 static int by_place(const void *left, const void *right)

@@ -121,13 +121,13 @@ struct sing_writer *sing_writer_open(const struct sing_writer_options *options, 
 	int error;
 
 	if (writer == NULL) {
-		sing_fail(failure, ENOMEM, "write the image", "");
+		sing_fail(failure, ENOMEM, "write", "");
 		return NULL;
 	}
 	writer->options = *options;
 	error = set_up(writer);
 	if (error != 0) {
-		sing_fail(failure, error, "write the image", "");
+		sing_fail(failure, error, "write", "");
 		sing_writer_close(writer);
 		return NULL;
 	}

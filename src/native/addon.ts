@@ -181,7 +181,6 @@ function packerOptions(options: PackOptions): Record<string, number | boolean> {
 
 /** One image from what `fill` gives to the packer; the packer is closed on every way out. */
 async function pack(
-  place: string,
   options: PackOptions,
   fill: (packer: NativePacker) => Promise<unknown>,
 ): Promise<PackResult> {
@@ -194,7 +193,7 @@ async function pack(
       return await packer.finish()
     })
   } catch (error) {
-    throw toSingError(error, place)
+    throw toSingError(error, 'the image')
   } finally {
     packer.close()
   }
@@ -210,7 +209,7 @@ const withoutSlashes = (path: string): string => path.replace(/^\/+|\/+$/g, '')
 export function packDirectory(root: string, options: PackOptions): Promise<PackResult> {
   const excludes = (options.exclude ?? []).map(withoutSlashes)
   const { extra = [], signal } = options
-  return pack('the image', options, async (packer) => {
+  return pack(options, async (packer) => {
     await packer.directory(root, excludes)
     await pushAll(packer, extra, signal)
   })
@@ -280,7 +279,7 @@ async function pushAll(
  * @throws what the entries throw; SingError SQUASHFS naming the entry, or DISK_FULL
  */
 export function packEntries(entries: AsyncIterable<Entry>, options: PackOptions): Promise<PackResult> {
-  return pack('the image', options, (packer) => pushAll(packer, entries, options.signal))
+  return pack(options, (packer) => pushAll(packer, entries, options.signal))
 }
 
 function typeOf(mode: number): Stat['type'] {
@@ -327,11 +326,11 @@ export class SquashfsImage implements AsyncDisposable {
     }
   }
 
-  async #ask<T>(answer: Promise<T>): Promise<T> {
+  async #ask<T>(answer: Promise<T>, place = this.#path): Promise<T> {
     try {
       return await answer
     } catch (error) {
-      throw toSingError(error, this.#path)
+      throw toSingError(error, place)
     }
   }
 
@@ -379,7 +378,8 @@ export class SquashfsImage implements AsyncDisposable {
       ...total,
     } as const
     const native = this.#native
-    return await this.#ask(watch(native, watched, () => native.extract({ from, to, ownership, workers })))
+    const extracting = watch(native, watched, () => native.extract({ from, to, ownership, workers }))
+    return await this.#ask(extracting, to)
   }
 
   /** Let go of the file; may be called twice. Work that has begun ends by itself. */

@@ -34,18 +34,17 @@ function hintFor(name: string | undefined): string | undefined {
 
 /**
  * The error to throw for what the addon rejected with. The cause has `code` (`ENOSPC`, `SQUASHFS_DAMAGED`), `errno` and `path`.
- * `place` names the image or file that the work was about, for failures that have no path of their own.
+ * `place` is what is read or written as a whole: the subject of failures that have no path, or whose path is not to blame.
  */
 export function toSingError(error: unknown, place: string): unknown {
   if (!isNativeFailure(error)) return error
   const name = nameOf(error)
   if (name !== undefined) error.code = name
   const reason = reasonOf(Object.assign(new Error(error.reason), { code: name }))
+  const details = { hint: hintFor(name), cause: error }
+  if (name === 'ENOSPC' || name === 'EDQUOT') {
+    return new SingError('DISK_FULL', `cannot write ${shown(place)}: ${reason}`, details)
+  }
   const path = error.path === '' ? place : error.path
-  const isFull = name === 'ENOSPC' || name === 'EDQUOT'
-  return new SingError(
-    isFull ? 'DISK_FULL' : 'SQUASHFS',
-    `cannot ${error.action} ${shown(path)}: ${reason}`,
-    { hint: hintFor(name), cause: error },
-  )
+  return new SingError('SQUASHFS', `cannot ${error.action} ${shown(path)}: ${reason}`, details)
 }

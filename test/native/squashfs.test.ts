@@ -176,6 +176,7 @@ describe('packing a directory', () => {
     const fd = openSync('/dev/full', 'r+')
     await expect(packDirectory(root, { fd, offset: 0 })).rejects.toMatchObject({
       code: 'DISK_FULL',
+      message: 'cannot write the image: no space left on device',
       cause: { code: 'ENOSPC' },
     })
   })
