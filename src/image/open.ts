@@ -76,6 +76,7 @@ function openPath(path: string): number {
     return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (cause) {
     const missing = ['ENOENT', 'ENOTDIR'].includes(errnoOf(cause) ?? '')
+    if (missing) refuseReference(path)
     throw new SingError(
       missing ? 'IMAGE_NOT_FOUND' : 'IO',
       `cannot open ${shown(path)}: ${reasonOf(cause)}`,
@@ -88,6 +89,18 @@ function openPath(path: string): number {
       },
     )
   }
+}
+
+const schemes = /^(docker|docker-daemon|docker-archive|oci|oci-archive|oras|library|shub|https?|ipfs|instance):/
+
+/** References of the peers, which are no paths. */
+function refuseReference(path: string): void {
+  const scheme = schemes.exec(path)?.[1]
+  if (scheme === undefined) return
+  const what = scheme === 'instance' ? 'instances' : `images from ${scheme}`
+  throw new SingError('UNSUPPORTED', `cannot open ${shown(path)}: ${what} cannot be used yet`, {
+    hint: 'Images can be SIF files, squashfs files and sandbox directories',
+  })
 }
 
 /** `alpine`, `alpine:3.20`, `user/image:tag`, `registry.example/image`; not what is clearly a path or a file name. */
