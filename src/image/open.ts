@@ -91,7 +91,8 @@ function openPath(path: string): number {
   }
 }
 
-const schemes = /^(docker|docker-daemon|docker-archive|oci|oci-archive|oras|library|shub|https?|ipfs|instance):/
+const schemes =
+  /^(docker|docker-daemon|docker-archive|oci|oci-archive|oras|library|shub|https?|ipfs|instance):/
 
 /** References of the peers, which are no paths. */
 function refuseReference(path: string): void {
