@@ -1,6 +1,5 @@
 /** Becoming another program while descriptors of the caller stay open, which only the native addon can do. */
 
-import { createRequire } from 'node:module'
 import { addonPath } from './paths.ts'
 
 type Addon = {
@@ -19,7 +18,10 @@ export function replaceKeeping(
   environment: Readonly<Record<string, string>>,
   descriptors: readonly number[],
 ): number {
-  const { replaceProcess } = createRequire(import.meta.url)(addonPath()) as Addon
+  // Not by require, which reads the working directory and its parents first.
+  const module = { exports: {} as Addon }
+  process.dlopen(module, addonPath())
+  const { replaceProcess } = module.exports
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
   return replaceProcess(file, args, variables, descriptors)
 }
