@@ -9,13 +9,13 @@ import type { Stage } from '../definition/types.ts'
 import type { HostFacts } from '../host/facts.ts'
 import { rootfsArchitecture } from './architecture.ts'
 import { assembleSandbox, assembleSif } from './assemble.ts'
+import { explain, requirePrograms } from './explain.ts'
 import { catchInterruption } from './interrupt.ts'
 import { writeMetadata } from './metadata.ts'
 import type { BuildRequest, BuildTools } from './request.ts'
 import { copyMetadata, mergedTree, metadataDirectories, type Tree } from './sandbox.ts'
 import { openScratch, scratchParent } from './scratch.ts'
 import type { Base } from './sources/index.ts'
-import { explainFullDisk } from './space.ts'
 import type { BuildSpec } from './spec.ts'
 import { buildStage } from './stage.ts'
 import { type Confirm, recoverPartials, requireTarget } from './target.ts'
@@ -124,20 +124,20 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
   await requireTarget(request, context.confirm)
   using interruption = catchInterruption()
   const { signal } = interruption
+  const parent = scratchParent(request.scratchParent, environment)
+  if (spec.isDefinition) requirePrograms(parent)
+  const scratch = openScratch(parent, { keep: request.keepScratch, report })
   // Files of an image are for everybody to read; only the new file itself follows the caller's mask.
   const mask = process.umask(0o022)
-  const scratch = openScratch(scratchParent(request.scratchParent, environment), {
-    keep: request.keepScratch,
-    report,
-  })
   try {
-    const tools = { request, facts, environment, report, signal, debug, definitionName: spec.name, scratch }
+    const names = { definitionName: spec.name, isConversion: !spec.isDefinition }
+    const tools = { request, facts, environment, report, signal, debug, scratch, ...names }
     const built = (await packSandbox(spec, tools)) ?? (await buildStages(spec, tools))
     await assemble(built, spec, 0o755 & ~mask, tools)
     report({ kind: 'info', text: `Build complete: ${shown(request.target)}` })
   } catch (error) {
     if (signal.aborted) throw signal.reason
-    throw explainFullDisk(error, [scratch.path, dirname(request.target)])
+    throw explain(error, parent, dirname(request.target), facts)
   } finally {
     scratch.close()
     process.umask(mask)

@@ -35,7 +35,7 @@ export async function copyTree(from: string, to: string, options: CopyOptions): 
       signal,
     })
     await using image = await SquashfsImage.open(packed, 0, Math.max(size, statSync(packed).size))
-    await image.extract(to, { ownership, report })
+    await image.extract(to, { ownership, report, signal })
   } finally {
     closeSync(fd)
     removeTree(packed)

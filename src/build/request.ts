@@ -66,6 +66,8 @@ export type BuildTools = {
   readonly debug: boolean
   /** The name of the definition file, for messages. */
   readonly definitionName: string
+  /** There is no definition: an image is taken as it is. */
+  readonly isConversion: boolean
   /** The temporary directory of this build. */
   readonly scratch: { readonly path: string; readonly directory: (name: string) => string }
 }

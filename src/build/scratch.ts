@@ -16,6 +16,7 @@ import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
+import { mountOf } from './mount.ts'
 import { removeTree } from './tree.ts'
 
 const prefix = 'sing-build-'
@@ -106,13 +107,16 @@ export function removeAbandoned(parent: string, report: Report): void {
 function isUsable(directory: string): boolean {
   try {
     accessSync(directory, constants.W_OK | constants.X_OK)
-    return true
+    return !mountOf(directory).isNoexec
   } catch {
     return false
   }
 }
 
-/** The directory for temporary directories when nobody named one: /tmp, unless it is memory and /var/tmp is not. */
+/**
+ * The directory for temporary directories when nobody named one: /tmp, unless nothing can be started there, or it is memory and
+ * /var/tmp is not.
+ */
 function defaultParent(): string {
   if (!isUsable('/var/tmp')) return '/tmp'
   if (!isUsable('/tmp')) return '/var/tmp'

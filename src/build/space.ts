@@ -1,6 +1,6 @@
 /** Free space: looked at before a build needs it, and explained when it has run out. */
 
-import { statfsSync } from 'node:fs'
+import { statfsSync, statSync } from 'node:fs'
 import { errnoOf, SingError, shown } from '../core/errors.ts'
 import { formatSize } from '../core/units.ts'
 
@@ -21,11 +21,26 @@ export function freeSpace(directory: string): number | undefined {
   }
 }
 
+/**
+ * Refuse (DISK_FULL) a build whose parts surely do not fit: `unpacked` bytes into the temporary directory, `packed` bytes
+ * beside the target. Both are lower bounds; in one file system they add up.
+ */
+export function requireRoom(
+  scratch: string,
+  target: string,
+  sizes: { unpacked: number; packed: number },
+): void {
+  const { unpacked, packed } = sizes
+  const isShared = places([scratch, target]).length === 1
+  requireSpace(scratch, isShared ? unpacked + packed : unpacked, 'the unpacked base')
+  requireSpace(target, packed, 'the new image')
+}
+
 /** Refuse (DISK_FULL) when fewer than `needed` bytes are free in a directory; `what` says what they are for. */
 export function requireSpace(directory: string, needed: number, what: string): void {
   const free = freeSpace(directory)
   if (free === undefined || free >= needed) return
-  const sizes = `about ${formatSize(needed)} are needed, ${formatSize(free)} are free`
+  const sizes = `at least ${formatSize(needed)} are needed, ${formatSize(free)} are free`
   throw new SingError('DISK_FULL', `not enough space in ${shown(directory)} for ${what}: ${sizes}`, {
     hint: advice,
   })
@@ -38,9 +53,14 @@ function isFullDisk(error: unknown): boolean {
   return error instanceof Error && error.cause !== undefined && isFullDisk(error.cause)
 }
 
-/** The directories among these whose file system has nothing left. */
-export function fullPlaces(directories: readonly string[]): string[] {
-  return directories.filter((directory) => (freeSpace(directory) ?? Number.POSITIVE_INFINITY) < nothingLeft)
+/** One directory for each file system. */
+function places(directories: readonly string[]): string[] {
+  const devices = new Map<number, string>()
+  for (const directory of directories) {
+    const device = statSync(directory, { throwIfNoEntry: false })?.dev ?? -1
+    if (!devices.has(device)) devices.set(device, directory)
+  }
+  return [...devices.values()]
 }
 
 /**
@@ -48,14 +68,12 @@ export function fullPlaces(directories: readonly string[]): string[] {
  * happened to notice it. Other errors stay as they are.
  */
 export function explainFullDisk(error: unknown, directories: readonly string[]): unknown {
-  const full = fullPlaces(directories)
+  if (error instanceof SingError && error.hint === advice) return error
+  const all = places(directories)
+  const full = all.filter((directory) => (freeSpace(directory) ?? Number.POSITIVE_INFINITY) < nothingLeft)
   const isScript = error instanceof SingError && (error.code === 'SECTION' || error.code === 'HOST_TOOL')
   if (!isFullDisk(error) && !(isScript && full.length > 0)) return error
-  if (error instanceof SingError && error.code === 'DISK_FULL' && error.hint) return error
-  const where = full.length > 0 ? full : directories
+  const where = (full.length > 0 ? full : all).map(shown).join(' or ')
   const during = error instanceof Error ? ` (${error.message})` : ''
-  return new SingError('DISK_FULL', `no space left in ${where.map(shown).join(' or ')}${during}`, {
-    hint: advice,
-    cause: error,
-  })
+  return new SingError('DISK_FULL', `no space left in ${where}${during}`, { hint: advice, cause: error })
 }

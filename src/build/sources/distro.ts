@@ -2,17 +2,17 @@
 
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, lstatSync, mkdirSync, readdirSync, readFileSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
 import { runOnHost } from '../../runtime/section.ts'
 import type { BuildTools } from '../request.ts'
-import { requireSpace } from '../space.ts'
+import { requireRoom } from '../space.ts'
 import { removeTree } from '../tree.ts'
 import type { Base } from './index.ts'
 
-/** A minimal Debian unpacked, with the packages it comes from. */
-const leastSpace = 400 * 1024 * 1024
+/** A minimal Debian with the packages it comes from, and as an image, in bytes. */
+const least = { unpacked: 300 * 1024 * 1024, packed: 50 * 1024 * 1024 }
 
 /** Packages that a container has no use for although their priority would bring them in. */
 const excluded = ['openssl', 'udev', 'debconf-i18n', 'e2fsprogs']
@@ -164,7 +164,7 @@ export async function fetchDebootstrap(stage: Stage, root: string, tools: BuildT
     })
   }
   const mirror = mirrorOf(stage, release, path)
-  requireSpace(tools.scratch.path, leastSpace, `a minimal ${release}`)
+  requireRoom(dirname(tools.scratch.path), dirname(tools.request.target), least)
   mkdirSync(join(root, 'dev'), { mode: 0o755 })
   const { onLine, last } = listener(tools)
   report({ kind: 'info', text: `Installing ${release} from ${shown(mirror)}` })

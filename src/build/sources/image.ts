@@ -1,6 +1,6 @@
 /** An image of this machine as the base: SIF, squashfs or sandbox (`Bootstrap: localimage`). */
 
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
 import { type Image, openImage } from '../../image/open.ts'
@@ -9,7 +9,7 @@ import { dataTypes } from '../../sif/format.ts'
 import { readObject, readSif } from '../../sif/read.ts'
 import { copyTree } from '../copy.ts'
 import type { BuildTools } from '../request.ts'
-import { requireSpace } from '../space.ts'
+import { requireRoom } from '../space.ts'
 import { newestTime } from '../tree.ts'
 import type { Base } from './index.ts'
 
@@ -37,15 +37,17 @@ async function timeOf(image: Image, squashfsTime: number): Promise<number> {
 
 async function unpack(image: Image, root: string, tools: BuildTools): Promise<number | undefined> {
   const { rootfs } = image
-  const { facts, report, scratch } = tools
+  const { facts, report, signal, scratch, request } = tools
   if ('directory' in rootfs) {
-    const { signal } = tools
     await copyTree(rootfs.directory, root, { scratch: scratch.path, ownership: facts.isRoot, report, signal })
-    return tools.request.reproducible ? newestTime(rootfs.directory) : undefined
+    return request.reproducible ? newestTime(rootfs.directory) : undefined
   }
   await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
-  requireSpace(scratch.path, squashfs.info.bytes, 'the unpacked image')
-  await squashfs.extract(root, { ownership: facts.isRoot, report })
+  // Unpacked files take at least as much as packed ones. Scripts may remove most of them, a mere copy will not.
+  const { bytes } = squashfs.info
+  const packed = tools.isConversion && !request.sandbox ? bytes / 2 : 0
+  requireRoom(dirname(scratch.path), dirname(request.target), { unpacked: bytes, packed })
+  await squashfs.extract(root, { ownership: facts.isRoot, report, signal })
   return timeOf(image, squashfs.info.time)
 }
 
