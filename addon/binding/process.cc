@@ -32,16 +32,21 @@ std::vector<char *> pointers_to(std::vector<std::string> &strings)
 	return pointers;
 }
 
-/* Both engines mark every descriptor as close-on-exec when they start; those of the caller are to go on. */
+void keep_descriptor(int fd)
+{
+	const int flags = fcntl(fd, F_GETFD);
+
+	if (flags >= 0)
+		fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
+}
+
+/* The engines mark descriptors as close-on-exec when they start, Node also the first three; those of the caller go on. */
 void keep_descriptors(const Napi::Array &descriptors)
 {
-	for (uint32_t index = 0; index < descriptors.Length(); index++) {
-		const int fd = descriptors.Get(index).As<Napi::Number>().Int32Value();
-		const int flags = fcntl(fd, F_GETFD);
-
-		if (flags >= 0)
-			fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
-	}
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		keep_descriptor(fd);
+	for (uint32_t index = 0; index < descriptors.Length(); index++)
+		keep_descriptor(descriptors.Get(index).As<Napi::Number>().Int32Value());
 }
 
 /* replaceProcess(file, arguments, environment, descriptors): does not return unless it fails, then errno */
