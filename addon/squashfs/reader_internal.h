@@ -11,6 +11,8 @@
 
 #include "reader.h"
 
+enum { TARGET_LIMIT = 4096 }; /* bytes of a symbolic link, as for the kernel */
+
 struct sing_image {
 	sqfs_super_t super;
 	sqfs_file_t *file;

@@ -5,9 +5,12 @@ import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { SingError } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
+import { type Entry, type Step, stepsOf, typeOf } from './entries.ts'
 import { toSingError } from './failure.ts'
 import { addonPath } from './paths.ts'
 import { watch } from './watch.ts'
+
+export type { Entry } from './entries.ts'
 
 /** `level` is the compressor's own: zstd 1 to 22, gzip 1 to 9, xz 0 to 9; lz4 above 1 is its slow, denser kind. */
 export type Compression = { kind: 'zstd' | 'gzip' | 'xz' | 'lz4'; level?: number }
@@ -43,25 +46,6 @@ export type PackResult = {
   bytes: number
 }
 
-/** A file for an image: everything about it, and its data for `size` bytes of a regular file. */
-export type Entry = {
-  /** Relative to the root; parents that are not described are made. */
-  path: string
-  type: 'file' | 'directory' | 'symlink' | 'hardlink' | 'block' | 'character' | 'fifo' | 'socket'
-  mode: number
-  uid: number
-  gid: number
-  /** Seconds since 1970. */
-  mtime: number
-  size: number
-  /** Target of a symlink as it is; of a hardlink an earlier path. */
-  link?: string
-  device?: { major: number; minor: number }
-  /** By full name; those that squashfs has no place for (not user., trusted. or security.) are left out. */
-  xattrs?: Record<string, Uint8Array>
-  data?: AsyncIterable<Uint8Array>
-}
-
 export type Stat = {
   type: Entry['type']
   mode: number
@@ -72,22 +56,6 @@ export type Stat = {
   inode: number
   links: number
 }
-
-type EntryStep = {
-  path: string
-  mode: number
-  uid: number
-  gid: number
-  mtime: number
-  size: number
-  isLink: boolean
-  link: string
-  target: string
-  major: number
-  minor: number
-  xattrs: Record<string, Uint8Array> | undefined
-}
-type Step = EntryStep | Uint8Array
 
 type NativePacker = {
   directory(root: string, excludes: readonly string[]): Promise<unknown>
@@ -215,42 +183,6 @@ export function packDirectory(root: string, options: PackOptions): Promise<PackR
   })
 }
 
-const typeBits: Record<Exclude<Entry['type'], 'hardlink'>, number> = {
-  fifo: 0o010000,
-  character: 0o020000,
-  directory: 0o040000,
-  block: 0o060000,
-  file: 0o100000,
-  symlink: 0o120000,
-  socket: 0o140000,
-}
-
-function toStep(entry: Entry): EntryStep {
-  const { path, type, mode, uid, gid, mtime, size, link = '', device, xattrs } = entry
-  const bits = typeBits[type === 'hardlink' ? 'file' : type]
-  return {
-    path,
-    mode: bits | (mode & 0o7777),
-    uid,
-    gid,
-    mtime: Math.trunc(mtime),
-    size: type === 'file' ? size : 0,
-    isLink: type === 'hardlink',
-    link,
-    target: link,
-    major: device?.major ?? 0,
-    minor: device?.minor ?? 0,
-    xattrs,
-  }
-}
-
-async function* stepsOf(entries: Iterable<Entry> | AsyncIterable<Entry>): AsyncGenerator<Step> {
-  for await (const entry of entries) {
-    yield toStep(entry)
-    if (entry.type === 'file' && entry.data) yield* entry.data
-  }
-}
-
 /** A trip to another thread is worth it for this much. */
 const batchBytes = 1024 * 1024
 const batchSteps = 512
@@ -280,12 +212,6 @@ async function pushAll(
  */
 export function packEntries(entries: AsyncIterable<Entry>, options: PackOptions): Promise<PackResult> {
   return pack(options, (packer) => pushAll(packer, entries, options.signal))
-}
-
-function typeOf(mode: number): Stat['type'] {
-  const bits = mode & 0o170000
-  for (const [type, value] of Object.entries(typeBits)) if (value === bits) return type as Stat['type']
-  return 'file'
 }
 
 /** Files are made in one thread and filled in others; beyond this the first is what everybody waits for. */
