@@ -23,7 +23,7 @@
       'target_name': 'sing',
       'sources': ['<!@(find addon/binding addon/squashfs -name "*.c" -o -name "*.cc" | sort)'],
       'include_dirs': ['addon'],
-      'defines': ['NAPI_VERSION=8'],
+      'defines': ['NAPI_VERSION=8', 'SING_LIBSQUASHFS="<!(pkg-config --modversion libsquashfs1)"'],
       'cflags': ['-fPIC', '-fvisibility=hidden'],
       'cflags_cc': ['-isystem <(module_root_dir)/node_modules/node-addon-api'],
       'ldflags': ['<@(relro)', '-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL', '-Wl,--as-needed'],

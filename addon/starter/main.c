@@ -24,6 +24,7 @@ int main(int argc, char **argv)
 	enter_user_namespace(&spec);
 	start_servers(&spec, inputs); /* outside of the mount namespace: see server.c */
 	enter_other_namespaces(&spec);
+	follow_parent(&spec, &caller);
 	enter_pid_namespace(&spec, argc, argv); /* a fresh proc shows the pid namespace of who mounts it */
 	open_sources(&spec, inputs);
 	set_stage(&spec, &stage);

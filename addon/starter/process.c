@@ -31,6 +31,7 @@ struct caller begin_work(void)
 	struct caller caller;
 	struct rlimit most;
 
+	caller.parent = getppid();
 	occupy_standard_descriptors();
 	caller.umask = umask(0);
 	/* With SIGCHLD ignored nobody could wait for a child (wait(2)). */

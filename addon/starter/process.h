@@ -12,6 +12,7 @@ struct caller {
 	mode_t umask;
 	struct rlimit open_files;
 	struct sigaction child;
+	pid_t parent;
 };
 
 /* Make this process fit to work: standard descriptors occupied, limit of open files up, no umask. */

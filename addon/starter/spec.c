@@ -140,6 +140,12 @@ static void take_umask(const struct record *record, struct spec *spec)
 	spec->umask = (int)number_field(record, 0, 8, 0777);
 }
 
+static void take_die_with_parent(const struct record *record, struct spec *spec)
+{
+	(void)record;
+	spec->die_with_parent = true;
+}
+
 static void take_init(const struct record *record, struct spec *spec)
 {
 	spec->init = flag_field(record, 0);
@@ -210,6 +216,7 @@ static const struct row {
 	{ "hostname", 1, 1, OPTIONAL, take_hostname },
 	{ "umask", 1, 1, OPTIONAL, take_umask },
 	{ "init", 1, 1, ONCE, take_init },
+	{ "die-with-parent", 0, 0, OPTIONAL, take_die_with_parent },
 	{ "open-files", 1, 1, OPTIONAL, take_open_files },
 	{ "no-new-privileges", 1, 1, ONCE, take_no_new_privileges },
 	{ "capabilities", 1, 1, ONCE, take_capabilities },

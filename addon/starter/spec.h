@@ -88,6 +88,7 @@ struct spec {
 	const char *hostname; /* or NULL */
 	int umask;            /* or -1 */
 	bool init;
+	bool die_with_parent;
 	int64_t open_files;   /* or -1 */
 	bool no_new_privileges;
 	bool drop_capabilities;

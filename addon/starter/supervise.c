@@ -99,6 +99,15 @@ static void die_with_parent(int life)
 	close(life);
 }
 
+void follow_parent(const struct spec *spec, const struct caller *caller)
+{
+	if (!spec->die_with_parent)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != caller->parent)
+		_exit(STATUS_FATAL);
+}
+
 static _Noreturn void stay_outside(pid_t child, int life, int argc, char **argv)
 {
 	/* Neither a pipe nor a file system of the host is kept in use by who only waits. */

@@ -2,6 +2,7 @@
 #ifndef STARTER_SUPERVISE_H
 #define STARTER_SUPERVISE_H
 
+#include "process.h"
 #include "spec.h"
 
 /*
@@ -12,5 +13,11 @@ void enter_pid_namespace(const struct spec *spec, int argc, char **argv);
 
 /* With `init`: go on as the payload, while process 1 stays, reaps orphans and ends with the payload's status. */
 void leave_init_behind(const struct spec *spec, int argc, char **argv);
+
+/*
+ * With `die-with-parent`: be killed when the process that started this one dies. New credentials, as of a new user namespace,
+ * make the kernel forget it (prctl(2), PR_SET_PDEATHSIG), so it is asked for behind them.
+ */
+void follow_parent(const struct spec *spec, const struct caller *caller);
 
 #endif

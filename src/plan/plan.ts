@@ -22,6 +22,8 @@ export type LaunchPlan = {
 export type PlanOptions = {
   readonly openFiles: number | undefined
   readonly debug: boolean
+  /** Somebody waits for the end, to clean up. */
+  readonly supervised: boolean
 }
 
 type Root = { readonly ops: readonly Op[]; readonly missing: Missing; readonly writable: boolean }
@@ -199,6 +201,7 @@ export function plan(
         environment: { ...environment.variables, PWD: directories[0] ?? '/' },
         umask: request.umask,
         init: request.init,
+        dieWithParent: options.supervised,
       },
       openFiles: options.openFiles,
       security: {

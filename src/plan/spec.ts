@@ -136,6 +136,8 @@ export type LaunchSpec = {
     readonly umask?: number | undefined
     /** In a new pid namespace: a small process 1 that reaps and forwards signals. */
     readonly init: boolean
+    /** End with the process that started it, which has more to do afterwards. */
+    readonly dieWithParent: boolean
   }
   /** Soft limit of open files that the caller had; the engine raised it. */
   readonly openFiles?: number | undefined
@@ -225,6 +227,7 @@ export function encodeSpec(spec: LaunchSpec): string[] {
     ...(spec.hostname === undefined ? [] : record('hostname', [spec.hostname])),
     ...(process.umask === undefined ? [] : record('umask', [process.umask.toString(8)])),
     ...record('init', [process.init]),
+    ...(process.dieWithParent ? record('die-with-parent', []) : []),
     ...(spec.openFiles === undefined ? [] : record('open-files', [spec.openFiles])),
     ...record('no-new-privileges', [security.noNewPrivileges]),
     ...record('capabilities', [security.capabilities]),

@@ -1,10 +1,11 @@
 /** Where an image cannot be mounted: unpack it into a private directory for as long as the container runs. */
 
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs'
 import { chmod, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf, SingError } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
+import { isAbandoned, leaveMark } from '../host/mark.ts'
 import type { Image } from '../image/open.ts'
 import { SquashfsImage } from '../native/addon.ts'
 
@@ -15,13 +16,8 @@ async function removeAbandoned(parent: string): Promise<void> {
   for (const name of readdirSync(parent)) {
     if (!name.startsWith(prefix)) continue
     const directory = join(parent, name)
-    try {
-      const pid = Number(readFileSync(join(directory, 'pid'), 'utf8'))
-      process.kill(pid, 0)
-    } catch (error) {
-      // Neither another user's directory nor one that is just being made may be touched.
-      if ((error as { code?: string }).code === 'ESRCH') await removeTree(directory)
-    }
+    const isOurs = lstatSync(directory, { throwIfNoEntry: false })?.uid === process.geteuid?.()
+    if (isOurs && isAbandoned(directory)) await removeTree(directory)
   }
 }
 
@@ -63,7 +59,7 @@ export async function unpackImage(image: Image, parent: string, report: Report):
   }
   const remove = () => removeTree(directory)
   try {
-    writeFileSync(join(directory, 'pid'), String(process.pid))
+    leaveMark(directory)
     const tree = join(directory, 'rootfs')
     mkdirSync(tree, { mode: 0o755 })
     await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)

@@ -132,6 +132,7 @@ export function makeSpec(root: string, words: readonly string[], changes: Change
       directoryRequired: false,
       environment: { PATH: '/bin', PWD: '/' },
       init: false,
+      dieWithParent: false,
       ...changes.process,
     },
     security: { noNewPrivileges: true, capabilities: 'none', filter: 'none', ...changes.security },

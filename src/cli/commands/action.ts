@@ -87,16 +87,17 @@ async function launch(verb: Verb, call: Call): Promise<number> {
   const request = withDataImages(toRequest(verb, flags, command, facts, assignments))
   const config = loadConfig(context.configFile)
   requireAllowed(image, config)
-  const decide = (chosen: Image) =>
-    plan(request, config, chosen, facts, { openFiles: context.openFiles, debug: context.debug })
-  const decided = decide(image)
+  const { openFiles, debug } = context
+  const decide = (chosen: Image, supervised: boolean) =>
+    plan(request, config, chosen, facts, { openFiles, debug, supervised })
+  const decided = decide(image, false)
   for (const text of decided.warnings) context.report({ kind: 'warning', text })
   if (flags.plan === true) {
     context.print(`${JSON.stringify(decided.spec, null, 2)}\n`)
     return 0
   }
   makeDirectories(decided.directories)
-  if (mustUnpack(call, image, facts)) return runUnpacked(call, image, decide)
+  if (mustUnpack(call, image, facts)) return runUnpacked(call, image, (unpacked) => decide(unpacked, true))
   return replace(decided.spec, context.descriptors)
 }
 

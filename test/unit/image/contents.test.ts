@@ -193,6 +193,8 @@ async function print(command: typeof inspectCommand, path: string, flags: Flags 
     report: () => {},
     environment: {},
     openFiles: undefined,
+    descriptors: [],
+    configFile: undefined,
     calledAs: 'sing',
     debug: false,
     print: (text: string) => {

@@ -80,6 +80,7 @@ function decide(host: string, name: string): unknown {
     return plan(toRequest(verb, flags, command, facts, []), defaultConfig, image, facts, {
       openFiles: 1024,
       debug: false,
+      supervised: false,
     })
   } catch (error) {
     const { code, message, hint } = error as { code: string; message: string; hint: string }
@@ -116,7 +117,11 @@ describe('the planner', () => {
   it('puts no value of the user on a command line', () => {
     const facts = factsOf('laptop')
     const request = toRequest('exec', { env: ['TOKEN=s3cret'] }, ['true'], facts, [['OTHER', 'hidden"quote']])
-    const { spec } = plan(request, defaultConfig, sif, facts, { openFiles: undefined, debug: false })
+    const { spec } = plan(request, defaultConfig, sif, facts, {
+      openFiles: undefined,
+      debug: false,
+      supervised: false,
+    })
     expect(encodeSpec(spec).join(' ')).not.toMatch(/s3cret|hidden/)
     expect(spec.process.environment).toMatchObject({ TOKEN: 's3cret', OTHER: 'hidden"quote' })
   })

@@ -13,6 +13,8 @@ async function sif(word: string, args: string[], flags: Flags = {}): Promise<str
     report: silent,
     environment: {},
     openFiles: undefined,
+    descriptors: [],
+    configFile: undefined,
     calledAs: 'sing',
     debug: false,
     print: (text: string) => {
