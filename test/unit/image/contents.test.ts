@@ -197,7 +197,7 @@ async function print(command: typeof inspectCommand, path: string, flags: Flags 
     configFile: undefined,
     calledAs: 'sing',
     debug: false,
-    print: (text: string) => {
+    print: (text: string | Uint8Array) => {
       printed += text
     },
   } as const

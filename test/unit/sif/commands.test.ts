@@ -17,7 +17,7 @@ async function sif(word: string, args: string[], flags: Flags = {}): Promise<str
     configFile: undefined,
     calledAs: 'sing',
     debug: false,
-    print: (text: string) => {
+    print: (text: string | Uint8Array) => {
       printed += text
     },
   } as const
