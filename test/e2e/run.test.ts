@@ -121,16 +121,23 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a container', () => {
     expect(within).toBe(`${outside}\nthrough nine`)
   })
 
-  it('keeps the soft limit of open files and what is ignored, but for the signals of a shell in the background', async () => {
-    const script = `ulimit -Sn 321; ulimit -Hn 654; trap "" HUP USR1 INT
-      "$0" exec "$1" sh -c 'ulimit -Sn; ulimit -Hn; grep SigIgn /proc/self/status'`
+  it('keeps the soft limit of open files', async () => {
+    const script = `ulimit -Sn 321; ulimit -Hn 654; "$0" exec "$1" sh -c 'ulimit -Sn; ulimit -Hn'`
     const { stdout } = await run(['sh', '-c', script, program, images.everything], here())
-    const [soft, hard, ignored = ''] = stdout.trim().split('\n')
-    expect([soft, hard]).toEqual(['321', '654'])
-    const bits = BigInt(`0x${ignored.replace(/\D*/, '')}`)
-    const isIgnored = (signal: bigint) => (bits >> (signal - 1n)) & 1n
-    expect([1n, 10n, 2n, 13n].map(isIgnored)).toEqual([1n, 1n, 0n, 0n])
+    expect(stdout).toBe('321\n654\n')
   })
+
+  // Node gives every signal its default at its own start, so what was ignored before cannot be known there.
+  it.skipIf(process.env.SING_ENGINE === 'node')(
+    'keeps what is ignored, but for the signals of a shell in the background',
+    async () => {
+      const script = `trap "" HUP USR1 INT; "$0" exec "$1" sh -c 'grep SigIgn /proc/self/status'`
+      const { stdout } = await run(['sh', '-c', script, program, images.everything], here())
+      const bits = BigInt(`0x${stdout.trim().replace(/\D*/, '')}`)
+      const isIgnored = (signal: bigint) => (bits >> (signal - 1n)) & 1n
+      expect([1n, 10n, 2n, 13n].map(isIgnored)).toEqual([1n, 1n, 0n, 0n])
+    },
+  )
 
   it('with --containall sees nothing of the host', async () => {
     const { stdout } = await inside(
