@@ -17,8 +17,7 @@
 
 #define NO_TABLE 0xffffffffffffffffull
 
-/* The errno behind a failed read, other errors as they are. */
-static int reason(const struct sing_image *image, int error)
+int sing_image_reason(const struct sing_image *image, int error)
 {
 	if (error == SQFS_ERROR_IO && image->file != NULL && sing_window_errno(image->file) != 0)
 		return sing_window_errno(image->file);
@@ -100,7 +99,7 @@ static int open_image(struct sing_image *image, int fd, uint64_t offset, uint64_
 		error = sing_decompressor_create(&image->super, image->file, &image->compressor);
 	if (error == 0)
 		error = load_tables(image);
-	return reason(image, error);
+	return sing_image_reason(image, error);
 }
 
 int sing_image_open(int fd, uint64_t offset, uint64_t size, struct sing_image **out)
@@ -189,48 +188,7 @@ int sing_image_inode(struct sing_image *image, uint64_t place, sqfs_inode_generi
 	error = check_sizes(image, block, offset);
 	if (error == 0)
 		error = sqfs_meta_reader_read_inode(image->inodes, &image->super, block, offset, out);
-	return reason(image, error);
-}
-
-static bool is_name(const char *name, size_t length)
-{
-	if (length == 0 || length > SING_NAME_LIMIT || memchr(name, '/', length) != NULL ||
-	    memchr(name, '\0', length) != NULL)
-		return false;
-	return name[0] != '.' || (length != 1 && (length != 2 || name[1] != '.'));
-}
-
-static int visit_name(const sqfs_dir_entry_t *entry, uint64_t place, sing_name_visitor visit, void *user)
-{
-	size_t length = (size_t)entry->size + 1;
-	char name[SING_NAME_LIMIT + 1];
-
-	if (!is_name((const char *)entry->name, length))
-		return SING_NAME;
-	memcpy(name, entry->name, length);
-	name[length] = '\0';
-	return visit(user, name, place);
-}
-
-int sing_image_list(struct sing_image *image, const sqfs_inode_generic_t *directory, sing_name_visitor visit, void *user)
-{
-	sqfs_readdir_state_t state;
-	int error = sqfs_readdir_state_init(&state, &image->super, directory);
-
-	while (error == 0) {
-		sqfs_dir_entry_t *entry = NULL;
-		sqfs_u64 place = 0;
-
-		error = sqfs_meta_reader_readdir(image->directories, &state, &entry, NULL, &place);
-		if (error == 0)
-			error = visit_name(entry, place, visit, user);
-		else if (error < 0)
-			error = reason(image, error);
-		else
-			return 0;
-		sqfs_free(entry);
-	}
-	return error;
+	return sing_image_reason(image, error);
 }
 
 int sing_image_target(const sqfs_inode_generic_t *inode, const char **out, size_t *length)

@@ -29,6 +29,9 @@ struct sing_image {
 	uint32_t attribute_set_count;
 };
 
+/* The errno behind a failed read, other errors as they are. */
+int sing_image_reason(const struct sing_image *image, int error);
+
 /* Load the table of attribute sets, if there is one. Returns 0 or an SQFS_ERROR. */
 int sing_xattrs_load(struct sing_image *image);
 
