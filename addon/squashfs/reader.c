@@ -12,6 +12,7 @@
 #include "decompressor.h"
 #include "failure.h"
 #include "reader_internal.h"
+#include "release.h"
 #include "tree.h"
 #include "window.h"
 
@@ -121,13 +122,13 @@ void sing_image_close(struct sing_image *image)
 {
 	if (image == NULL)
 		return;
-	sqfs_destroy(image->attributes);
-	sqfs_destroy(image->directories);
-	sqfs_destroy(image->inodes);
-	sqfs_destroy(image->fragments);
-	sqfs_destroy(image->ids);
-	sqfs_destroy(image->compressor);
-	sqfs_destroy(image->file);
+	sing_release(image->attributes);
+	sing_release(image->directories);
+	sing_release(image->inodes);
+	sing_release(image->fragments);
+	sing_release(image->ids);
+	sing_release(image->compressor);
+	sing_release(image->file);
 	free(image->attribute_sets);
 	free(image);
 }

@@ -7,6 +7,7 @@
 #include <sqfs/error.h>
 
 #include "reader_internal.h"
+#include "release.h"
 #include "window.h"
 
 #define NO_FRAGMENT 0xffffffffu
@@ -50,8 +51,8 @@ void sing_data_close(struct sing_data *data)
 {
 	if (data == NULL)
 		return;
-	sqfs_destroy(data->compressor);
-	sqfs_destroy(data->file);
+	sing_release(data->compressor);
+	sing_release(data->file);
 	free(data->packed);
 	free(data->block);
 	free(data->fragment_block);

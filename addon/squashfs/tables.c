@@ -9,6 +9,7 @@
 #include <sqfs/inode.h>
 #include <sqfs/meta_writer.h>
 
+#include "release.h"
 #include "writer_internal.h"
 
 struct tables {
@@ -234,8 +235,8 @@ int sing_tables_write(struct sing_writer *writer)
 		error = write_inodes(&tables);
 	if (error == 0)
 		error = write_other_tables(&tables);
-	sqfs_destroy(tables.names);
-	sqfs_destroy(tables.directories);
-	sqfs_destroy(tables.inodes);
+	sing_release(tables.names);
+	sing_release(tables.directories);
+	sing_release(tables.inodes);
 	return error;
 }

@@ -10,6 +10,7 @@
 #include <sqfs/xattr.h>
 
 #include "blocks.h"
+#include "release.h"
 #include "window.h"
 #include "writer_internal.h"
 
@@ -308,14 +309,14 @@ void sing_writer_close(struct sing_writer *writer)
 	if (writer == NULL)
 		return;
 	/* the processor first: its workers use the others, and it holds pointers to the files in the tree */
-	sqfs_destroy(writer->processor);
-	sqfs_destroy(writer->xattrs);
-	sqfs_destroy(writer->ids);
-	sqfs_destroy(writer->fragments);
-	sqfs_destroy(writer->blocks);
-	sqfs_destroy(writer->decompressor);
-	sqfs_destroy(writer->compressor);
-	sqfs_destroy(writer->file);
+	sing_release(writer->processor);
+	sing_release(writer->xattrs);
+	sing_release(writer->ids);
+	sing_release(writer->fragments);
+	sing_release(writer->blocks);
+	sing_release(writer->decompressor);
+	sing_release(writer->compressor);
+	sing_release(writer->file);
 	sing_inode_destroy(writer->root);
 	free(writer);
 }
