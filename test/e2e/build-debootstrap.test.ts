@@ -1,15 +1,12 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { can } from '../helpers/can.ts'
+import { can, debootstrapRelease } from '../helpers/can.ts'
 import { sing } from '../helpers/sing.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
 
 const definition = `Bootstrap: debootstrap
 OSVersion: {{ RELEASE }}
-
-%arguments
-  RELEASE=bookworm
 
 %post
   apt-get update
@@ -36,7 +33,9 @@ describe.skipIf(!can('debootstrap', 'userns', 'fuse'))('a Debian made by deboots
       writeFileSync(join(folder, 'debian.def'), definition)
       give(join(folder, 'debian.def'))
       const env = { SINGULARITY_TMPDIR: folder }
-      const built = await sing(['build', ...flags, 'debian.sif', 'debian.def'], { cwd: folder, env, timeout })
+      const release = ['--build-arg', `RELEASE=${debootstrapRelease()?.name}`]
+      const command = ['build', ...flags, ...release, 'debian.sif', 'debian.def']
+      const built = await sing(command, { cwd: folder, env, timeout })
       expect(built.stderr).not.toContain('FATAL')
       expect(built.status).toBe(0)
       expect(readdirSync(folder).sort()).toEqual(['debian.def', 'debian.sif'])

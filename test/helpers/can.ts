@@ -4,7 +4,7 @@
  */
 
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { commandLine, environment, testUser } from './sing.ts'
 
 /** Each ability, and what a machine without it lacks. */
@@ -91,20 +91,23 @@ function hasRange(file: string): boolean {
   }
 }
 
-/** Whether the first mirror that apt knows for a Debian-like release serves its index. */
+/** A release that debootstrap can make from a mirror of this machine, and that mirror; undefined without one. */
+export function debootstrapRelease(): { readonly name: string; readonly mirror: string } | undefined {
+  const query = ['indextargets', '--format', '$(RELEASE) $(REPO_URI)', 'Created-By: Packages']
+  const { stdout, status } = spawnSync('apt-get', query, { encoding: 'utf8' })
+  if (status !== 0) return undefined
+  for (const line of stdout.split('\n')) {
+    const [name = '', mirror = ''] = line.split(' ')
+    if (name && existsSync(`/usr/share/debootstrap/scripts/${name}`)) return { name, mirror }
+  }
+  return undefined
+}
+
 function mirrorAnswers(): boolean {
-  const format = '$(REPO_URI)dists/$(RELEASE)/InRelease'
-  const { stdout, status } = spawnSync(
-    'apt-get',
-    ['indextargets', '--format', format, 'Created-By: Packages'],
-    {
-      encoding: 'utf8',
-    },
-  )
-  const index = status === 0 ? stdout.split('\n')[0] : undefined
-  return (
-    index !== undefined && index !== '' && works(['wget', '-q', '-T', '10', '-t', '1', '--spider', index])
-  )
+  const release = debootstrapRelease()
+  if (!release) return false
+  const index = `${release.mirror}dists/${release.name}/InRelease`
+  return works(['wget', '-q', '-T', '10', '-t', '1', '--spider', index])
 }
 
 function isExecutable(path: string | undefined): boolean {
