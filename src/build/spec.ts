@@ -1,6 +1,15 @@
 /** What a build begins with: a definition file, an image of this machine, or a reference to one elsewhere. */
 
-import { closeSync, openSync, readFileSync, readSync, type Stats, statSync } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  openSync,
+  readFileSync,
+  readSync,
+  type Stats,
+  statSync,
+} from 'node:fs'
 import { basename, resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
@@ -82,6 +91,15 @@ function statSpec(path: string): Stats {
   }
 }
 
+/** What only shows when the file is opened: that this user may not. */
+function requireReadable(path: string): void {
+  try {
+    accessSync(path, constants.R_OK)
+  } catch (cause) {
+    throw new SingError('IO', `cannot open ${shown(path)}: ${reasonOf(cause)}`, { cause })
+  }
+}
+
 function looksLikeImage(head: Buffer): boolean {
   return head.includes(0) || head.includes('SIF_MAGIC')
 }
@@ -94,6 +112,7 @@ function readSpec(request: BuildRequest, report: Report): BuildSpec {
   if (!json && (stats ?? statSpec(spec)).isDirectory()) return fromImage(spec)
   if (!statSpec(spec).isFile())
     throw new SingError('IMAGE_FORMAT', `${shown(spec)} is neither a file nor a directory`)
+  requireReadable(spec)
   if (!json && looksLikeImage(readHead(spec))) return fromImage(spec)
   return definitionFile(spec, request, report)
 }

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   openSync,
@@ -100,6 +101,12 @@ describe('a definition', () => {
   })
   it('names an unknown source', () => build('Bootstrap: nonsense\nFrom: x\n', /bad\.def:1: .*nonsense/))
   it('says that it cannot be read', () => refused(['build', 'out.sif', '/no/such.def'], /\/no\/such\.def/))
+  it('says that this user may not read it', async () => {
+    const path = write('secret.def', 'Bootstrap: scratch\n')
+    chmodSync(path, 0)
+    await refused(['build', 'out.sif', path], /cannot open .*secret\.def: permission denied/)
+    await refused(['build', '--json', 'out.sif', path], /cannot open .*secret\.def: permission denied/)
+  })
   it('names a variable without value', () =>
     build('Bootstrap: localimage\nFrom: {{ BASE }}\n', /bad\.def:2: .*BASE/))
 })
