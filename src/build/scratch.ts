@@ -4,7 +4,7 @@ import { accessSync, constants, lstatSync, mkdirSync, mkdtempSync, readdirSync, 
 import { join, resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
-import { isAbandoned, leaveMark } from '../host/mark.ts'
+import { isAbandoned, leaveMark, removeMark } from '../host/mark.ts'
 import { mountOf } from './mount.ts'
 import { removeTree } from './tree.ts'
 
@@ -98,7 +98,11 @@ export function openScratch(parent: string, options: { keep: boolean; report: Re
       return directory
     },
     close() {
-      if (keep) return report({ kind: 'info', text: `The temporary files are kept in ${path}` })
+      if (keep) {
+        // Otherwise the next build would find it and take it for one that was killed.
+        removeMark(path)
+        return report({ kind: 'info', text: `The temporary files are kept in ${path}` })
+      }
       try {
         removeTree(path)
       } catch (error) {

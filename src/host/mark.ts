@@ -1,6 +1,6 @@
 /** Marks in temporary directories: who made them, so that those of processes that were killed can be told from living ones. */
 
-import { lstatSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { lstatSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 
@@ -18,10 +18,14 @@ function readText(path: string): string {
   }
 }
 
-/** When a process was started, in clock ticks since boot; undefined when there is none. proc_pid_stat(5), field 22. */
+/**
+ * When a process was started, in clock ticks since boot; undefined when there is none, or only what its parent has not yet
+ * heard of. proc_pid_stat(5), fields 3 and 22.
+ */
 function startTime(pid: number): string | undefined {
   const text = readText(`/proc/${pid}/stat`)
-  return text.slice(text.lastIndexOf(')') + 2).split(' ')[19]
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return fields[0] === 'Z' ? undefined : fields[19]
 }
 
 function ownMark(): Mark {
@@ -48,6 +52,11 @@ function readMark(directory: string): Mark | undefined {
 /** Mark a directory as made by this process. */
 export function leaveMark(directory: string): void {
   writeFileSync(join(directory, markName), JSON.stringify(ownMark()), { mode: 0o600 })
+}
+
+/** Take the mark away: the directory belongs to the user from now on. */
+export function removeMark(directory: string): void {
+  rmSync(join(directory, markName), { force: true })
 }
 
 /**

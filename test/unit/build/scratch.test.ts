@@ -1,7 +1,9 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openScratch, scratchParent } from '../../../src/build/scratch.ts'
 import { type Event, silent } from '../../../src/core/events.ts'
@@ -11,6 +13,10 @@ beforeEach(() => {
   parent = mkdtempSync(join(tmpdir(), 'sing-test-'))
 })
 afterEach(() => rmSync(parent, { recursive: true, force: true }))
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await setTimeout(10)
+}
 
 const options = { keep: false, report: silent }
 
@@ -23,6 +29,15 @@ function abandoned(name: string, change: Record<string, unknown>): string {
   writeFileSync(join(path, 'owner'), JSON.stringify({ ...mark, ...change }))
   rmSync(scratch.path, { recursive: true })
   return path
+}
+
+/** A program that keeps a temporary directory, tells its path and ends. */
+function keeping(directory: string): string {
+  const module = new URL('../../../src/build/scratch.ts', import.meta.url).href
+  return `import { openScratch } from ${JSON.stringify(module)}
+const scratch = openScratch(${JSON.stringify(directory)}, { keep: true, report: () => {} })
+scratch.close()
+console.log(scratch.path)`
 }
 
 /** The pid of a process that has ended. */
@@ -46,12 +61,37 @@ describe('temporary directories of builds', () => {
     expect(events).toContainEqual({ kind: 'info', text: expect.stringContaining(scratch.path) })
   })
 
+  it('stay with --no-cleanup also when the next build comes along', () => {
+    const path = spawnSync(process.execPath, ['--input-type=module', '--eval', keeping(parent)], {
+      encoding: 'utf8',
+    }).stdout.trim()
+    openScratch(parent, options).close()
+    expect(readdirSync(parent)).toEqual([basename(path)])
+  })
+
   it('of a build that was killed are removed by the next one', () => {
     const dead = abandoned('sing-build-dead', { pid: deadPid() })
     const reused = abandoned('sing-build-reused', { started: '1' })
     const rebooted = abandoned('sing-build-rebooted', { boot: 'earlier' })
     openScratch(parent, options).close()
     expect([dead, reused, rebooted].filter((path) => existsSync(path))).toEqual([])
+  })
+
+  it('of a build whose end nobody has noticed are removed too', async () => {
+    // `sleep` does not wait for the child that the shell left it.
+    const parentOfDead = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    try {
+      const pid = Number(String(await once(parentOfDead.stdout, 'data')))
+      await until(() => readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z '))
+      const started = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[19]
+      const zombie = abandoned('sing-build-zombie', { pid, started })
+      openScratch(parent, options).close()
+      expect(existsSync(zombie)).toBe(false)
+    } finally {
+      parentOfDead.kill()
+    }
   })
 
   it('of builds that may still run are left alone', () => {
