@@ -31,8 +31,11 @@ function readStart(given: NodeJS.ProcessEnv): Start {
     SING_OPEN_FILES: openFiles = '',
     SING_DESCRIPTORS: descriptors = '',
     SING_CALLED_AS: calledAs,
+    SING_INTERPRETED: interpreted,
     ...environment
   } = given
+  // Meant for the engine alone.
+  if (interpreted) delete environment.BUN_JSC_useJIT
   return {
     environment: environment as Record<string, string>,
     openFiles: /^\d+$/.test(openFiles) ? Number(openFiles) : undefined,

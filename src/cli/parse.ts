@@ -16,6 +16,7 @@ type Environment = Readonly<Record<string, string>>
 
 /** Our own spelling first, then those of the peers; the newer one wins. */
 const prefixes = ['SING_', 'APPTAINER_', 'SINGULARITY_'] as const
+const isTwin = (variable: string): boolean => prefixes.some((prefix) => variable.startsWith(prefix))
 
 const parserConfiguration = {
   'boolean-negation': false,
@@ -148,7 +149,10 @@ export async function parseFlags(
   const given = await readWords(words, flags)
   const found: Record<string, Value> = {}
   const notices: string[] = []
+  // Every start comes here with a hundred flags, and most without any variable for them.
+  const hasTwins = Object.keys(environment).some(isTwin)
   for (const flag of flags) {
+    if (!hasTwins && !flag.unprefixed && !given.has(flag.name)) continue
     const result = resolve(flag, given.get(flag.name), environment)
     const notice = judge(flag, result)
     if (notice) notices.push(notice)
