@@ -136,7 +136,7 @@ function planPrograms(
     uid: identity.uid,
     gid: identity.gid,
   })
-  const withShell = (shell: string) => [shell, '-c', script, 'sing', ...request.command]
+  const withShell = (...shell: string[]) => [...shell, '-c', script, 'sing', ...request.command]
   // An image without any shell still has its command, or a runscript that is a program.
   const direct: Record<LaunchRequest['verb'], string[][]> = {
     exec: [[...request.command]],
@@ -145,7 +145,8 @@ function planPrograms(
     shell: request.shell ? [[request.shell, ...request.command]] : [],
   }
   return [
-    ...(image.bashEnvironment ? [withShell('/bin/bash')] : []),
+    // -p: what BASH_ENV of the host names belongs to scripts of the host.
+    ...(image.bashEnvironment ? [withShell('/bin/bash', '-p')] : []),
     withShell('/bin/sh'),
     ...direct[request.verb],
   ]

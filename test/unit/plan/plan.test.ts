@@ -114,6 +114,21 @@ describe('the planner', () => {
     expect(ask({ network: 'bridge' })).toThrow('not available')
   })
 
+  it('lets bash read the environment scripts that need it, without its own start-up file', () => {
+    const facts = factsOf('laptop')
+    const image = { ...sif, bashEnvironment: true }
+    const { spec } = plan(toRequest('exec', {}, ['true'], facts, []), defaultConfig, image, facts, {
+      openFiles: undefined,
+      debug: false,
+      supervised: false,
+    })
+    expect(spec.process.programs.map(([shell, option]) => [shell, option])).toEqual([
+      ['/bin/bash', '-p'],
+      ['/bin/sh', '-c'],
+      ['true', undefined],
+    ])
+  })
+
   it('puts no value of the user on a command line', () => {
     const facts = factsOf('laptop')
     const request = toRequest('exec', { env: ['TOKEN=s3cret'] }, ['true'], facts, [['OTHER', 'hidden"quote']])
