@@ -27,7 +27,7 @@ export type Image = {
   /** Go name; undefined when the image does not say. */
   readonly arch: string | undefined
   readonly writable: boolean
-  /** The environment scripts use words of bash that a plain shell does not know. */
+  /** The environment scripts use words of bash that a plain shell does not know, or nobody has looked: bash if it is there. */
   readonly bashEnvironment: boolean
   /** Overlay partitions in the SIF that belong to its root file system, lowest first. */
   readonly overlays?: readonly Overlay[]
@@ -163,7 +163,7 @@ function sifImage(fd: number, path: string, common: Common): Image {
     rootfs: { file: common.path, offset, size },
     arch: architectures[partition.partition?.arch ?? ''],
     writable: false,
-    bashEnvironment: scriptsOf(metadata).some(usesBash),
+    bashEnvironment: metadata === undefined || scriptsOf(metadata).some(usesBash),
     overlays: overlaysOf(sif, partition, common.path),
     metadata,
   }
@@ -237,7 +237,8 @@ function squashfsImage(fd: number, path: string, common: Common, head: Buffer, f
     rootfs: { file: common.path, offset, size: fileSize - offset },
     arch: undefined,
     writable: false,
-    bashEnvironment: false,
+    // Looking into it would cost more than starting bash does.
+    bashEnvironment: true,
   }
 }
 

@@ -103,11 +103,12 @@ describe('a SIF', () => {
   })
 
   it('tells when its scripts, or those of its apps, need bash', async () => {
-    const withMetadata = async (attributes: unknown) => {
+    const withMetadata = async (attributes?: unknown) => {
       const path = join(await folder(), 'a.sif')
       await using writer = await SifWriter.create(path)
       const data = Buffer.from(JSON.stringify({ data: { attributes } }))
-      await writer.add({ dataType: dataTypes.genericJson, name: 'inspect-metadata.json', data })
+      const name = attributes === undefined ? 'other.json' : 'inspect-metadata.json'
+      await writer.add({ dataType: dataTypes.genericJson, name, data })
       const extra = partitionExtra(1, 2, '00')
       await writer.add({ dataType: dataTypes.partition, extra, data: await squashfs() })
       await writer.commit()
@@ -118,6 +119,7 @@ describe('a SIF', () => {
     expect(await withMetadata({ apps: { foo: { environment: { x: 'A+=1' } } } })).toBe(true)
     expect(await withMetadata({ apps: null, environment: [1] })).toBe(false)
     expect(await withMetadata(null)).toBe(false)
+    expect(await withMetadata()).toBe(true)
   })
 })
 
@@ -129,6 +131,10 @@ describe('a bare squashfs', () => {
     const line = Buffer.from('#!/usr/bin/env run-singularity\n')
     const old = await fileOf(Buffer.concat([line, bytes]))
     expect(openImage(old)).toMatchObject({ kind: 'squashfs', rootfs: { file: old, offset: 31, size: 4096 } })
+  })
+
+  it('may have scripts for bash', async () => {
+    expect(openImage(await fileOf(await squashfs())).bashEnvironment).toBe(true)
   })
 
   it('that is cut off is refused', async () => {
