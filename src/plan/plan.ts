@@ -152,6 +152,19 @@ function planPrograms(
   ]
 }
 
+const optionalMounts = new Set(['proc', 'sys', 'dev', 'devpts', 'home', 'tmp', 'hostfs', 'cwd', 'bind-paths'])
+
+/** What was asked for, or is in the image, and has no effect. */
+function withoutEffect({ noMount }: LaunchRequest, image: Image): string[] {
+  const unknown = [...noMount].filter((name) => !name.startsWith('/') && !optionalMounts.has(name))
+  return [
+    ...unknown.map((name) => `--no-mount ${name} has no effect: nothing of that name is mounted`),
+    ...(image.overlays?.some(({ filesystem }) => filesystem === 'ext3')
+      ? [`${image.path} has an ext3 overlay, which cannot be used yet: its changes are missing`]
+      : []),
+  ]
+}
+
 function workingDirectories(request: LaunchRequest, facts: HostFacts, home: string): string[] {
   if (request.cwd !== undefined) return [request.cwd]
   return [...(request.contain || facts.cwd === undefined ? [] : [facts.cwd]), home, '/']
@@ -213,6 +226,6 @@ export function plan(
       debug: options.debug,
     },
     directories: workdirDirectories(request),
-    warnings: environment.warnings,
+    warnings: [...environment.warnings, ...withoutEffect(request, image)],
   }
 }

@@ -129,6 +129,23 @@ describe('the planner', () => {
     ])
   })
 
+  it('warns of what has no effect', () => {
+    const facts = factsOf('laptop')
+    const warningsOf = (flags: Parameters<typeof toRequest>[1], image: Image) =>
+      plan(toRequest('exec', flags, ['true'], facts, []), defaultConfig, image, facts, {
+        openFiles: undefined,
+        debug: false,
+        supervised: false,
+      }).warnings
+    const overlay = { file: sif.path, offset: 2097152, size: 1048576 }
+    expect(warningsOf({ 'no-mount': ['tmp', 'bind-paths', '/etc/hosts'] }, sif)).toEqual([])
+    expect(warningsOf({ 'no-mount': ['nonsense'] }, sif)).toEqual([expect.stringContaining('nonsense')])
+    expect(warningsOf({}, { ...sif, overlays: [{ ...overlay, filesystem: 'squashfs' }] })).toEqual([])
+    expect(warningsOf({}, { ...sif, overlays: [{ ...overlay, filesystem: 'ext3' }] })).toEqual([
+      expect.stringMatching(/fortune\.sif has an ext3 overlay/),
+    ])
+  })
+
   it('puts no value of the user on a command line', () => {
     const facts = factsOf('laptop')
     const request = toRequest('exec', { env: ['TOKEN=s3cret'] }, ['true'], facts, [['OTHER', 'hidden"quote']])
