@@ -88,6 +88,11 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a command that cannot run', 
   it('is refused for a working directory that is not there', async () => {
     await refused(['exec', '--cwd', '/no/such/place', image, 'true'], /\/no\/such\/place/)
   })
+
+  it('is refused for a directory behind --contain that is not there', async () => {
+    await refused(['exec', '--contain', '--workdir', 'missing', image, 'true'], /--workdir .*missing/)
+    await refused(['exec', '--scratch', '/s', '--workdir', 'missing', image, 'true'], /--workdir .*missing/)
+  })
 })
 
 describe('a definition', () => {

@@ -1,8 +1,8 @@
 /** exec, run, shell and test: words of the user into a launch. */
 
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, mkdirSync, statSync } from 'node:fs'
 import { type Config, loadConfig } from '../../config/load.ts'
-import { reasonOf, SingError } from '../../core/errors.ts'
+import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import { readEnvironmentFile } from '../../host/envfile.ts'
 import { type HostFacts, readHostFacts } from '../../host/facts.ts'
 import { openDataImage } from '../../image/data.ts'
@@ -12,6 +12,12 @@ import { type LaunchRequest, toRequest, type Verb } from '../../plan/request.ts'
 import { replace, run } from '../../runtime/launch.ts'
 import type { Call, Command } from '../command.ts'
 import { launchFlags, shellFlags } from '../options.ts'
+
+/** A mistyped --workdir must not become a directory with the results in it. */
+function requireWorkdir(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
+  throw new SingError('BIND', `--workdir ${shown(path)}: no such directory`)
+}
 
 /** Effects that a plan asks for before the first system call of the launch. */
 function makeDirectories(directories: LaunchPlan['directories']): void {
@@ -96,6 +102,7 @@ async function launch(verb: Verb, call: Call): Promise<number> {
     context.print(`${JSON.stringify(decided.spec, null, 2)}\n`)
     return 0
   }
+  if (request.workdir && decided.directories.length > 0) requireWorkdir(request.workdir)
   makeDirectories(decided.directories)
   if (mustUnpack(call, image, facts)) return runUnpacked(call, image, (unpacked) => decide(unpacked, true))
   return replace(decided.spec, context.descriptors)
