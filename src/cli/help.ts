@@ -36,7 +36,7 @@ const renamed = (line: string, program: string): string => line.replace(/^sing /
 
 function describe({ help, placeholder, refused, later }: Flag): string {
   const value = placeholder ? `<${placeholder}> ` : ''
-  const state = refused ? ' (needs privilege)' : later ? ' (not available yet)' : ''
+  const state = refused ? ' (cannot be used)' : later ? ' (not available yet)' : ''
   return value + help + state
 }
 

@@ -29,7 +29,7 @@ export type Flag = {
    */
   readonly split?: 'commas' | 'lines' | 'never'
   /**
-   * The flag cannot apply without privilege: giving it is an error, this is the reason and what to use
+   * The flag is not for a program of users: giving it is an error, this is the reason and what to use
    * instead.
    */
   readonly refused?: string
@@ -203,16 +203,21 @@ const identityFlags = grouped('Identity:', [
   }),
   toggle('keep-privs', 'keep the privileges of root', {
     hidden: true,
-    refused: 'a container never has more privileges than its user; --fakeroot makes you root inside',
+    refused: 'a user has no privileges to keep, and root keeps them without it',
   }),
-  toggle('no-privs', 'no effect: the container of a user has no privileges', { hidden: true }),
+  toggle('no-privs', 'drop the privileges of root', {
+    hidden: true,
+    notice: '--no-privs has no effect yet: root keeps its capabilities, and a user has none',
+  }),
   text('add-caps', 'capabilities to add', {
     hidden: true,
-    notice: '--add-caps has no effect: a user has no capability to give; --fakeroot has all of them inside',
+    notice:
+      '--add-caps has no effect: root, also the one of --fakeroot, has all of them; a user cannot have any',
   }),
   text('drop-caps', 'capabilities to drop', {
     hidden: true,
-    notice: '--drop-caps has no effect: only --fakeroot has capabilities, and keeps all of them',
+    notice:
+      '--drop-caps has no effect yet: root, also the one of --fakeroot, keeps all of them; a user has none',
   }),
   toggle('allow-setuid', 'let setuid programs of the image work', {
     hidden: true,

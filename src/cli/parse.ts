@@ -128,7 +128,7 @@ const isGiven = (value: Value | undefined): boolean =>
 function judge(flag: Flag, { value, origin }: Origin): string | undefined {
   if (!isGiven(value)) return undefined
   if (flag.refused)
-    throw new SingError('UNSUPPORTED', `${origin} needs privileges that sing never has`, {
+    throw new SingError('UNSUPPORTED', `${origin} cannot be used`, {
       hint: capital(flag.refused),
     })
   if (flag.later) throw new SingError('UNSUPPORTED', `${origin} is not available yet: ${flag.later}`)

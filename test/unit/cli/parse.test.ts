@@ -140,7 +140,7 @@ describe('the environment', () => {
 
 describe('flags that have no effect', () => {
   it.each(['--keep-privs', '--allow-setuid', '--netns-path=/x'])(
-    'are refused when they need privilege: %s',
+    'are refused when they are not for users: %s',
     async (word) => {
       await expect(parse([word])).rejects.toMatchObject({
         code: 'UNSUPPORTED',
