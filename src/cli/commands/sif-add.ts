@@ -8,7 +8,9 @@ import type { Description } from '../../sif/write.ts'
 import type { Flags } from '../command.ts'
 import type { Flag } from '../options.ts'
 
+// Keys that look like numbers come first in an object: 10 before 01.
 const architectureHelp = Object.entries(architectures)
+  .toSorted(([one], [other]) => Number(one) - Number(other))
   .map(([code, name]) => `${Number(code)} ${name}`)
   .join(', ')
 

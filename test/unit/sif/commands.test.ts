@@ -28,6 +28,13 @@ async function sif(word: string, args: string[], flags: Flags = {}): Promise<str
 
 const rule = '-'.repeat(78)
 
+describe('the help of sif add', () => {
+  it('counts the architectures up', () => {
+    const flag = subcommands.add?.flags.find(({ name }) => name === 'partarch')
+    expect(flag?.help).toMatch(/: 1 386, 2 amd64, 3 arm, .*, 10 mips64le, .*, 13 loong64$/)
+  })
+})
+
 describe('sif list', () => {
   it('prints the table that scripts read', async () => {
     expect(await sif('list', [await fileOf(await sample('kinds'))])).toBe(
