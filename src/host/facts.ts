@@ -30,7 +30,7 @@ export type HostFacts = {
   /** Overlay may be mounted in a user namespace (kernel 5.11, or a distribution's older kernel that has it). */
   readonly overlayInUserNamespace: boolean
   readonly fuse: boolean
-  /** Ranges of subordinate ids and the programs that may map them; undefined when one of them is missing. */
+  /** Ranges of subordinate ids and the programs that may map them; undefined when one of them is missing or of no use. */
   readonly subids:
     | {
         readonly uids: SubIdRange
@@ -152,19 +152,33 @@ function subIdRange(file: string, user: string, uid: number): SubIdRange | undef
   return undefined
 }
 
-function findProgram(name: string, path: string): string | undefined {
-  return [...path.split(':'), '/usr/bin', '/bin']
+const S_ISUID = 0o4000
+
+/** newuidmap or newgidmap; a setuid one before others, which may have their power as file capabilities, or none. */
+function findMapper(name: string, path: string): string | undefined {
+  const candidates = [...path.split(':'), '/usr/bin', '/bin']
     .filter((directory) => directory.startsWith('/'))
     .map((directory) => `${directory}/${name}`)
-    .find((candidate) => usable(candidate, constants.X_OK))
+    .filter((candidate) => usable(candidate, constants.X_OK))
+  return candidates.find((candidate) => (statSync(candidate).mode & S_ISUID) !== 0) ?? candidates[0]
+}
+
+/** The ids exist where we are: in a container a range of its /etc/subuid may lie outside of what it was given. */
+function isMapped({ start, count }: SubIdRange, map: string): boolean {
+  return map.split('\n').some((line) => {
+    const [inside = 0, , size = 0] = line.trim().split(/\s+/).map(Number)
+    return inside <= start && start + count <= inside + size
+  })
 }
 
 function readSubids(user: string, uid: number, path: string): HostFacts['subids'] {
   const uids = subIdRange('/etc/subuid', user, uid)
   const gids = subIdRange('/etc/subgid', user, uid)
   if (!uids || !gids) return undefined
-  const newuidmap = findProgram('newuidmap', path)
-  const newgidmap = findProgram('newgidmap', path)
+  if (!isMapped(uids, read('/proc/self/uid_map')) || !isMapped(gids, read('/proc/self/gid_map')))
+    return undefined
+  const newuidmap = findMapper('newuidmap', path)
+  const newgidmap = findMapper('newgidmap', path)
   return newuidmap && newgidmap ? { uids, gids, newuidmap, newgidmap } : undefined
 }
 
@@ -184,6 +198,8 @@ export function readHostFacts(environment: Readonly<Record<string, string>>): Ho
   const capabilities = BigInt(`0x${statusField(status, 'CapEff')[0] ?? '0'}`)
   const user = readUser(uid, environment)
   const idsMapped = mappedIds(read('/proc/self/uid_map'))
+  // Nothing that we start can get the power to map ids.
+  const noNewPrivileges = statusField(status, 'NoNewPrivs')[0] === '1'
   const isRoot = uid === 0 && ((capabilities >> CAP_SYS_ADMIN) & 1n) === 1n
   return {
     uid,
@@ -198,7 +214,7 @@ export function readHostFacts(environment: Readonly<Record<string, string>>): Ho
     userNamespaces: isRoot ? { allowed: true } : readUserNamespaces(),
     overlayInUserNamespace: overlayInUserNamespace(),
     fuse: usable('/dev/fuse', constants.R_OK | constants.W_OK),
-    subids: uid === 0 ? undefined : readSubids(user.name, uid, environment.PATH ?? ''),
+    subids: uid === 0 || noNewPrivileges ? undefined : readSubids(user.name, uid, environment.PATH ?? ''),
     environment,
   }
 }

@@ -248,6 +248,20 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('--fakeroot', () => {
     expect(stdout).toBe('0\nroot\n/root\n0\n')
   })
 
+  it('makes the user root where nothing can gain privileges', async () => {
+    const command = [program, 'exec', '--fakeroot', images.everything, 'id', '-u']
+    const { stdout, status } = await run(['setpriv', '--no-new-privs', ...command])
+    expect({ stdout, status }).toEqual({ stdout: '0\n', status: 0 })
+  })
+
+  it.skipIf(!can('subuid'))('passes by programs that cannot map ids', async () => {
+    const powerless = temporaryFolder()
+    for (const name of ['newuidmap', 'newgidmap']) symlinkSync('/bin/true', join(powerless, name))
+    const path = `${powerless}:/usr/bin:/bin`
+    const { stdout } = await inside('id -u', ['--fakeroot'], { env: { PATH: path } })
+    expect(stdout).toBe('0\n')
+  })
+
   it('gives no power over the host', async () => {
     const { stdout } = await inside('cat /hostroot/etc/shadow 2>/dev/null || echo refused', [
       '--fakeroot',
