@@ -125,11 +125,16 @@ function partialPrefix(target: string): string {
   return `.${stem}.partial-`
 }
 
+/** In a directory for everybody others can make the same names: what is theirs is neither believed nor touched. */
+function isOwn(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.uid === process.geteuid?.()
+}
+
 function partialsOf(target: string): string[] {
   const parent = dirname(target)
   if (!existsSync(parent)) return []
   const names = readdirSync(parent).filter((entry) => entry.startsWith(partialPrefix(target)))
-  return names.map((partial) => join(realpathSync(parent), partial))
+  return names.map((partial) => join(realpathSync(parent), partial)).filter(isOwn)
 }
 
 /**

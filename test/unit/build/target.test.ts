@@ -1,4 +1,5 @@
 import {
+  chownSync,
   closeSync,
   existsSync,
   mkdirSync,
@@ -161,5 +162,14 @@ describe('what a killed build left beside its target', () => {
     recoverPartials(target(), silent)
     expect(readFileSync(join(target(), 'precious'), 'utf8')).toBe('work')
     expect(readdirSync(folder)).toEqual(['x.sif'])
+  })
+
+  it.skipIf(process.geteuid?.() !== 0)('is not believed when it belongs to somebody else', () => {
+    const partial = makePartial(target())
+    writeFileSync(join(partial, 'old'), 'of a stranger')
+    chownSync(partial, 12345, 12345)
+    recoverPartials(target(), silent)
+    expect(existsSync(target())).toBe(false)
+    expect(readdirSync(partial)).toEqual(['old'])
   })
 })
