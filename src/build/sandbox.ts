@@ -3,9 +3,10 @@
  * says about itself is made in a small tree of its own and packed in the place of the sandbox's.
  */
 
-import { createReadStream, lstatSync, mkdirSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
+import { createReadStream, lstatSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Entry } from '../native/addon.ts'
+import { typeOf } from '../native/entries.ts'
 import { copyTree } from './copy.ts'
 import { existsInside, resolveInside } from './inside.ts'
 import { prepareRootfs } from './metadata.ts'
@@ -57,9 +58,9 @@ function pathsIn(root: string, path: string): string[] {
   return [path, ...readdirSync(join(root, path)).flatMap((name) => pathsIn(root, `${path}/${name}`))]
 }
 
-function typeOf(stats: Stats): Entry['type'] {
-  if (stats.isDirectory()) return 'directory'
-  return stats.isSymbolicLink() ? 'symlink' : 'file'
+/** The two halves of a device number as Linux packs them (makedev(3)). */
+function deviceOf(number: number): { major: number; minor: number } {
+  return { major: (number >>> 8) & 0xfff, minor: (number & 0xff) | ((number >>> 12) & 0xfff00) }
 }
 
 /** Opened only when it is its turn. */
@@ -69,7 +70,8 @@ async function* dataOf(file: string): AsyncGenerator<Uint8Array> {
 
 function entryOf(file: string, path: string): Entry {
   const stats = lstatSync(file)
-  const type = typeOf(stats)
+  // Only what is a file is read: a pipe would keep us waiting for its writer.
+  const type = typeOf(stats.mode)
   return {
     path,
     type,
@@ -78,6 +80,7 @@ function entryOf(file: string, path: string): Entry {
     gid: stats.gid,
     mtime: Math.floor(stats.mtimeMs / 1000),
     size: type === 'file' ? stats.size : 0,
+    ...(type === 'block' || type === 'character' ? { device: deviceOf(stats.rdev) } : {}),
     ...(type === 'file' ? { data: dataOf(file) } : {}),
     ...(type === 'symlink' ? { link: readlinkSync(file) } : {}),
   }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
 import { commandLine, environment, type Outcome, program, projectRoot, run, sing } from '../helpers/sing.ts'
@@ -256,6 +256,16 @@ describe.skipIf(!needs)('converting an image', () => {
     expect(readdirSync(join(folder, 'sb'))).toEqual(['bin'])
     const definition = await sing(['inspect', '--deffile', 'x.sif'], { cwd: folder })
     expect(definition.stdout).toBe('bootstrap: localimage\nfrom: sb\n')
+  })
+
+  it('does not wait for a pipe that lies among the scripts of a sandbox', async () => {
+    const pipe = join(folder, 'sb/.singularity.d/env/10-pipe.sh')
+    mkdirSync(dirname(pipe), { recursive: true })
+    await run(['mkfifo', pipe], { as: 'self' })
+    give(join(folder, 'sb'))
+    const { status, stderr } = await build('x.sif', 'sb')
+    expect(stderr).not.toContain('FATAL')
+    expect(status).toBe(0)
   })
 
   it('needs no user namespace and gives the files to root', async () => {
