@@ -30,6 +30,8 @@ export type HostFacts = {
   /** Overlay may be mounted in a user namespace (kernel 5.11, or a distribution's older kernel that has it). */
   readonly overlayInUserNamespace: boolean
   readonly fuse: boolean
+  /** Loop devices can be asked for; containers seldom have them. */
+  readonly loop: boolean
   /** Ranges of subordinate ids and the programs that may map them; undefined when one of them is missing or of no use. */
   readonly subids:
     | {
@@ -214,6 +216,7 @@ export function readHostFacts(environment: Readonly<Record<string, string>>): Ho
     userNamespaces: isRoot ? { allowed: true } : readUserNamespaces(),
     overlayInUserNamespace: overlayInUserNamespace(),
     fuse: usable('/dev/fuse', constants.R_OK | constants.W_OK),
+    loop: usable('/dev/loop-control', constants.R_OK | constants.W_OK),
     subids: uid === 0 || noNewPrivileges ? undefined : readSubids(user.name, uid, environment.PATH ?? ''),
     environment,
   }

@@ -63,7 +63,7 @@ export async function unpackImage(image: Image, parent: string, report: Report):
     const tree = join(directory, 'rootfs')
     mkdirSync(tree, { mode: 0o755 })
     await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
-    await squashfs.extract(tree, { report, ownership: false })
+    await squashfs.extract(tree, { report, ownership: process.geteuid?.() === 0 })
     return { image: { ...image, kind: 'sandbox', rootfs: { directory: tree }, writable: false }, remove }
   } catch (error) {
     await remove()

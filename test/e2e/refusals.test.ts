@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
+  chownSync,
   copyFileSync,
   existsSync,
   openSync,
@@ -172,6 +173,19 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a machine without what is ne
     expect(stderr).toMatch(/INFO:.*npack/)
     expect(status).toBe(0)
     expect(readdirSync(temporary)).toEqual([])
+  })
+
+  it.skipIf(!can('root'))('unpacks the image for root where there are no loop devices either', async () => {
+    const place = temporaryFolder()
+    const self = { as: 'self', cwd: place, env: { TMPDIR: place } } as const
+    await sing(['build', '--sandbox', 'tree', image], self)
+    chownSync(join(place, 'tree/etc/hostname'), 12, 34)
+    await sing(['build', 'owned.sif', 'tree'], self)
+    const before = readdirSync(place)
+    const script = `mount -t tmpfs none /dev && touch /dev/null && "$1" exec owned.sif stat -c %u:%g /etc/hostname; s=$?; exit $s`
+    const outcome = await run(['unshare', '--mount', 'sh', '-c', script, 'sh', program], self)
+    expect(outcome.stderr).toMatch(/INFO:.*npack/)
+    expect([outcome.stdout, outcome.status, readdirSync(place)]).toEqual(['12:34\n', 0, before])
   })
 
   it('unpacks on request as well', async () => {

@@ -55,7 +55,7 @@ function mustUnpack(call: Call, image: Image, facts: HostFacts): boolean {
   const { flags } = call
   if ('directory' in image.rootfs) return false
   if (flags.unsquash === true || flags['tmp-sandbox'] === true) return true
-  if (facts.fuse || (facts.isRoot && !facts.inUserNamespace)) return false
+  if (facts.fuse || (facts.isRoot && !facts.inUserNamespace && facts.loop)) return false
   if (flags['no-tmp-sandbox'] === true) {
     throw new SingError(
       'UNSUPPORTED',
