@@ -12,7 +12,7 @@ import type { BuildTools } from './request.ts'
 import type { Tree } from './sandbox.ts'
 import type { Base } from './sources/index.ts'
 import { makePartial, putInPlace } from './target.ts'
-import { removeTree } from './tree.ts'
+import { dropSetIds, removeTree } from './tree.ts'
 
 export type Assembly = {
   readonly tree: Tree
@@ -82,6 +82,8 @@ export async function assembleSif(assembly: Assembly, tools: BuildTools): Promis
 export async function assembleSandbox(root: string, tools: BuildTools): Promise<void> {
   const { request, facts, report, signal, scratch } = tools
   const { target } = request
+  // Files of root belong to the user now: whoever may enter the sandbox could become the user.
+  if (!facts.isRoot) dropSetIds(root)
   if (putInPlace(root, target, report)) return
   const partial = makePartial(target)
   try {

@@ -1,4 +1,4 @@
-/** Whole directory trees: remove one whatever its modes, open it to its owner, find its newest time. Names are bytes here. */
+/** Whole directory trees: remove one whatever its modes, change the modes in it, find its newest time. Names are bytes here. */
 
 import { chmodSync, lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
 import { errnoOf } from '../core/errors.ts'
@@ -58,6 +58,22 @@ export function grantOwner(root: string): void {
     if (wanted !== stats.mode) chmodSync(path, wanted & 0o7777)
     if (stats.isDirectory()) pending.push(...namesIn(path))
   }
+}
+
+function dropSetIdsBelow(directory: Buffer, mode: number): void {
+  const isClosed = (mode & 0o500) !== 0o500
+  if (isClosed) chmodSync(directory, (mode & 0o7777) | 0o500)
+  for (const path of namesIn(directory)) {
+    const stats = lstatSync(path)
+    if (stats.isDirectory()) dropSetIdsBelow(path, stats.mode)
+    else if (!stats.isSymbolicLink() && (stats.mode & 0o6000) !== 0) chmodSync(path, stats.mode & 0o1777)
+  }
+  if (isClosed) chmodSync(directory, mode & 0o7777)
+}
+
+/** Take the setuid and setgid bits from every file below a directory of ours; those of directories mean no power. */
+export function dropSetIds(root: string): void {
+  dropSetIdsBelow(Buffer.from(root), lstatSync(root).mode)
 }
 
 /** The newest modification time below a directory, in whole seconds since 1970. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
@@ -256,6 +256,14 @@ describe.skipIf(!needs)('converting an image', () => {
     expect(readdirSync(join(folder, 'sb'))).toEqual(['bin'])
     const definition = await sing(['inspect', '--deffile', 'x.sif'], { cwd: folder })
     expect(definition.stdout).toBe('bootstrap: localimage\nfrom: sb\n')
+  })
+
+  it('lets nobody become the user by a setuid program, and keeps the bit in images', async () => {
+    expect((await buildDefinition('%post\n  touch /f\n  chmod 4755 /f\n')).status).toBe(0)
+    expect((await build('--sandbox', 'sb', 'x.sif')).status).toBe(0)
+    expect(statSync(join(folder, 'sb/f')).mode & 0o7777).toBe(0o755)
+    expect((await build('y.sif', 'x.sif')).status).toBe(0)
+    expect(await inImage('stat -c %a /f', 'y.sif')).toBe('4755\n')
   })
 
   it('does not wait for a pipe that lies among the scripts of a sandbox', async () => {

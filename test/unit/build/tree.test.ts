@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { grantOwner, newestTime, removeTree } from '../../../src/build/tree.ts'
+import { dropSetIds, grantOwner, newestTime, removeTree } from '../../../src/build/tree.ts'
 
 let folder = ''
 beforeEach(() => {
@@ -60,6 +60,25 @@ describe('--fix-perms', () => {
     grantOwner(folder)
     const mode = (name: string) => statSync(join(folder, name)).mode & 0o7777
     expect([mode('closed'), mode('closed/file'), mode('closed/program')]).toEqual([0o700, 0o640, 0o711])
+  })
+})
+
+describe('taking the setuid bits from a tree', () => {
+  it('finds every file and changes nothing else', () => {
+    const modes = { program: 0o6751, closed: 0o1000, shared: 0o2775 }
+    mkdirSync(join(folder, 'closed'))
+    mkdirSync(join(folder, 'shared'))
+    writeFileSync(join(folder, 'closed/program'), '')
+    writeFileSync(join(folder, 'shared/program'), '')
+    symlinkSync('/nowhere', join(folder, 'dangling'))
+    for (const path of ['closed/program', 'shared/program']) chmodSync(join(folder, path), modes.program)
+    chmodSync(join(folder, 'closed'), modes.closed)
+    chmodSync(join(folder, 'shared'), modes.shared)
+    dropSetIds(folder)
+    const mode = (name: string) => statSync(join(folder, name)).mode & 0o7777
+    expect([mode('closed'), mode('shared'), mode('shared/program')]).toEqual([0o1000, 0o2775, 0o751])
+    chmodSync(join(folder, 'closed'), 0o700)
+    expect(mode('closed/program')).toBe(0o751)
   })
 })
 
