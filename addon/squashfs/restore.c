@@ -1,6 +1,7 @@
 /* Owner first (it takes away set-id bits and capabilities), then attributes and mode, times last. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,16 @@ int sing_kept_apply(const struct sing_kept *kept, int fd)
 	return futimens(fd, times) != 0 ? errno : 0;
 }
 
+/* Extended attributes of what cannot be opened: no call before Linux 6.13 takes a directory and a name. */
+static void set_xattrs_at(const struct sing_kept *kept, int directory, const char *name)
+{
+	char path[sizeof "/proc/self/fd//" + 3 * sizeof(int) + NAME_MAX];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d/%s", directory, name);
+	for (const struct sing_kept_xattr *xattr = kept->xattrs; xattr != NULL; xattr = xattr->next)
+		(void)lsetxattr(path, xattr->name, xattr->value, xattr->size, 0);
+}
+
 /* The number is the same on all machines; headers have it since Linux 6.6. */
 #ifndef SYS_fchmodat2
 #define SYS_fchmodat2 452
@@ -114,6 +125,7 @@ int sing_kept_apply_at(const struct sing_kept *kept, int directory, const char *
 	if (kept->ownership && fchownat(directory, name, kept->stat.uid, kept->stat.gid, AT_SYMLINK_NOFOLLOW) != 0 &&
 	    !is_forbidden(errno))
 		return errno;
+	set_xattrs_at(kept, directory, name);
 	if (!S_ISLNK(kept->stat.mode))
 		error = change_mode(kept, directory, name);
 	if (error != 0)

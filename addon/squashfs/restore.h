@@ -23,7 +23,7 @@ void sing_kept_free(struct sing_kept *kept);
 /* Apply all to an open file or directory. Returns 0 or an errno. */
 int sing_kept_apply(const struct sing_kept *kept, int fd);
 
-/* Apply owner, mode and times to an entry that cannot be opened. Returns 0 or an errno. */
+/* Apply all to an entry that cannot be opened. Returns 0 or an errno. */
 int sing_kept_apply_at(const struct sing_kept *kept, int directory, const char *name);
 
 #endif

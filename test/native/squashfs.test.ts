@@ -294,6 +294,17 @@ describe('packing entries', () => {
   })
 })
 
+describe.skipIf(!can('root'))('extended attributes of what cannot be opened', () => {
+  it('are unpacked too', async () => {
+    const xattrs = { 'trusted.note': Buffer.from('kept') }
+    const [path, again] = [newPath(), newPath()]
+    await packList([entry('pipe', 'fifo', { xattrs }), entry('socket', 'socket', { xattrs })], path)
+    await packTree(await unpacked(path), again)
+    await using image = await openWhole(again)
+    expect([await image.xattrs('/pipe'), await image.xattrs('/socket')]).toEqual([xattrs, xattrs])
+  })
+})
+
 describe('reading an image', () => {
   const kinds = ['gzip', 'lzma', 'lzo', 'xz', 'lz4', 'zstd', 'stored']
 
