@@ -52,6 +52,10 @@ bool perform_bind(struct stage *stage, const struct op *op, struct input *input)
 	AUTO_PLACE struct place place = { .fd = -1, .parent = -1 };
 	struct stat source;
 
+	if (input->error == ENOENT && op->soft) {
+		debug("%s does not exist here", op->from);
+		return true;
+	}
 	if (input->error)
 		return refuse("%s: %s", op->from, strerror(input->error));
 	if (fstat(input->file, &source) != 0)
