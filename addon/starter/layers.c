@@ -143,15 +143,22 @@ static bool set_root(struct stage *stage, const char *name)
 	return true;
 }
 
-/* The directory that takes changes: one of a layer, or a small one on the stage so that mount points can be made. */
-static bool make_upper(struct stage *stage, const struct op *op, char directory[32])
+/* What takes changes: a layer, or a small directory on the stage so that mount points can be made. */
+static void changes_name(const struct op *op, char directory[32])
 {
-	static const char *const parts[] = { "upper", "work" };
-
 	if (op->upper < 0)
 		snprintf(directory, 32, "files/changes");
 	else
 		layer_name((unsigned)op->upper, directory);
+}
+
+/* Make the two directories that an overlay wants there. */
+static bool make_upper(struct stage *stage, const struct op *op)
+{
+	static const char *const parts[] = { "upper", "work" };
+	char directory[32];
+
+	changes_name(op, directory);
 	AUTO_CLOSE int fd = make_directory(stage, directory);
 	if (fd < 0)
 		return false;
@@ -176,14 +183,21 @@ static bool refuse_overlay(const struct op *op, int error)
 	return refuse("%s", strerror(error));
 }
 
-bool perform_overlay(struct stage *stage, const struct op *op, struct input *input)
+int open_changes(const struct stage *stage, const struct op *op)
+{
+	char directory[32], name[48];
+
+	changes_name(op, directory);
+	snprintf(name, sizeof name, "%s/upper", directory);
+	return openat(stage->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static bool mount_overlay(struct stage *stage, const struct op *op)
 {
 	char options[LONGEST_OPTIONS], directory[32];
 	int length;
 
-	(void)input;
-	if (!make_upper(stage, op, directory))
-		return false;
+	changes_name(op, directory);
 	length = snprintf(options, sizeof options, "%supperdir=%s/upper,workdir=%s/work,lowerdir=",
 			  op->userxattr ? "userxattr," : "", directory, directory);
 	for (unsigned index = 0; index < op->lower_count; index++) {
@@ -200,6 +214,21 @@ bool perform_overlay(struct stage *stage, const struct op *op, struct input *inp
 	if (mount("overlay", "root", "overlay", MS_NOSUID | MS_NODEV, options) != 0)
 		return refuse_overlay(op, errno);
 	return set_root(stage, "root");
+}
+
+bool perform_overlay(struct stage *stage, const struct op *op, struct input *input)
+{
+	(void)input;
+	return make_upper(stage, op) && mount_overlay(stage, op);
+}
+
+bool renew_overlay(struct stage *stage, const struct op *op)
+{
+	close(stage->root);
+	stage->root = -1;
+	if (fchdir(stage->fd) != 0 || umount2("root", 0) != 0)
+		return refuse("%s", strerror(errno));
+	return mount_overlay(stage, op);
 }
 
 bool perform_layer_root(struct stage *stage, const struct op *op, struct input *input)

@@ -65,24 +65,33 @@ bool perform_bind(struct stage *stage, const struct op *op, struct input *input)
 	return place.fd < 0 || bind_at(op, input, S_ISDIR(source.st_mode), &place);
 }
 
-/* A part of a data image. Its links are resolved inside the layer, as if it were the root. */
-bool perform_layer_bind(struct stage *stage, const struct op *op, struct input *input)
+/* Its links are resolved inside the layer, as if it were the root. */
+bool find_in_layer(const struct stage *stage, const struct op *op, struct place *source)
 {
-	AUTO_PLACE struct place source = { .fd = -1, .parent = -1 }, place = { .fd = -1, .parent = -1 };
 	AUTO_CLOSE int layer = open_layer(stage, op->layer_number);
 	struct stage inside = { .fd = -1, .root = layer, .image = true, .root_mount = mount_of(layer) };
 
-	(void)input;
 	if (layer < 0)
 		return refuse("%s", strerror(errno));
-	switch (find_place(&inside, op->text, MAKE_NOTHING, 0, &source)) {
+	switch (find_place(&inside, op->text, MAKE_NOTHING, 0, source)) {
 	case FOUND:
-		break;
+		return true;
 	case ABSENT:
 		return refuse("%s does not exist in the layer", op->text);
 	case REFUSED:
-		return false;
+		break;
 	}
+	return false;
+}
+
+/* A part of a data image. */
+bool perform_layer_bind(struct stage *stage, const struct op *op, struct input *input)
+{
+	AUTO_PLACE struct place source = { .fd = -1, .parent = -1 }, place = { .fd = -1, .parent = -1 };
+
+	(void)input;
+	if (!find_in_layer(stage, op, &source))
+		return false;
 	if (!take_place(stage, op, source.directory ? MAKE_DIRECTORY : MAKE_FILE, &place))
 		return false;
 	if (place.fd < 0)

@@ -109,7 +109,8 @@ void perform_all(const struct spec *spec, struct input *inputs, struct stage *st
 		char what[2048];
 
 		describe(op, what, sizeof what);
-		if (perform(stage, op, &inputs[index]))
+		if (perform(stage, op, &inputs[index]) &&
+		    (op->kind != OP_OVERLAY || prepare_places(stage, spec, inputs, index)))
 			debug("%s", what);
 		else if (op->soft)
 			warn("cannot %s: %s", what, refusal());

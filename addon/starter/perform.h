@@ -19,8 +19,17 @@ bool perform_layer_root(struct stage *stage, const struct op *op, struct input *
 /* layers.c: what is mounted as the layer. Returns an O_PATH descriptor, or -1 with errno. */
 int open_layer(const struct stage *stage, unsigned number);
 
+/* layers.c: the directory that takes the changes of an overlay, O_PATH, or -1 with errno; and the overlay mounted anew,
+   which shows what was made there meanwhile. Nothing may be mounted on it yet. */
+int open_changes(const struct stage *stage, const struct op *op);
+bool renew_overlay(struct stage *stage, const struct op *op);
+
+/* places.c: make the places that the operations behind an overlay need where the kernel would not let us */
+bool prepare_places(struct stage *stage, const struct spec *spec, const struct input *inputs, unsigned overlay);
+
 /* mounts.c: what is mounted at places of the root */
 bool perform_layer_bind(struct stage *stage, const struct op *op, struct input *input);
+bool find_in_layer(const struct stage *stage, const struct op *op, struct place *source); /* of a layer-bind */
 bool perform_bind(struct stage *stage, const struct op *op, struct input *input);
 bool perform_tmpfs(struct stage *stage, const struct op *op, struct input *input);
 bool perform_proc(struct stage *stage, const struct op *op, struct input *input);

@@ -35,6 +35,7 @@ struct walk {
 	unsigned depth;
 	char rest[PATH_MAX * 2];    /* what is still to be walked */
 	char *next;                 /* in rest */
+	const char *name;           /* in rest: the component that was taken last */
 	unsigned links;
 	bool image_link; /* a link of the image itself was followed */
 };
@@ -129,6 +130,7 @@ static bool take_name(struct walk *walk, char name[NAME_MAX + 1])
 	size_t length;
 
 	walk->next += strspn(walk->next, "/");
+	walk->name = walk->next;
 	length = strcspn(walk->next, "/");
 	if (length > NAME_MAX)
 		return refuse("%s: %s", walk->at, strerror(ENAMETOOLONG));
@@ -307,6 +309,33 @@ enum found find_place(const struct stage *stage, const char *at, enum make make,
 		keep_end(&walk, place);
 	end_walk(&walk);
 	return found;
+}
+
+/* The names of the steps. False when they are too many, or the last is no directory. */
+static bool write_steps(const struct walk *walk, char *path, size_t size)
+{
+	struct stat status;
+	size_t length = 0;
+
+	path[0] = '\0';
+	for (unsigned depth = 1; depth < walk->depth && length < size; depth++)
+		length += (size_t)snprintf(path + length, size - length, "/%s", walk->steps[depth].name);
+	return length < size && fstat(here(walk), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+bool find_gap(const struct stage *stage, const char *at, struct gap *gap)
+{
+	struct walk walk;
+	bool missing;
+
+	if (!begin_walk(&walk, stage, at))
+		return false;
+	walk.make = MAKE_NOTHING;
+	missing = walk_to_end(&walk) == ABSENT && write_steps(&walk, gap->directory, sizeof gap->directory);
+	if (missing)
+		snprintf(gap->rest, sizeof gap->rest, "%s", walk.name);
+	end_walk(&walk);
+	return missing;
 }
 
 enum found find_parent(const struct stage *stage, const char *at, struct place *place)

@@ -30,6 +30,15 @@ enum found find_place(const struct stage *stage, const char *at, enum make make,
  */
 enum found find_parent(const struct stage *stage, const char *at, struct place *place);
 
+/* What of a path is missing: the directory that is there, relative to the root and free of links, and the rest. */
+struct gap {
+	char directory[PATH_MAX];
+	char rest[PATH_MAX * 2];
+};
+
+/* False when nothing is missing, and when the place cannot be had: performing the operation tells why. */
+bool find_gap(const struct stage *stage, const char *at, struct gap *gap);
+
 /* The mount that now lies on top of a place. Returns an O_PATH descriptor, or -1 with errno. */
 int open_top(const struct place *place);
 

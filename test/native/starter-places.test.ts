@@ -1,10 +1,12 @@
 /** What a launch spec makes at places of the root, and that links in an image lead none of it to the host. */
 
-import { readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Op } from '../../src/plan/spec.ts'
 import { can } from '../helpers/can.ts'
+import { testUser } from '../helpers/sing.ts'
 import {
   bind,
   hostDirectory,
@@ -60,6 +62,36 @@ describe.skipIf(!can('overlay'))('things made in the container', () => {
     expect((await inOverlay([op], ['id'])).stderr).toBe(
       'FATAL:   cannot put a file at /etc: Is a directory\n',
     )
+  })
+})
+
+describe.skipIf(!can('overlay', 'root'))('in a tree of somebody else', () => {
+  /** A tree that belongs to another user, or only to another group. */
+  function foreignTree(owner: string): string {
+    const root = makeTree(scene, `tree-of-${owner.replace(':', '-')}`)
+    mkdirSync(join(root, 'etc/shared'))
+    chmodSync(join(root, 'etc/shared'), 0o1777)
+    execFileSync('chown', ['-R', owner, root])
+    return root
+  }
+
+  it.each(['0:0', `${testUser().uid}:12345`])('(%s) places are made all the same', async (owner) => {
+    const root = foreignTree(owner)
+    const host = hostDirectory(scene)
+    const ops: Op[] = [
+      ...overlayRoot(root),
+      bind(host, '/etc/shared/a/b'),
+      bind(join(host, 'here'), '/etc/one'),
+      { op: 'tmpfs', at: '/mnt/memory', missing: 'create', size: 0, mode: 0o750 },
+      { op: 'file', at: '/etc/two', missing: 'create', mode: 0o644, text: 'two\n' },
+    ]
+    const words = ['cat', '/etc/shared/a/b/here', '--', 'cat', '/etc/one', '--', 'cat', '/etc/two']
+    const { stdout, stderr } = await launch(
+      makeSpec(root, [...words, '--', 'stat', '/mnt/memory', '--', 'stat', '/etc/shared'], { ops }),
+    )
+    expect(stderr).toBe('')
+    expect(stdout).toMatch(/^of the host\nof the host\ntwo\n.*directory 0750.*\n.*directory 1777/)
+    expect(readdirSync(join(root, 'etc'))).toEqual(['shared'])
   })
 })
 
