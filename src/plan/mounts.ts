@@ -109,7 +109,9 @@ export function homeSource({ request, facts, identity }: MountContext): string |
 }
 
 function homeOps(context: MountContext): Op[] {
-  const { request, home, missing } = context
+  const { request, home } = context
+  // A root that may be changed gets the one directory that no image can know the name of.
+  const missing = context.missing === 'fail' ? 'create' : context.missing
   const source = homeSource(context)
   if (source === undefined || !wanted(context, 'home') || home === '/') return []
   if (request.contain && request.home.kind === 'default') {
