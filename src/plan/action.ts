@@ -10,107 +10,117 @@ import type { Verb } from './request.ts'
 export const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
 /** Keep the host's and the user's values aside while the image's scripts run, so that these see only the image. */
-const setAside = `for _n in $_host $_set; do eval "_v_$_n=\\$$_n; unset $_n"; done; unset PS1`
+const setAside = `for _sing_n in $_sing_host $_sing_set; do
+eval "_sing_v_$_sing_n=\\$$_sing_n; unset $_sing_n"
+done
+unset PS1`
 
 /** Elements of the default search path that are missing, at the end. */
-const completePath = `_complete() {
-_i=$IFS; IFS=:
-for _d in ${defaultPath.replaceAll(':', ' ')}; do
-case ":$PATH:" in *":$_d:"*) ;; *) PATH="\${PATH:+$PATH:}$_d";; esac
+const completePath = `_sing_complete() {
+_sing_i=$IFS; IFS=:
+for _sing_d in ${defaultPath.replaceAll(':', ' ')}; do
+case ":$PATH:" in *":$_sing_d:"*) ;; *) PATH="\${PATH:+$PATH:}$_sing_d";; esac
 done
-IFS=$_i; export PATH
+IFS=$_sing_i; export PATH
 }`
 
 /** Functions, because a script that says \`set --\` must not touch the arguments of the command. */
-const sourceImage = `_source() { . "$1"; set +eu; }
-_image() {
+const sourceImage = `_sing_source() { . "$1"; set +eu; }
+_sing_image() {
 if [ -d /.singularity.d/env ]; then
-for _s in /.singularity.d/env/*.sh; do
-[ -f "$_s" ] || continue
-case $_s in
-*/10-docker*.sh) _source "$_s"; _complete;;
-*/90-environment.sh) [ -n "\${PATH:-}" ] || export PATH=${defaultPath}; _source "$_s";;
-*/99-base.sh) _source "$_s"; _inject;;
+for _sing_s in /.singularity.d/env/*.sh; do
+[ -f "$_sing_s" ] || continue
+case $_sing_s in
+*/10-docker*.sh) _sing_source "$_sing_s"; _sing_complete;;
+*/90-environment.sh) [ -n "\${PATH:-}" ] || export PATH=${defaultPath}; _sing_source "$_sing_s";;
+*/99-base.sh) _sing_source "$_sing_s"; _sing_inject;;
 */99-runtimevars.sh) ;;
-*) _source "$_s";;
+*) _sing_source "$_sing_s";;
 esac
 done
-elif [ -f /environment ]; then _source /environment; _complete
+elif [ -f /environment ]; then _sing_source /environment; _sing_complete
 fi
-[ -n "$_injected" ] || _inject
+[ -n "$_sing_injected" ] || _sing_inject
 }`
 
 /**
- * The user's values, on top of the image's. They travel in the environment (`_q_NAME` where the evaluated form differs), never
- * in this text: a command line is visible to everybody.
+ * The user's values, on top of the image's. They travel in the environment (`_sing_q_NAME` where the evaluated form
+ * differs), never in this text: a command line is visible to everybody. A value that is no shell word, as a password may be,
+ * stays what it is; `command` keeps the shell from ending over it.
  */
 function injectFunction(evaluate: boolean): string {
   const assign = evaluate
-    ? 'eval "_t=\\${_q_$_n-\\$_v_$_n}; unset _q_$_n"; eval "export $_n=\\"$_t\\""'
-    : 'eval "export $_n=\\$_v_$_n"'
-  return `_inject() { _injected=1
+    ? `eval "_sing_t=\\\${_sing_q_$_sing_n-\\$_sing_v_$_sing_n}; unset _sing_q_$_sing_n"
+command eval "export $_sing_n=\\"$_sing_t\\"" || eval "export $_sing_n=\\$_sing_v_$_sing_n"`
+    : 'eval "export $_sing_n=\\$_sing_v_$_sing_n"'
+  return `_sing_inject() { _sing_injected=1
 : "\${LD_LIBRARY_PATH:=/.singularity.d/libs}"; export LD_LIBRARY_PATH
-for _n in $_set; do ${assign}; done
+for _sing_n in $_sing_set; do ${assign}; done
 }`
 }
 
 /** A variable of the host fills what the image left open; one that the image emptied goes. */
-const restoreHost = `for _n in $_host; do
-eval "if [ -z \\"\\\${$_n+x}\\" ]; then export $_n=\\"\\$_v_$_n\\"; elif [ -z \\"\\$$_n\\" ]; then unset $_n; fi; unset _v_$_n"
+const restoreHost = `for _sing_n in $_sing_host; do
+eval "if [ -z \\"\\\${$_sing_n+x}\\" ]; then export $_sing_n=\\"\\$_sing_v_$_sing_n\\"
+elif [ -z \\"\\$$_sing_n\\" ]; then unset $_sing_n; fi; unset _sing_v_$_sing_n"
 done
-for _n in $_set; do unset "_v_$_n"; done`
+for _sing_n in $_sing_set; do unset "_sing_v_$_sing_n"; done`
 
 function adjustPath(path: Environment['path'], evaluate: boolean): string[] {
   const word = (text: string) => (evaluate ? `"${text}"` : quoted(text.replace(/\\"/g, '"')))
-  return [
+  const changes = [
     ...(path.prepend ? [`PATH=${word(path.prepend)}:$PATH`] : []),
     ...(path.append ? [`PATH=$PATH:${word(path.append)}`] : []),
     ...(path.replace ? [`PATH=${word(path.replace)}`] : []),
   ]
+  return changes.map((change) => `command eval ${quoted(change)}`)
 }
 
-const fail = `_fail() { printf 'FATAL:   %s\\n' "$1" >&2; exit 255; }`
+const fail = `_sing_fail() { printf 'FATAL:   %s\\n' "$1" >&2; exit 255; }`
 
 const runExec = `case $1 in
-'') _fail 'the name of the command is empty';;
-*/*) [ -e "$1" ] || _fail "cannot run $1: no such file or directory"
-[ ! -d "$1" ] || _fail "cannot run $1: is a directory"
-[ -x "$1" ] || _fail "cannot run $1: permission denied";;
-*) _i=$IFS; IFS=:; _f=
-for _d in $PATH; do if [ -f "\${_d:-.}/$1" ] && [ -x "\${_d:-.}/$1" ]; then _f=1; break; fi; done
-IFS=$_i; [ -n "$_f" ] || _fail "cannot run $1: not found in the image (searched PATH=$PATH)";;
+'') _sing_fail 'the name of the command is empty';;
+*/*) [ -e "$1" ] || _sing_fail "cannot run $1: no such file or directory"
+[ ! -d "$1" ] || _sing_fail "cannot run $1: is a directory"
+[ -x "$1" ] || _sing_fail "cannot run $1: permission denied";;
+*) _sing_i=$IFS; IFS=:; _sing_f=
+for _sing_d in $PATH; do if [ -f "\${_sing_d:-.}/$1" ] && [ -x "\${_sing_d:-.}/$1" ]; then _sing_f=1; break; fi; done
+IFS=$_sing_i; [ -n "$_sing_f" ] || _sing_fail "cannot run $1: not found in the image (searched PATH=$PATH)";;
 esac`
 
 const runShell = `if [ -n "\${SINGULARITY_SHELL:-}" ]; then
-[ -x "$SINGULARITY_SHELL" ] || _fail "cannot run the shell $SINGULARITY_SHELL: not found in the image"
-export SHELL="$SINGULARITY_SHELL"; _go "$SINGULARITY_SHELL" "$@"
-elif [ -x /bin/bash ]; then export SHELL=/bin/bash; _go /bin/bash --norc "$@"
-else export SHELL=/bin/sh; _go /bin/sh "$@"; fi`
+[ -x "$SINGULARITY_SHELL" ] || _sing_fail "cannot run the shell $SINGULARITY_SHELL: not found in the image"
+export SHELL="$SINGULARITY_SHELL"; _sing_go "$SINGULARITY_SHELL" "$@"
+elif [ -x /bin/bash ]; then export SHELL=/bin/bash; _sing_go /bin/bash --norc "$@"
+else export SHELL=/bin/sh; _sing_go /bin/sh "$@"; fi`
 
 const runScript = `if [ -n "\${SINGULARITY_APPNAME:-}" ]; then
-_s=/scif/apps/$SINGULARITY_APPNAME/scif/runscript
-[ -x "$_s" ] || { echo "No runscript for the app $SINGULARITY_APPNAME in this container" >&2; exit 1; }
-_go "$_s" "$@"
-elif [ -x /.singularity.d/runscript ]; then _go /.singularity.d/runscript "$@"
-elif [ -x /singularity ]; then _go /singularity "$@"
-else echo "No runscript found in the container, running /bin/sh" >&2; _go /bin/sh "$@"; fi`
+_sing_s=/scif/apps/$SINGULARITY_APPNAME/scif/runscript
+[ -x "$_sing_s" ] || { echo "No runscript for the app $SINGULARITY_APPNAME in this container" >&2; exit 1; }
+_sing_go "$_sing_s" "$@"
+elif [ -x /.singularity.d/runscript ]; then _sing_go /.singularity.d/runscript "$@"
+elif [ -x /singularity ]; then _sing_go /singularity "$@"
+else echo "No runscript found in the container, running /bin/sh" >&2; _sing_go /bin/sh "$@"; fi`
 
 const runTest = `if [ -n "\${SINGULARITY_APPNAME:-}" ]; then
-_s=/scif/apps/$SINGULARITY_APPNAME/scif/test
-[ -x "$_s" ] || { echo "No test for the app $SINGULARITY_APPNAME in this container" >&2; exit 1; }
-_go "$_s" "$@"
-elif [ -f /.singularity.d/test ]; then _go /.singularity.d/test "$@"
+_sing_s=/scif/apps/$SINGULARITY_APPNAME/scif/test
+[ -x "$_sing_s" ] || { echo "No test for the app $SINGULARITY_APPNAME in this container" >&2; exit 1; }
+_sing_go "$_sing_s" "$@"
+elif [ -f /.singularity.d/test ]; then _sing_go /.singularity.d/test "$@"
 else echo "No test section in this container" >&2; exit 0; fi`
 
 const dispatch: Record<Verb, string> = {
-  exec: `${runExec}\n_go "$@"`,
+  exec: `${runExec}\n_sing_go "$@"`,
   shell: runShell,
   run: runScript,
   test: runTest,
 }
 
 /** Our own names must not be seen by the command. */
-const go = `_go() { unset _n _i _d _s _f _t _host _set _injected; exec "$@"; }`
+const go = `_sing_go() {
+unset _sing_n _sing_i _sing_d _sing_s _sing_f _sing_t _sing_host _sing_set _sing_injected
+exec "$@"
+}`
 
 function prompt(verb: Verb, imageName: string): string[] {
   // The prompt tells a person which image this is; bash knows \w, other shells expand parameters.
@@ -138,8 +148,9 @@ export function actionScript(
   },
 ): string {
   const needsIds = options.evaluate && environment.injected.some(({ value }) => /\$\{?[UG]ID/.test(value))
+  const set = environment.injected.map(({ name }) => name)
   return [
-    `_host=${quoted(environment.host.join(' '))} _set=${quoted(environment.injected.map(({ name }) => name).join(' '))} _injected=`,
+    `_sing_host=${quoted(environment.host.join(' '))} _sing_set=${quoted(set.join(' '))} _sing_injected=`,
     ...(needsIds
       ? [`[ -n "\${UID:-}" ] || UID=${options.uid}; [ -n "\${GID:-}" ] || GID=${options.gid}`]
       : []),
@@ -149,7 +160,7 @@ export function actionScript(
     completePath,
     injectFunction(options.evaluate),
     sourceImage,
-    '_image',
+    '_sing_image',
     restoreHost,
     ...adjustPath(environment.path, options.evaluate),
     'export PATH',

@@ -9,7 +9,7 @@ export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const libraryDirectory = '/.singularity.d/libs'
 
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
-const ownPrefix = /^(APPTAINER|SINGULARITY|SING)_|^(APPTAINER|SINGULARITY|SING)ENV_/
+const ownPrefix = /^(APPTAINER|SINGULARITY|SING)_|^(APPTAINER|SINGULARITY|SING)ENV_|^_sing_/
 /** Set by the runtime or by the shell itself. */
 const reserved = new Set([
   'HOME',
@@ -180,7 +180,7 @@ function evaluatedTwins(injected: readonly Injected[]): Record<string, string> {
   return Object.fromEntries(
     injected
       .filter(({ value, quoted }) => value !== quoted)
-      .map(({ name, quoted }) => [`_q_${name}`, quoted]),
+      .map(({ name, quoted }) => [`_sing_q_${name}`, quoted]),
   )
 }
 

@@ -232,6 +232,20 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('the environment', () => {
     expect(await value('X', ['--no-eval', '--env', 'X=$(echo out)'])).toBe('$(echo out)')
   })
 
+  it('takes values that are no shell words as they are', async () => {
+    for (const password of ['a`b', '$(', '${x', '"$(\\']) {
+      expect(await value('PASSWORD', [], { SINGULARITYENV_PASSWORD: password })).toBe(password)
+      const path = await value('PATH', [], { SINGULARITYENV_APPEND_PATH: `/x${password}` })
+      expect(path).toMatch(/^\/usr\/local\/sbin:/)
+    }
+  })
+
+  it('hands on variables with the names of shell scripts', async () => {
+    const env = { _host: 'a', _set: 'b', _n: 'c', _v_FOO: 'd', FOO: 'e', _q_X: 'f', SINGULARITYENV_X: '$HOME' }
+    const { stdout } = await inside('echo "$_host$_set$_n$_v_FOO$FOO$_q_X $X"', [], { env })
+    expect(stdout).toBe(`abcdef ${testUser().home}\n`)
+  })
+
   it('reads --env-file like a shell', async () => {
     const file = join(images.folder, 'env')
     writeFileSync(file, 'A=base\nB=${A}-more\nexport C="two words"\n')
