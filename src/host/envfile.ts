@@ -6,8 +6,11 @@ import { reasonOf, SingError } from '../core/errors.ts'
 
 const assignment = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=/gm
 
-/** Prints the variables named by its arguments, NUL-separated, after the file was read. */
-const script = `. "$0" >/dev/null || exit 1
+/**
+ * Prints the variables named by its arguments, NUL-separated, after the file was read. Its text comes on stdin: a pipe, as
+ * `--env-file <(command)` gives one, can be read only once.
+ */
+const script = `_sing_text=$(cat) && exec </dev/null && eval "$_sing_text" >/dev/null || exit 1
 for n; do eval "printf '%s\\0' \\"\\\${$n-}\\""; done`
 
 /**
@@ -26,15 +29,14 @@ export function readEnvironmentFile(
   }
   const names = [...new Set(Array.from(text.matchAll(assignment), (match) => match[1] ?? ''))]
   if (names.length === 0) return []
-  // A path without a slash would be searched in PATH by the shell.
-  const file = path.includes('/') ? path : `./${path}`
-  const answer = spawnSync('/bin/sh', ['-c', script, file, ...names], {
+  const answer = spawnSync('/bin/sh', ['-c', script, path, ...names], {
     env: { ...environment },
+    input: text,
     encoding: 'utf8',
     maxBuffer: 16 << 20,
   })
   if (answer.status !== 0) {
-    const reason = answer.stderr?.trim().split('\n').at(-1) ?? 'the shell rejects it'
+    const reason = answer.stderr?.trim().split('\n').at(-1) || 'the shell rejects it'
     throw new SingError('ENVIRONMENT', `--env-file ${path}: ${reason}`)
   }
   const values = answer.stdout.split('\0')

@@ -241,7 +241,15 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('the environment', () => {
   })
 
   it('hands on variables with the names of shell scripts', async () => {
-    const env = { _host: 'a', _set: 'b', _n: 'c', _v_FOO: 'd', FOO: 'e', _q_X: 'f', SINGULARITYENV_X: '$HOME' }
+    const env = {
+      _host: 'a',
+      _set: 'b',
+      _n: 'c',
+      _v_FOO: 'd',
+      FOO: 'e',
+      _q_X: 'f',
+      SINGULARITYENV_X: '$HOME',
+    }
     const { stdout } = await inside('echo "$_host$_set$_n$_v_FOO$FOO$_q_X $X"', [], { env })
     expect(stdout).toBe(`abcdef ${testUser().home}\n`)
   })
@@ -250,6 +258,9 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('the environment', () => {
     const file = join(images.folder, 'env')
     writeFileSync(file, 'A=base\nB=${A}-more\nexport C="two words"\n')
     expect((await inside('echo "$A|$B|$C"', ['--env-file', file])).stdout).toBe('base|base-more|two words\n')
+    const piped = `echo A=piped | "$0" exec --env-file /dev/stdin "$1" sh -c 'echo $A'`
+    const { stdout } = await run(['sh', '-c', piped, program, images.everything])
+    expect(stdout).toBe('piped\n')
   })
 })
 
