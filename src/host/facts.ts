@@ -76,12 +76,14 @@ function databaseEntry(database: 'passwd' | 'group', id: number): string[] | und
   return line(answer.stdout ?? '')?.split(':')
 }
 
+/** Who has no entry is believed what it says of itself, as far as that can be a name and a place. */
 function readUser(uid: number, environment: Readonly<Record<string, string>>): HostFacts['user'] {
   const entry = databaseEntry('passwd', uid)
+  const { USER = '', HOME = '' } = environment
   return {
-    name: entry?.[0] ?? environment.USER ?? String(uid),
+    name: entry?.[0] || (/^[^:,\s]+$/.test(USER) ? USER : String(uid)),
     gecos: entry?.[4] ?? '',
-    home: entry?.[5] || environment.HOME || '/',
+    home: [entry?.[5], HOME].find((path) => path?.startsWith('/')) ?? '/',
     shell: entry?.[6] || '/bin/sh',
   }
 }

@@ -136,9 +136,11 @@ export function planNamespaces(identity: Identity, wanted: readonly Namespace[])
 /** The line of /etc/passwd that makes the payload's user known; the image's login shell is kept. */
 export function passwdRecords(identity: Identity, facts: HostFacts, home: string): RecordLine[] {
   const gecos = identity.uid === facts.uid ? facts.user.gecos.replace(/[:\n]/g, ' ') : identity.name
+  // The format has no way to write such a path; HOME has it all the same.
+  const place = /[:\n]/.test(home) ? '/' : home
   return [
     {
-      line: `${identity.name}:x:${identity.uid}:${identity.gid}:${gecos}:${home}:/bin/sh`,
+      line: `${identity.name}:x:${identity.uid}:${identity.gid}:${gecos}:${place}:/bin/sh`,
       same: [
         [0, identity.name],
         [2, String(identity.uid)],

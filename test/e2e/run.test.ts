@@ -1,4 +1,5 @@
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -32,6 +33,20 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a container', () => {
     const { stdout, status } = await inside('id -u; id -g; id -un; head -1 /etc/os-release')
     expect(stdout).toBe(`${uid}\n${gid}\n${name}\nNAME="Suite Linux"\n`)
     expect(status).toBe(0)
+  })
+
+  it.skipIf(!can('root'))('runs for who has no entry in passwd, whatever is in USER and HOME', async () => {
+    const home = join(images.folder, 'odd:ho\nme')
+    mkdirSync(home)
+    chmodSync(home, 0o777)
+    const script = 'id -u; grep 54321 /etc/passwd; echo "$HOME"'
+    const ids = ['setpriv', '--reuid=54321', '--regid=54321', '--clear-groups']
+    const command = [...ids, program, 'exec', images.everything, 'sh', '-c', script]
+    const env = { USER: 'x:0:0\nroot:', LOGNAME: undefined, HOME: home }
+    const { stdout } = await run(command, { as: 'self', env })
+    expect(stdout).toBe(`54321\n54321:x:54321:54321::/:/bin/sh\n${home}\n`)
+    const lost = await run(command, { as: 'self', env: { USER: 'me', HOME: 'not/absolute' } })
+    expect(lost.stdout).toBe('54321\nme:x:54321:54321::/:/bin/sh\n/\n')
   })
 
   it('hands arguments on unchanged', async () => {
