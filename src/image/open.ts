@@ -33,6 +33,8 @@ export type Image = {
   readonly overlays?: readonly Overlay[]
   /** The parsed `inspect-metadata.json` of a SIF. */
   readonly metadata?: unknown
+  /** The parsed `oci-config.json` of a SIF that was made from an OCI image. */
+  readonly oci?: unknown
 }
 
 export type OpenOptions = {
@@ -42,6 +44,7 @@ export type OpenOptions = {
 
 const headLength = 2048
 export const metadataName = 'inspect-metadata.json'
+export const ociConfigName = 'oci-config.json'
 const metadataLimit = 16 * 1024 * 1024
 
 /**
@@ -83,7 +86,7 @@ function openPath(path: string): number {
       {
         hint:
           missing && looksLikeReference(path)
-            ? `To fetch it from a registry, write docker://${path}`
+            ? `Images of registries, such as docker://${path}, cannot be used yet`
             : undefined,
         cause,
       },
@@ -156,7 +159,8 @@ function sifImage(fd: number, path: string, common: Common): Image {
   const { offset, size } = objectWindow(sif, partition)
   refuseFilesystem(partition.partition?.filesystem, path)
   checkSuperblock(readAt(fd, offset, superblockLength), size, path)
-  const metadata = readMetadata(fd, sif)
+  const metadata = readMetadata(fd, sif, metadataName)
+  const oci = readMetadata(fd, sif, ociConfigName)
   return {
     ...common,
     kind: 'sif',
@@ -166,6 +170,7 @@ function sifImage(fd: number, path: string, common: Common): Image {
     bashEnvironment: metadata === undefined || scriptsOf(metadata).some(usesBash),
     overlays: overlaysOf(sif, partition, common.path),
     metadata,
+    ...(oci === undefined ? {} : { oci }),
   }
 }
 
@@ -199,10 +204,10 @@ const overlayFilesystems: Readonly<Record<number, Overlay['filesystem']>> = {
   [filesystems.ext3]: 'ext3',
 }
 
-/** The parsed metadata object; undefined when there is none that can be read, which only matters to who needs it. */
-function readMetadata(fd: number, sif: Sif): unknown {
+/** A parsed JSON object by its name; undefined when there is none that can be read, which only matters to who needs it. */
+function readMetadata(fd: number, sif: Sif, wanted: string): unknown {
   const object = sif.objects.find(
-    ({ dataType, name }) => dataType === dataTypes.genericJson && name === metadataName,
+    ({ dataType, name }) => dataType === dataTypes.genericJson && name === wanted,
   )
   if (!object || object.size > metadataLimit) return undefined
   try {

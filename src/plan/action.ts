@@ -122,14 +122,17 @@ unset _sing_n _sing_i _sing_d _sing_s _sing_f _sing_t _sing_host _sing_set _sing
 exec "$@"
 }`
 
+/** The working directory as a prompt of bash shows it. */
+const tildePath = `$(case $PWD in "$HOME") echo "~";; "$HOME"/*) echo "~${'$'}{PWD#"$HOME"}";; *) echo "$PWD";; esac)`
+
 function prompt(verb: Verb, imageName: string): string[] {
-  // The prompt tells a person which image this is; bash knows \w, other shells expand parameters.
+  // The prompt tells a person which image this is; bash knows \w, other shells expand commands.
   const name = imageName.replace(/[\\$`!'"]/g, '')
   if (verb !== 'shell') return [`: "\${PS1:=Singularity> }"; export PS1`]
   return [
     `if [ -x /bin/bash ] && [ -z "\${SINGULARITY_SHELL:-}" ]; then`,
     `export PS1=${quoted(`Singularity ${name}:\\w> `)} PROMPT_COMMAND=${quoted(`PS1='Singularity ${name}:\\w> '; unset PROMPT_COMMAND`)}`,
-    `else export PS1=${quoted(`Singularity ${name}:\${PWD}> `)}; fi`,
+    `else export PS1=${quoted(`Singularity ${name}:${tildePath}> `)}; fi`,
   ]
 }
 

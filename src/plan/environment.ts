@@ -1,6 +1,7 @@
 /** What crosses from the host's environment into the container, and what the runtime sets there. */
 
 import type { Identity } from './identity.ts'
+import { ociVariables } from './oci.ts'
 import type { LaunchRequest } from './request.ts'
 
 export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -147,7 +148,7 @@ function injectedVariables(values: ReadonlyMap<string, string>): Injected[] {
 /** Decide the environment of a launch. `home` is the home directory inside. */
 export function planEnvironment(
   request: LaunchRequest,
-  image: { readonly path: string; readonly name: string },
+  image: { readonly path: string; readonly name: string; readonly oci?: unknown },
   environment: Readonly<Record<string, string>>,
   identity: Identity,
   home: string,
@@ -156,16 +157,19 @@ export function planEnvironment(
   const injected = injectedVariables(values)
   const set = new Set(injected.map(({ name }) => name))
   const host = hostVariables(request, environment).filter(([name]) => !set.has(name))
+  // The image's scripts say the same again; without a shell nobody runs them.
+  const ofImage = ociVariables(image.oci)
   const word = (name: string) => doubleQuoted(values.get(name) ?? '')
   return {
     variables: {
+      ...ofImage,
       ...(request.cleanEnvironment ? { LANG: 'C' } : { USER_PATH: userPath(environment) }),
       ...Object.fromEntries(host),
       ...Object.fromEntries(injected.map(({ name, value }) => [name, value])),
       ...(request.evaluate ? evaluatedTwins(injected) : {}),
       ...runtimeVariables(request, image),
       HOME: home,
-      PATH: defaultPath,
+      PATH: ofImage.PATH || defaultPath,
       ...(identity.uid === 0 && environment.USER === undefined ? { USER: identity.name } : {}),
     },
     host: [...(request.cleanEnvironment ? ['LANG'] : []), ...host.map(([name]) => name)],

@@ -8,6 +8,7 @@ import { actionScript } from './action.ts'
 import { type Environment, planEnvironment } from './environment.ts'
 import { type Identity, planIdentity, planNamespaces } from './identity.ts'
 import { dataLayers, mountOps, workdirDirectories } from './mounts.ts'
+import { ociProgram } from './oci.ts'
 import type { LaunchRequest } from './request.ts'
 import type { LaunchSpec, Missing, Namespace, Op } from './spec.ts'
 
@@ -140,7 +141,7 @@ function planPrograms(
   // An image without any shell still has its command, or a runscript that is a program.
   const direct: Record<LaunchRequest['verb'], string[][]> = {
     exec: [[...request.command]],
-    run: [['/.singularity.d/runscript', ...request.command]],
+    run: [ociProgram(image.oci, request.command) ?? ['/.singularity.d/runscript', ...request.command]],
     test: [['/.singularity.d/test', ...request.command]],
     shell: request.shell ? [[request.shell, ...request.command]] : [],
   }

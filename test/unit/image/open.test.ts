@@ -197,8 +197,8 @@ describe('anything else', () => {
 
   it.each([
     ['none.sif', undefined],
-    ['alpine', 'To fetch it from a registry, write docker://alpine'],
-    ['library/alpine:3.20', 'To fetch it from a registry, write docker://library/alpine:3.20'],
+    ['alpine', 'Images of registries, such as docker://alpine, cannot be used yet'],
+    ['library/alpine:3.20', 'Images of registries, such as docker://library/alpine:3.20, cannot be used yet'],
     ['/abs/olute', undefined],
     ['./relative', undefined],
   ])('that is missing is named: %s', (path, hint) => {
