@@ -9,7 +9,7 @@ import type { Stage } from '../definition/types.ts'
 import type { HostFacts } from '../host/facts.ts'
 import { rootfsArchitecture } from './architecture.ts'
 import { assembleSandbox, assembleSif } from './assemble.ts'
-import { explain, requirePrograms } from './explain.ts'
+import { explain, requireBinds, requirePrograms } from './explain.ts'
 import { catchInterruption } from './interrupt.ts'
 import { writeMetadata } from './metadata.ts'
 import type { BuildRequest, BuildTools } from './request.ts'
@@ -120,6 +120,7 @@ async function assemble(built: Built, spec: BuildSpec, mode: number, tools: Buil
  */
 export async function build(request: BuildRequest, spec: BuildSpec, context: BuildContext): Promise<void> {
   const { facts, environment, report, debug } = context
+  requireBinds(request, facts.cwd ?? '/')
   recoverPartials(request.target, report)
   await requireTarget(request, context.confirm)
   using interruption = catchInterruption()

@@ -1,8 +1,12 @@
 /** Failures of a build in the terms of the user: what is full, forbidden or unfit, and what to do about it. */
 
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { errnoOf, SingError, shown } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
+import { parseBinds, parseMount } from '../plan/binds.ts'
 import { mountOf } from './mount.ts'
+import type { BuildRequest } from './request.ts'
 import { explainFullDisk } from './space.ts'
 
 function hasErrno(error: unknown, names: readonly string[]): boolean {
@@ -24,6 +28,15 @@ export function requirePrograms(parent: string): void {
       hint: 'Name another directory with --tmpdir or SINGULARITY_TMPDIR',
     },
   )
+}
+
+/** What %post and %test are to see must be there before anything is made. @throws SingError BIND */
+export function requireBinds({ binds, mounts }: BuildRequest, cwd: string): void {
+  for (const { source, text } of [...binds.flatMap(parseBinds), ...mounts.map(parseMount)]) {
+    if (!existsSync(resolve(cwd, source))) {
+      throw new SingError('BIND', `--bind ${shown(text)}: ${shown(source)} does not exist`)
+    }
+  }
 }
 
 /** The error to show for a failed build; `parent` holds its temporary files, `targetParent` its result. */

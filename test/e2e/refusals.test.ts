@@ -123,6 +123,11 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a build that fails', () => {
     refused(['build', 'out.sif', write('post.def', `${base()}%post\n  exit 3\n`)], /%post .*3/))
   it('tells the status of %test', () =>
     refused(['build', 'out.sif', write('test.def', `${base()}%test\n  exit 4\n`)], /%test .*4/))
+  it('names a bind whose source does not exist', () =>
+    refused(
+      ['build', '--bind', '/no/such:/mnt', 'out.sif', write('bind.def', `${base()}%post\n  true\n`)],
+      /\/no\/such does not exist/,
+    ))
   it('names a missing source of %files', () =>
     refused(
       ['build', 'out.sif', write('files.def', `${base()}%files\n  /no/such/file /x\n`)],
