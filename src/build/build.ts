@@ -7,10 +7,10 @@ import type { Report } from '../core/events.ts'
 import { singularityVersion } from '../core/version.ts'
 import type { Stage } from '../definition/types.ts'
 import type { HostFacts } from '../host/facts.ts'
+import { catchInterruption } from '../runtime/interrupt.ts'
 import { rootfsArchitecture } from './architecture.ts'
 import { assembleSandbox, assembleSif } from './assemble.ts'
 import { explain, requireBinds, requirePrograms } from './explain.ts'
-import { catchInterruption } from './interrupt.ts'
 import { writeMetadata } from './metadata.ts'
 import type { BuildRequest, BuildTools } from './request.ts'
 import { copyMetadata, mergedTree, metadataDirectories, type Tree } from './sandbox.ts'
@@ -123,7 +123,7 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
   requireBinds(request, facts.cwd ?? '/')
   recoverPartials(request.target, report)
   await requireTarget(request, context.confirm)
-  using interruption = catchInterruption()
+  using interruption = catchInterruption('the build')
   const { signal } = interruption
   const parent = scratchParent(request.scratchParent, environment)
   if (spec.isDefinition) requirePrograms(parent)

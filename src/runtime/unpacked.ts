@@ -42,9 +42,13 @@ export type Unpacked = { readonly image: Image; readonly remove: () => Promise<v
 
 /**
  * Unpack the root file system of an image below `parent`.
- * @throws SingError IO or DISK_FULL; nothing is left behind then
+ * @throws SingError IO or DISK_FULL, and the reason of `signal` when it is aborted; nothing is left behind then
  */
-export async function unpackImage(image: Image, parent: string, report: Report): Promise<Unpacked> {
+export async function unpackImage(
+  image: Image,
+  parent: string,
+  { report, signal }: { readonly report: Report; readonly signal: AbortSignal },
+): Promise<Unpacked> {
   const { rootfs } = image
   if ('directory' in rootfs) return { image, remove: async () => {} }
   let directory: string
@@ -63,7 +67,7 @@ export async function unpackImage(image: Image, parent: string, report: Report):
     const tree = join(directory, 'rootfs')
     mkdirSync(tree, { mode: 0o755 })
     await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
-    await squashfs.extract(tree, { report, ownership: process.geteuid?.() === 0 })
+    await squashfs.extract(tree, { report, signal, ownership: process.geteuid?.() === 0 })
     return { image: { ...image, kind: 'sandbox', rootfs: { directory: tree }, writable: false }, remove }
   } catch (error) {
     await remove()

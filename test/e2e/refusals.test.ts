@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   chownSync,
@@ -11,6 +12,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
 import { commandLine, environment, program, projectRoot, run, sing } from '../helpers/sing.ts'
@@ -191,6 +193,17 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a machine without what is ne
     const outcome = await run(['unshare', '--mount', 'sh', '-c', script, 'sh', program], self)
     expect(outcome.stderr).toMatch(/INFO:.*npack/)
     expect([outcome.stdout, outcome.status, readdirSync(place)]).toEqual(['12:34\n', 0, before])
+  })
+
+  it('removes what it has unpacked when it is interrupted meanwhile', async () => {
+    const temporary = temporaryFolder()
+    const [file = '', ...args] = commandLine([program, 'exec', '--unsquash', image, 'sleep', '60'])
+    const env = environment({ env: { TMPDIR: temporary } })
+    const child = spawn(file, args, { env, stdio: 'ignore' })
+    while (readdirSync(temporary).length === 0) await setTimeout(1)
+    child.kill('SIGINT')
+    const [status] = await once(child, 'close')
+    expect([status, readdirSync(temporary)]).toEqual([130, []])
   })
 
   it('unpacks on request as well', async () => {

@@ -71,10 +71,16 @@ function mustUnpack(call: Call, image: Image, facts: HostFacts): boolean {
 async function runUnpacked(call: Call, image: Image, launch: (image: Image) => LaunchPlan): Promise<number> {
   const { flags, context } = call
   const { unpackImage } = await import('../../runtime/unpacked.ts')
-  const parent = typeof flags.tmpdir === 'string' ? flags.tmpdir : (context.environment.TMPDIR ?? '/tmp')
+  const { catchInterruption } = await import('../../runtime/interrupt.ts')
+  const asked = typeof flags.tmpdir === 'string' ? flags.tmpdir : ''
+  const parent = asked || context.environment.TMPDIR || '/tmp'
+  // To the end: what was unpacked has to be removed, however often somebody presses Ctrl-C.
+  using interruption = catchInterruption(`unpacking ${image.name}`)
   context.report({ kind: 'info', text: `Unpacking ${image.name} to a temporary sandbox in ${parent}` })
-  const { image: unpacked, remove } = await unpackImage(image, parent, context.report)
+  const options = { report: context.report, signal: interruption.signal }
+  const { image: unpacked, remove } = await unpackImage(image, parent, options)
   try {
+    interruption.signal.throwIfAborted()
     return await run(launch(unpacked).spec)
   } finally {
     await remove()
