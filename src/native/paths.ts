@@ -44,5 +44,6 @@ export function enginePath(): string[] {
   if (isCompiled) return [process.execPath]
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
   const main = fileURLToPath(new URL(`../main.${extension}`, import.meta.url))
-  return [process.execPath, '--disable-warning=ExperimentalWarning', main]
+  // Behind `--` Node takes no option of ours for its own.
+  return [process.execPath, '--disable-warning=ExperimentalWarning', '--', main]
 }

@@ -78,8 +78,8 @@ describe('temporary directories of builds', () => {
   })
 
   it('of a build whose end nobody has noticed are removed too', async () => {
-    // `sleep` does not wait for the child that the shell left it.
-    const parentOfDead = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], {
+    // The second `sleep` does not wait for the child that the shell left it, which ends when the shell is gone.
+    const parentOfDead = spawn('sh', ['-c', 'sleep 0.3 & echo $!; exec sleep 60'], {
       stdio: ['ignore', 'pipe', 'ignore'],
     })
     try {
