@@ -1,6 +1,7 @@
 /** Perform a launch spec: become the container, or start it and wait. */
 
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { SingError } from '../core/errors.ts'
 import { programPath } from '../native/paths.ts'
 import { replaceKeeping } from '../native/replace.ts'
@@ -66,6 +67,16 @@ const signalNumbers: Record<string, number> = {
   SIGTERM: 15,
 }
 
+/** The keys of a terminal signal its whole foreground job: the child has got these, a second one would be one too many. */
+const fromKeys: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT']
+
+/** Whether we are in the foreground job of a terminal. proc_pid_stat(5), fields 5 and 8. */
+function isForeground(): boolean {
+  const text = readFileSync('/proc/self/stat', 'latin1')
+  const [, , group, , , foreground] = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return group === foreground
+}
+
 function splitLines(onLine: (line: string) => void): { push: (chunk: Buffer) => void; end: () => void } {
   let rest = ''
   return {
@@ -91,7 +102,9 @@ export function run(spec: LaunchSpec, options: RunOptions = {}): Promise<number>
     env: { ...spec.process.environment },
     stdio: [stdin, output, output],
   })
-  const handOn = (name: NodeJS.Signals) => child.kill(name)
+  const handOn = (name: NodeJS.Signals) => {
+    if (!(fromKeys.includes(name) && isForeground())) child.kill(name)
+  }
   for (const name of forwarded) process.on(name, handOn)
   options.signal?.addEventListener('abort', () => child.kill('SIGTERM'), { once: true })
   if (onLine) {

@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { spawn as spawnTerminal } from '@lydell/node-pty'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
 import { commandLine, environment, program, projectRoot, run, sing } from '../helpers/sing.ts'
@@ -204,6 +205,19 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a machine without what is ne
     child.kill('SIGINT')
     const [status] = await once(child, 'close')
     expect([status, readdirSync(temporary)]).toEqual([130, []])
+  })
+
+  it('hands no interrupt of the terminal on, which an unpacked container has got already', async () => {
+    const script = `n=0; trap 'n=$((n+1))' INT; echo ready; while [ $n = 0 ]; do sleep 0.1; done; sleep 1; echo "came $n"`
+    const [file = '', ...args] = commandLine([program, 'exec', '--unsquash', image, 'sh', '-c', script])
+    const terminal = spawnTerminal(file, args, { cwd: '/', env: environment() })
+    let shown = ''
+    terminal.onData((text) => {
+      shown += text
+      if (text.includes('ready')) terminal.write('\u0003')
+    })
+    await new Promise((resolve) => terminal.onExit(resolve))
+    expect(shown).toContain('came 1')
   })
 
   it('unpacks on request as well', async () => {
