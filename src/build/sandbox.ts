@@ -30,10 +30,10 @@ function isDirectory(path: string): boolean {
 export function metadataDirectories(sandbox: string): string[] | undefined {
   const parents = [metadata, 'scif', 'scif/apps'].filter((path) => existsInside(sandbox, `/${path}`))
   if (!parents.every((path) => isDirectory(join(sandbox, path)))) return undefined
-  const apps = parents.includes('scif/apps') ? readdirSync(join(sandbox, 'scif/apps')) : []
-  const ofApps = apps
-    .map((name) => `scif/apps/${name}/scif`)
-    .filter((path) => isDirectory(join(sandbox, path)))
+  const names = parents.includes('scif/apps') ? readdirSync(join(sandbox, 'scif/apps')) : []
+  const apps = names.map((name) => `scif/apps/${name}`)
+  if (apps.some((path) => lstatSync(join(sandbox, path)).isSymbolicLink())) return undefined
+  const ofApps = apps.map((path) => `${path}/scif`).filter((path) => isDirectory(join(sandbox, path)))
   return parents.includes(metadata) ? [metadata, ...ofApps] : ofApps
 }
 

@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
@@ -256,6 +265,16 @@ describe.skipIf(!needs)('converting an image', () => {
     expect(readdirSync(join(folder, 'sb'))).toEqual(['bin'])
     const definition = await sing(['inspect', '--deffile', 'x.sif'], { cwd: folder })
     expect(definition.stdout).toBe('bootstrap: localimage\nfrom: sb\n')
+  })
+
+  it('takes nothing of the host into the image through a link of the sandbox', async () => {
+    mkdirSync(join(folder, 'private/scif'), { recursive: true })
+    write('private/scif/runscript.help', 'secret')
+    mkdirSync(join(folder, 'sb/scif/apps'), { recursive: true })
+    symlinkSync(join(folder, 'private'), join(folder, 'sb/scif/apps/spy'))
+    give(join(folder, 'sb'))
+    expect((await build('x.sif', 'sb')).status).toBe(0)
+    expect(readFileSync(join(folder, 'x.sif')).includes('secret')).toBe(false)
   })
 
   it('lets nobody become the user by a setuid program, and keeps the bit in images', async () => {
