@@ -15,8 +15,8 @@ const signs: readonly RegExp[] = [
   /\$\{(?:!|[#]?\w+\[|\w+(?:\/|\^|,|:[ ]*[\d$(]|:[ ]+-|@))/,
   /(?:^|[^<])<<<|[<>]\(|&>|\|&/m,
   /(?:^|[\s=("])\$'/m,
-  // `[ a == b ]` is an error in dash.
-  /\[[ \t][^\]\n]*[ \t]==[ \t]/,
+  // `[ a == b ]` is an error in dash. No second bracket, or a line of brackets would take for ever.
+  /\[[ \t][^[\]\n]*[ \t]==[ \t]/,
   /\bexport[ \t]+-[fn]/,
   // What `eval "$(conda shell.bash hook)"` evaluates is for bash; a path of bash says nothing.
   /(?<!\/)\bbash\b|\bBASH_SOURCE\b/,

@@ -50,3 +50,8 @@ describe('an environment script for bash', () => {
     `D=$(dirname "\${BASH_SOURCE}")`,
   ])('%j', (script) => expect(usesBash(script)).toBe(true))
 })
+
+it('looks at any text once only', () => {
+  const texts = ['[ ', "$'. ", 'if \t', '${a', '; export ', '# \t', "'{(", 'do [[ x ']
+  expect(texts.map((text) => usesBash(text.repeat(300_000)))).toHaveLength(texts.length)
+})
