@@ -169,18 +169,19 @@ async function readScripts(contents: Contents, directory: string): Promise<Pick<
 async function readLabels(contents: Contents, path: string): Promise<Pick<Attributes, 'labels'>> {
   const text = await readText(contents, path)
   if (text === '') return {}
-  let json: unknown
+  const labels = new Map<string, string>()
   try {
-    json = JSON.parse(text)
+    for (const [key, value] of entries(JSON.parse(text))) {
+      labels.set(key, typeof value === 'string' ? value : JSON.stringify(value))
+    }
   } catch (cause) {
+    // Also what is nested so deeply that it cannot be written down again.
     throw new SingError('IMAGE_FORMAT', `the labels of the image (${shown(path)}) are no JSON`, { cause })
   }
-  const values = new Map(entries(json))
-  const labels = sorted([...values.keys()]).map((key) => {
-    const value = values.get(key)
-    return [key, typeof value === 'string' ? value : JSON.stringify(value)]
-  })
-  return labels.length > 0 ? { labels: Object.fromEntries(labels) } : {}
+  const keys = sorted([...labels.keys()])
+  return keys.length > 0
+    ? { labels: Object.fromEntries(keys.map((key) => [key, labels.get(key) ?? ''])) }
+    : {}
 }
 
 async function readTexts(contents: Contents, base: string, names: Readonly<Record<string, string>>) {

@@ -126,8 +126,11 @@ describe('what an image says about itself', () => {
   })
 
   it('is refused when the labels are no JSON', async () => {
-    const root = await tree({ '.singularity.d/labels.json': '{' })
-    await expect(readAttributes(root)).rejects.toMatchObject({ code: 'IMAGE_FORMAT' })
+    const deep = `{"a":${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}}`
+    for (const labels of ['{', deep]) {
+      const root = await tree({ '.singularity.d/labels.json': labels })
+      await expect(readAttributes(root)).rejects.toMatchObject({ code: 'IMAGE_FORMAT' })
+    }
   })
 
   it('can be read of an image without root file system, or for another machine, or encrypted', async () => {
