@@ -49,7 +49,8 @@ function ifThere<T>(root: string, path: string, read: (place: string) => T | und
     return place === undefined ? undefined : read(place)
   } catch (cause) {
     if (cause instanceof SingError) throw cause
-    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errnoOf(cause) ?? '')) return undefined
+    // ENXIO: a socket, which is no file.
+    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO'].includes(errnoOf(cause) ?? '')) return undefined
     throw new SingError('IO', `cannot read ${shown(path)} of ${shown(root)}: ${reasonOf(cause)}`, { cause })
   }
 }

@@ -1,4 +1,7 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Flags } from '../../../src/cli/command.ts'
@@ -181,6 +184,18 @@ describe('files of a sandbox', () => {
     )
     expect(listInside(root, '/absolute')).toEqual(['file'])
     expect(listInside(root, '/real/file')).toBeUndefined()
+  })
+
+  it('are files: pipes and sockets among them are passed by', async () => {
+    const root = await tree({ 'etc/hosts': '' })
+    execFileSync('mkfifo', [join(root, 'etc/pipe')])
+    const server = createServer().listen(join(root, 'etc/socket'))
+    await once(server, 'listening')
+    expect(['/etc/pipe', '/etc/socket'].map((path) => readInside(root, path, 10))).toEqual([
+      undefined,
+      undefined,
+    ])
+    server.close()
   })
 
   it('are not read beyond what the caller expects', async () => {
