@@ -22,6 +22,9 @@ export type MountContext = {
   readonly memorySize: number
 }
 
+/** Who asks for a place is told when it cannot be had. */
+const orFail = (missing: Missing): Missing => (missing === 'skip' ? 'fail' : missing)
+
 type BindOptions = {
   missing?: Missing
   readonly?: boolean
@@ -45,7 +48,8 @@ const minimalDevices = ['null', 'zero', 'random', 'urandom', 'tty', 'full']
 function minimalDev(context: MountContext): Op[] {
   const at = '/dev'
   return [
-    { op: 'tmpfs', at, missing: context.missing, size: 0, mode: 0o755 },
+    // Without the tmpfs all that follows would be made in the image.
+    { op: 'tmpfs', at, missing: orFail(context.missing), size: 0, mode: 0o755 },
     ...minimalDevices.map((name) =>
       bind(`/dev/${name}`, `${at}/${name}`, { trusted: true, recursive: false }),
     ),
@@ -118,7 +122,8 @@ function homeOps(context: MountContext): Op[] {
     if (request.workdir) return [bind(`${request.workdir}/home`, home, { missing })]
     return [{ op: 'tmpfs', at: home, missing, size: context.memorySize, mode: 0o755 }]
   }
-  return [bind(source, home, { missing, soft: request.home.kind === 'default' })]
+  if (request.home.kind === 'custom') return [bind(source, home, { missing: orFail(missing) })]
+  return [bind(source, home, { missing, soft: true })]
 }
 
 function temporaryOps(context: MountContext): Op[] {
@@ -140,8 +145,8 @@ function scratchOps({ request, missing, memorySize }: MountContext): Op[] {
   return request.scratch.map(
     (at): Op =>
       request.workdir
-        ? bind(`${request.workdir}/scratch${at}`, at, { missing })
-        : { op: 'tmpfs', at, missing, size: memorySize, mode: 0o1777 },
+        ? bind(`${request.workdir}/scratch${at}`, at, { missing: orFail(missing) })
+        : { op: 'tmpfs', at, missing: orFail(missing), size: memorySize, mode: 0o1777 },
   )
 }
 
@@ -193,8 +198,8 @@ function userBinds({ request, config, missing }: MountContext): Op[] {
     const { source, destination: at, readonly, imageSource: path = '/' } = wanted
     const data = layers.find((layer) => layer.bind === wanted)
     return data
-      ? { op: 'layer-bind', layer: data.layer, path, at, missing }
-      : bind(source, at, { missing, readonly })
+      ? { op: 'layer-bind', layer: data.layer, path, at, missing: orFail(missing) }
+      : bind(source, at, { missing: orFail(missing), readonly })
   })
 }
 

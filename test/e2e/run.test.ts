@@ -221,6 +221,28 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('binds', () => {
   })
 })
 
+describe.skipIf(!can('userns'))('where no overlay can be made', () => {
+  it('a bind that has no place in the image is refused, and nothing is made in a sandbox', async () => {
+    const config = join(images.folder, 'no-overlay.conf')
+    writeFileSync(config, 'enable overlay = no\n')
+    const bare = join(images.folder, 'no-places')
+    cpSync(images.sandbox, bare, { recursive: true, verbatimSymlinks: true })
+    for (const place of ['dev', 'mnt']) rmSync(join(bare, place), { recursive: true })
+    give(bare)
+    const before = readdirSync(bare)
+    for (const flags of [
+      ['--bind', `${images.folder}:/mnt`],
+      ['--home', `${images.folder}:/mnt`],
+      ['--scratch', '/mnt'],
+      ['--containall'],
+    ]) {
+      const { status, stderr } = await sing(['--config', config, 'exec', ...flags, bare, 'true'], here())
+      expect([status, stderr]).toEqual([255, expect.stringMatching(/(mnt|dev) does not exist/)])
+    }
+    expect(readdirSync(bare)).toEqual(before)
+  })
+})
+
 describe.skipIf(!can('userns', 'fuse', 'overlay'))('the environment', () => {
   const value = async (name: string, flags: string[] = [], env: Record<string, string> = {}) =>
     (await inside(`printf %s "$${name}"`, flags, { env })).stdout
