@@ -1,12 +1,33 @@
 /** Whole directory trees: remove one whatever its modes, change the modes in it, find its newest time. Names are bytes here. */
 
-import { chmodSync, lstatSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  lstatSync,
+  openSync,
+  readdirSync,
+  rmdirSync,
+  unlinkSync,
+} from 'node:fs'
 import { errnoOf } from '../core/errors.ts'
 
 const slash = Buffer.from('/')
 
-function namesIn(directory: Buffer): Buffer[] {
-  return readdirSync(directory, { encoding: 'buffer' }).map((name) => Buffer.concat([directory, slash, name]))
+/** Half of what the system takes as a path: a tree can be deeper, and then goes on from an open directory. */
+const longest = 2048
+const asDirectory = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+
+/** Do something with every path in a directory. */
+function forEachIn(directory: Buffer, act: (path: Buffer) => void): void {
+  const fd = directory.length > longest ? openSync(directory, asDirectory) : undefined
+  try {
+    const here = fd === undefined ? directory : Buffer.from(`/proc/self/fd/${fd}`)
+    const names = readdirSync(here, { encoding: 'buffer' })
+    for (const name of names) act(Buffer.concat([here, slash, name]))
+  } finally {
+    if (fd !== undefined) closeSync(fd)
+  }
 }
 
 function isMissing(error: unknown): boolean {
@@ -30,9 +51,9 @@ function removeDirectory(directory: Buffer, device: number): void {
   // A mount that somebody left in the tree belongs to somebody else.
   if (stats.dev !== device) throw new Error(`${directory} is on another file system`)
   if ((stats.mode & 0o700) !== 0o700) chmodSync(directory, 0o700)
-  for (const path of namesIn(directory)) {
+  forEachIn(directory, (path) => {
     if (!unlinked(path)) removeDirectory(path, device)
-  }
+  })
   rmdirSync(directory)
 }
 
@@ -48,26 +69,27 @@ export function removeTree(path: string): void {
   else unlinked(bytes)
 }
 
+function grantOwnerOf(path: Buffer): void {
+  const stats = lstatSync(path)
+  if (stats.isSymbolicLink()) return
+  const wanted = stats.mode | (stats.isDirectory() || (stats.mode & 0o111) !== 0 ? 0o700 : 0o600)
+  if (wanted !== stats.mode) chmodSync(path, wanted & 0o7777)
+  if (stats.isDirectory()) forEachIn(path, grantOwnerOf)
+}
+
 /** Give the owner of every file the right to read and write it, and to pass through and change every directory. */
 export function grantOwner(root: string): void {
-  const pending: Buffer[] = [Buffer.from(root)]
-  for (let path = pending.pop(); path; path = pending.pop()) {
-    const stats = lstatSync(path)
-    if (stats.isSymbolicLink()) continue
-    const wanted = stats.mode | (stats.isDirectory() || (stats.mode & 0o111) !== 0 ? 0o700 : 0o600)
-    if (wanted !== stats.mode) chmodSync(path, wanted & 0o7777)
-    if (stats.isDirectory()) pending.push(...namesIn(path))
-  }
+  grantOwnerOf(Buffer.from(root))
 }
 
 function dropSetIdsBelow(directory: Buffer, mode: number): void {
   const isClosed = (mode & 0o500) !== 0o500
   if (isClosed) chmodSync(directory, (mode & 0o7777) | 0o500)
-  for (const path of namesIn(directory)) {
+  forEachIn(directory, (path) => {
     const stats = lstatSync(path)
     if (stats.isDirectory()) dropSetIdsBelow(path, stats.mode)
     else if (!stats.isSymbolicLink() && (stats.mode & 0o6000) !== 0) chmodSync(path, stats.mode & 0o1777)
-  }
+  })
   if (isClosed) chmodSync(directory, mode & 0o7777)
 }
 
@@ -76,14 +98,17 @@ export function dropSetIds(root: string): void {
   dropSetIdsBelow(Buffer.from(root), lstatSync(root).mode)
 }
 
+function newestTimeOf(path: Buffer): number {
+  const stats = lstatSync(path)
+  let newest = Math.floor(stats.mtimeMs / 1000)
+  if (!stats.isDirectory()) return newest
+  forEachIn(path, (child) => {
+    newest = Math.max(newest, newestTimeOf(child))
+  })
+  return newest
+}
+
 /** The newest modification time below a directory, in whole seconds since 1970. */
 export function newestTime(root: string): number {
-  let newest = 0
-  const pending: Buffer[] = [Buffer.from(root)]
-  for (let path = pending.pop(); path; path = pending.pop()) {
-    const stats = lstatSync(path)
-    newest = Math.max(newest, Math.floor(stats.mtimeMs / 1000))
-    if (stats.isDirectory()) pending.push(...namesIn(path))
-  }
-  return newest
+  return Math.max(0, newestTimeOf(Buffer.from(root)))
 }

@@ -21,6 +21,24 @@ beforeEach(() => {
 })
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
+it('works in trees that are deeper than a path can be long', () => {
+  const start = process.cwd()
+  process.chdir(folder)
+  for (let depth = 0; depth < 40; depth += 1) {
+    mkdirSync('d'.repeat(200))
+    process.chdir('d'.repeat(200))
+  }
+  writeFileSync('program', '')
+  chmodSync('program', 0o4755)
+  utimesSync('program', 2_000_000_000, 2_000_000_000)
+  process.chdir(start)
+  dropSetIds(folder)
+  grantOwner(folder)
+  expect(newestTime(folder)).toBe(2_000_000_000)
+  removeTree(folder)
+  expect(existsSync(folder)).toBe(false)
+})
+
 describe('removing a tree', () => {
   it('removes directories without permissions and names of any bytes', () => {
     const tree = join(folder, 'tree')
