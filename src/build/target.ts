@@ -16,6 +16,7 @@ import {
 import { basename, dirname, join, sep } from 'node:path'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
+import { partialPrefix } from '../sif/write.ts'
 import type { BuildRequest } from './request.ts'
 import { removeTree } from './tree.ts'
 
@@ -38,6 +39,14 @@ function requireParent(target: string): void {
   } catch (cause) {
     if (cause instanceof SingError) throw cause
     throw new SingError('IO', `cannot build ${name(target)}: ${name(parent)}: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+function look(target: string): Stats | undefined {
+  try {
+    return lstatSync(target, { throwIfNoEntry: false })
+  } catch (cause) {
+    throw new SingError('IO', `cannot build ${name(target)}: ${reasonOf(cause)}`, { cause })
   }
 }
 
@@ -89,7 +98,7 @@ async function requireConsent(target: string, stats: Stats, confirm: Confirm): P
  */
 export async function requireTarget(request: BuildRequest, confirm: Confirm): Promise<void> {
   const { target, spec, sandbox, update, force } = request
-  const stats = lstatSync(target, { throwIfNoEntry: false })
+  const stats = look(target)
   if (update) return requireUpdatable(target, stats)
   requireParent(target)
   requireApart(target, spec)
@@ -117,12 +126,6 @@ function openPaths(): Set<string> {
     }
   }
   return paths
-}
-
-/** What the names of unfinished images begin with; those of `SifWriter` too, which cuts long names short. */
-function partialPrefix(target: string): string {
-  const stem = Buffer.from(basename(target)).subarray(0, 200).toString('latin1')
-  return `.${stem}.partial-`
 }
 
 /** In a directory for everybody others can make the same names: what is theirs is neither believed nor touched. */

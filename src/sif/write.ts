@@ -92,9 +92,7 @@ export class SifWriter implements AsyncDisposable {
     if (options.id && !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(options.id)) {
       throw new SingError('SIF_FORMAT', `the image id "${shown(options.id)}" is no UUID`)
     }
-    // 200 of 255 bytes: the name must stay valid with what is put around it.
-    const stem = Buffer.from(basename(path)).subarray(0, 200).toString('latin1')
-    const partial = join(dirname(path), `.${stem}.partial-${randomBytes(4).toString('hex')}`)
+    const partial = join(dirname(path), `${partialPrefix(path)}${randomBytes(4).toString('hex')}`)
     try {
       return new SifWriter(path, partial, await open(partial, 'wx+', options.mode ?? 0o755), options)
     } catch (cause) {
@@ -182,6 +180,16 @@ export class SifWriter implements AsyncDisposable {
     await this.#file.close()
     await unlink(this.#partial).catch(() => {})
   }
+}
+
+/**
+ * What the name of an unfinished `path` begins with. Of the name itself there are 200 of 255 bytes: it must stay valid with
+ * what is put around it.
+ */
+export function partialPrefix(path: string): string {
+  const stem = Buffer.from(basename(path)).subarray(0, 200).toString()
+  // A sign that was cut through is shown by another one.
+  return `.${stem.replace(/\uFFFD$/, '')}.partial-`
 }
 
 /** The next multiple of `alignment` from `offset` on. */

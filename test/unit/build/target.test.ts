@@ -17,6 +17,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { BuildRequest } from '../../../src/build/request.ts'
 import { makePartial, putInPlace, recoverPartials, requireTarget } from '../../../src/build/target.ts'
 import { silent } from '../../../src/core/events.ts'
+import { SifWriter } from '../../../src/sif/write.ts'
 
 let folder = ''
 beforeEach(() => {
@@ -92,6 +93,18 @@ describe('the target of a build', () => {
 
   it('needs a directory that exists', async () => {
     await expect(check({ target: 'none/x.sif' })).rejects.toThrowError(refusal('IO'))
+  })
+
+  it('may have any name that the system takes', async () => {
+    const name = '像'.repeat(85)
+    await check({ target: name })
+    mkdirSync(join(folder, name))
+    mkdirSync(join(folder, 'new'))
+    expect(putInPlace(join(folder, 'new'), join(folder, name), silent)).toBe(true)
+    const writer = await SifWriter.create(join(folder, name))
+    expect(readdirSync(folder)).toHaveLength(2)
+    await writer[Symbol.asyncDispose]()
+    await expect(check({ target: `${name}x` })).rejects.toThrowError(refusal('IO'))
   })
 
   it('can only be updated when it is a sandbox', async () => {
