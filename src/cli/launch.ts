@@ -1,0 +1,135 @@
+/** From the words of the user to a running container, for every command that starts one. */
+
+import { chmodSync, mkdirSync, statSync } from 'node:fs'
+import { type Config, loadConfig } from '../config/load.ts'
+import { reasonOf, SingError, shown } from '../core/errors.ts'
+import { readEnvironmentFile } from '../host/envfile.ts'
+import { type HostFacts, readHostFacts } from '../host/facts.ts'
+import { openDataImage } from '../image/data.ts'
+import { type Image, openImage } from '../image/open.ts'
+import { type LaunchPlan, plan } from '../plan/plan.ts'
+import { type LaunchRequest, toRequest, type Verb } from '../plan/request.ts'
+import { replace, run } from '../runtime/launch.ts'
+import type { Call } from './command.ts'
+
+/** A mistyped --workdir must not become a directory with the results in it. */
+function requireWorkdir(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return
+  throw new SingError('BIND', `--workdir ${shown(path)}: no such directory`)
+}
+
+/** Effects that a plan asks for before the first system call of the launch. */
+function makeDirectories(directories: LaunchPlan['directories']): void {
+  for (const { path, mode } of directories) {
+    try {
+      if (mkdirSync(path, { recursive: true }) !== undefined) chmodSync(path, mode)
+    } catch (error) {
+      throw new SingError('IO', `cannot make ${path}: ${reasonOf(error)}`, { cause: error })
+    }
+  }
+}
+
+/** Look up the file systems of image files that binds name with image-src or id. */
+function withDataImages(request: LaunchRequest): LaunchRequest {
+  const binds = request.binds.map((bind) => {
+    if (bind.imageSource === undefined && bind.objectId === undefined) return bind
+    return { ...bind, window: openDataImage(bind.source, bind.objectId) }
+  })
+  return { ...request, binds }
+}
+
+const allowances = { sif: 'sif', squashfs: 'squashfs', sandbox: 'directory' } as const
+
+/** The site may leave out kinds of images. */
+function requireAllowed(image: Image, config: Config): void {
+  if (config.images[allowances[image.kind]]) return
+  throw new SingError(
+    'UNSUPPORTED',
+    `cannot start ${image.path}: the site's configuration does not allow images of this kind`,
+    { hint: 'Convert it: sing build IMAGE.sif SOURCE, or ask the administrator' },
+  )
+}
+
+function mustUnpack(call: Call, image: Image, facts: HostFacts): boolean {
+  const { flags } = call
+  if ('directory' in image.rootfs) return false
+  if (flags.unsquash === true || flags['tmp-sandbox'] === true) return true
+  if (facts.fuse || (facts.isRoot && !facts.inUserNamespace && facts.loop)) return false
+  if (flags['no-tmp-sandbox'] === true) {
+    throw new SingError(
+      'UNSUPPORTED',
+      `cannot mount ${image.path}: /dev/fuse cannot be used and --no-tmp-sandbox is given`,
+      {
+        hint: 'Ask the administrator for access to /dev/fuse (mode 0666), or leave --no-tmp-sandbox out',
+      },
+    )
+  }
+  return true
+}
+
+async function runUnpacked(call: Call, { image, decide }: Prepared): Promise<number> {
+  const { flags, context } = call
+  const { unpackImage } = await import('../runtime/unpacked.ts')
+  const { catchInterruption } = await import('../runtime/interrupt.ts')
+  const asked = typeof flags.tmpdir === 'string' ? flags.tmpdir : ''
+  const parent = asked || context.environment.TMPDIR || '/tmp'
+  // To the end: what was unpacked has to be removed, however often somebody presses Ctrl-C.
+  using interruption = catchInterruption(`unpacking ${image.name}`)
+  context.report({ kind: 'info', text: `Unpacking ${image.name} to a temporary sandbox in ${parent}` })
+  const options = { report: context.report, signal: interruption.signal }
+  const { image: unpacked, remove } = await unpackImage(image, parent, options)
+  try {
+    interruption.signal.throwIfAborted()
+    return await run(decide({ image: unpacked, supervised: true }).spec)
+  } finally {
+    await remove()
+  }
+}
+
+/** All that was looked up for a launch; `decide` plans it. */
+export type Prepared = {
+  readonly image: Image
+  readonly facts: HostFacts
+  readonly request: LaunchRequest
+  readonly config: Config
+  readonly decide: (change?: { readonly image?: Image; readonly supervised?: boolean }) => LaunchPlan
+}
+
+/**
+ * Read flags, environment, configuration, image and machine of a launch. Nothing is started or made.
+ * @throws SingError for whatever of them is wrong
+ */
+export async function prepare(verb: Verb, call: Call): Promise<Prepared> {
+  const { flags, args, context } = call
+  const [path = '', ...command] = args
+  const image = openImage(path)
+  const facts = readHostFacts(context.environment)
+  const files = flags['env-file']
+  const assignments = (Array.isArray(files) ? files : []).flatMap((file) =>
+    readEnvironmentFile(file, context.environment),
+  )
+  const request = withDataImages(toRequest(verb, flags, command, facts, assignments))
+  const config = loadConfig(context.configFile)
+  requireAllowed(image, config)
+  const { openFiles, debug } = context
+  const decide: Prepared['decide'] = ({ image: chosen = image, supervised = false } = {}) =>
+    plan(request, config, chosen, facts, { openFiles, debug, supervised })
+  return { image, facts, request, config, decide }
+}
+
+/** What exec, run, shell and test do: become the container, or start it and wait where something is left to do afterwards. */
+export async function launch(verb: Verb, call: Call): Promise<number> {
+  const { flags, context } = call
+  const prepared = await prepare(verb, call)
+  const { image, facts, request } = prepared
+  const decided = prepared.decide()
+  for (const text of decided.warnings) context.report({ kind: 'warning', text })
+  if (flags.plan === true) {
+    context.print(`${JSON.stringify(decided.spec, null, 2)}\n`)
+    return 0
+  }
+  if (request.workdir && decided.directories.length > 0) requireWorkdir(request.workdir)
+  makeDirectories(decided.directories)
+  if (mustUnpack(call, image, facts)) return runUnpacked(call, prepared)
+  return replace(decided.spec, context.descriptors)
+}
