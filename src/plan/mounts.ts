@@ -233,19 +233,26 @@ function workingDirectory(context: MountContext, before: readonly Op[]): Op[] {
   return []
 }
 
+/** Mounts that are there for one reason; `docs/plan.md` names the reasons. */
+export type MountGroup = {
+  readonly reason: 'dev' | 'bind-paths' | 'kernel' | 'home' | 'tmp' | 'scratch' | 'files' | 'bind' | 'cwd'
+  readonly ops: readonly Op[]
+}
+
 /** All mounts of a launch in order, after the root and before it becomes read-only. */
-export function mountOps(context: MountContext): Op[] {
-  const before = [
-    ...devOps(context),
-    ...configuredBinds(context),
-    ...kernelOps(context),
-    ...homeOps(context),
-    ...temporaryOps(context),
-    ...scratchOps(context),
-    ...generatedFiles(context),
-    ...userBinds(context),
+export function mountGroups(context: MountContext): MountGroup[] {
+  const before: MountGroup[] = [
+    { reason: 'dev', ops: devOps(context) },
+    { reason: 'bind-paths', ops: configuredBinds(context) },
+    { reason: 'kernel', ops: kernelOps(context) },
+    { reason: 'home', ops: homeOps(context) },
+    { reason: 'tmp', ops: temporaryOps(context) },
+    { reason: 'scratch', ops: scratchOps(context) },
+    { reason: 'files', ops: generatedFiles(context) },
+    { reason: 'bind', ops: userBinds(context) },
   ]
-  return [...before, ...workingDirectory(context, before)]
+  const mounted = before.flatMap(({ ops }) => ops)
+  return [...before, { reason: 'cwd', ops: workingDirectory(context, mounted) }]
 }
 
 /** Directories of the host that must exist before the launch: those of --workdir. */

@@ -7,13 +7,15 @@ import type { Image, Window } from '../image/open.ts'
 import { actionScript } from './action.ts'
 import { type Environment, planEnvironment } from './environment.ts'
 import { type Identity, planIdentity, planNamespaces } from './identity.ts'
-import { dataLayers, mountOps, workdirDirectories } from './mounts.ts'
+import { dataLayers, type MountGroup, mountGroups, workdirDirectories } from './mounts.ts'
 import { ociProgram } from './oci.ts'
 import type { LaunchRequest } from './request.ts'
 import type { LaunchSpec, Missing, Namespace, Op } from './spec.ts'
 
 export type LaunchPlan = {
   readonly spec: LaunchSpec
+  /** The mounts of the spec by the reason they are there for. */
+  readonly mounts: readonly MountGroup[]
   /** Directories of the host to make before the launch. */
   readonly directories: readonly { readonly path: string; readonly mode: number }[]
   /** Sentences for the person: what was asked for and has no effect. */
@@ -196,6 +198,7 @@ export function plan(
     missing: root.missing,
     memorySize: config.sessionSize,
   }
+  const mounts = mountGroups(context)
   const wanted: Namespace[] = (['pid', 'ipc', 'uts', 'net'] as const).filter((name) => request[name])
   return {
     spec: {
@@ -205,7 +208,7 @@ export function plan(
       ops: [
         ...dataLayers(request).map(({ layer, window }) => squashfsLayer(layer, window, identity, facts)),
         ...root.ops,
-        ...mountOps(context),
+        ...mounts.flatMap(({ ops }) => ops),
         ...(root.writable ? [] : [{ op: 'readonly', at: '/' } as const]),
       ],
       hostname: request.hostname,
@@ -226,6 +229,7 @@ export function plan(
       },
       debug: options.debug,
     },
+    mounts,
     directories: workdirDirectories(request),
     warnings: [...environment.warnings, ...withoutEffect(request, image)],
   }

@@ -5,7 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
-import { defaultConfig, parseConfig } from '../../../src/config/schema.ts'
+import {
+  defaultConfig,
+  directives,
+  launchTwins,
+  parseConfig,
+  readConf,
+  withoutEffect,
+} from '../../../src/config/schema.ts'
 
 const parse = (text: string) => parseConfig(text, 'site.conf')
 
@@ -33,9 +40,11 @@ describe('a configuration file', () => {
     ['enable overlay = driver', { overlay: true }],
     ['sessiondir max size = 64', { sessionSize: 64 * 1024 * 1024 }],
     ['allow container dir = no', { images: { ...defaultConfig.images, directory: false } }],
-    ['allow user ns = no', { userNamespaces: false }],
+    ['allow user ns = no', { namespaces: { ...defaultConfig.namespaces, user: false } }],
     ['bind path = /a:/b\nbind path = /c', { bindPaths: ['/a:/b', '/c'] }],
     ['bind path =', { bindPaths: [] }],
+    ['limit container owners = root, ann', { images: { ...defaultConfig.images, owners: ['root', 'ann'] } }],
+    ['cni plugin path = /opt/cni', { cni: { ...defaultConfig.cni, pluginPath: '/opt/cni' } }],
     ['mount tmp = no\nmount tmp = yes', {}],
     ['mount tmp =', {}],
   ])('%j is obeyed', (text, change) => {
@@ -48,8 +57,24 @@ describe('a configuration file', () => {
     ['sessiondir max size = lots', 'site.conf:1: sessiondir max size = lots: expected a number of MiB'],
     ['sessiondir max size = -1', 'site.conf:1: sessiondir max size = -1: expected a number of MiB'],
     ['sessiondir max size = 99999999999999', 'expected a number of MiB'],
+    [
+      'ldconfig path = sbin/ldconfig',
+      'site.conf:1: ldconfig path = sbin/ldconfig: expected an absolute path',
+    ],
+    ['always use nv = sometimes', 'site.conf:1: always use nv = sometimes: expected yes or no'],
   ])('%j is refused with its line', (text, sentence) => {
     expect(() => parse(text)).toThrow(sentence)
+  })
+
+  it('tells what has no effect and what it does not know', () => {
+    const text = 'allow setuid = yes\nalways use nv = yes\ntmp sandbox = no\nmount porc = no\n'
+    const { launch, ineffective, unknown } = readConf(text, 'site.conf')
+    expect(launch).toEqual([
+      { flag: 'nv', line: 2 },
+      { flag: 'no-tmp-sandbox', line: 3 },
+    ])
+    expect(ineffective).toEqual([{ name: 'allow setuid', line: 1 }])
+    expect(unknown).toEqual([{ name: 'mount porc', line: 4 }])
   })
 
   it('cannot be changed by who reads it', () => {
@@ -58,6 +83,35 @@ describe('a configuration file', () => {
         expect(Object.isFrozen(value)).toBe(true)
       }
     }
+  })
+})
+
+describe('the table', () => {
+  it('has each directive once, and none that has no effect', () => {
+    const names = [...directives.values()].flatMap(({ conf }) => conf ?? [])
+    const all = [...names, ...launchTwins.map(({ conf }) => conf), ...Object.keys(withoutEffect)]
+    expect(new Set(all).size).toBe(all.length)
+  })
+
+  it('can write each default so that it is read as the same value', () => {
+    for (const [key, { type, confType, initial }] of directives) {
+      expect([key, type.read(type.write(initial))]).toEqual([key, initial])
+      if (confType) expect([key, confType.read(confType.write(initial))]).toEqual([key, initial])
+    }
+  })
+
+  it.each([
+    ['session-size', '2G', 2 * 1024 ** 3],
+    ['session-size', '0', 0],
+    ['session-size', '64', undefined],
+    ['mount.dev', 'minimal', 'minimal'],
+    ['mount.dev', 'true', 'yes'],
+    ['mount.dev', 'off', 'no'],
+    ['mount.dev', 'all', undefined],
+    ['passwd', 'False', false],
+    ['passwd', 'constructor', undefined],
+  ])('reads %s: %s as %s', (key, word, value) => {
+    expect(directives.get(key)?.type.read([word])).toBe(value)
   })
 })
 

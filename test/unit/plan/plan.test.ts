@@ -77,11 +77,11 @@ function decide(host: string, name: string): unknown {
   const { verb, flags, command, image } = cases[name] as Case
   const facts = factsOf(host)
   try {
-    return plan(toRequest(verb, flags, command, facts, []), defaultConfig, image, facts, {
-      openFiles: 1024,
-      debug: false,
-      supervised: false,
-    })
+    const options = { openFiles: 1024, debug: false, supervised: false }
+    const request = toRequest(verb, flags, command, facts, [])
+    // The mounts by reason are those of the spec once more.
+    const { mounts: _, ...decided } = plan(request, defaultConfig, image, facts, options)
+    return decided
   } catch (error) {
     const { code, message, hint } = error as { code: string; message: string; hint: string }
     return { refused: { code, message, hint } }
