@@ -2,6 +2,7 @@
 #include "perform.h"
 
 #include "fail.h"
+#include "sync.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -78,14 +79,25 @@ static bool bind_text(struct stage *stage, const struct op *op, const char *text
 	return true;
 }
 
-bool perform_file(struct stage *stage, const struct op *op, struct input *input)
+static bool put_text(struct stage *stage, const struct op *op, const char *text)
 {
 	AUTO_PLACE struct place place = { .fd = -1, .parent = -1 };
 
-	(void)input;
 	if (!take_place(stage, op, MAKE_FILE, &place))
 		return false;
-	return place.fd < 0 || bind_text(stage, op, op->text, &place);
+	return place.fd < 0 || bind_text(stage, op, text, &place);
+}
+
+bool perform_file(struct stage *stage, const struct op *op, struct input *input)
+{
+	(void)input;
+	return put_text(stage, op, op->text);
+}
+
+bool perform_answer(struct stage *stage, const struct op *op, struct input *input)
+{
+	(void)input;
+	return put_text(stage, op, answer_text());
 }
 
 /*

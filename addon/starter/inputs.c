@@ -61,6 +61,7 @@ static const char *source_of(const struct op *op)
 	case OP_SYMLINK:
 	case OP_FILE:
 	case OP_RECORDS:
+	case OP_ANSWER:
 	case OP_READONLY:
 		return NULL;
 	}

@@ -11,6 +11,7 @@
 #include "server.h"
 #include "stage.h"
 #include "supervise.h"
+#include "sync.h"
 
 int main(int argc, char **argv)
 {
@@ -21,9 +22,11 @@ int main(int argc, char **argv)
 
 	read_spec(argc - 1, argv + 1, &spec);
 	inputs = open_images(&spec); /* while we still are who the user is */
+	join_network(&spec); /* with the rights of the host */
 	enter_user_namespace(&spec);
 	start_servers(&spec, inputs); /* outside of the mount namespace: see server.c */
 	enter_other_namespaces(&spec);
+	await_answer(&spec);
 	follow_parent(&spec, &caller);
 	enter_pid_namespace(&spec, argc, argv); /* a fresh proc shows the pid namespace of who mounts it */
 	open_sources(&spec, inputs);

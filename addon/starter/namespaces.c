@@ -176,6 +176,20 @@ void enter_user_namespace(const struct spec *spec)
 	debug("entered the user namespace as uid %u, gid %u", getuid(), getgid());
 }
 
+void join_network(const struct spec *spec)
+{
+	if (!spec->network)
+		return;
+	/* O_NONBLOCK: whatever lies there instead of a namespace must not make the launch wait. */
+	AUTO_CLOSE int fd = open(spec->network, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		fail("cannot join the network %s: %s", spec->network, strerror(errno));
+	if (setns(fd, CLONE_NEWNET) != 0)
+		fail("cannot join the network %s: %s", spec->network,
+		     errno == EINVAL ? "it is no network namespace" : strerror(errno));
+	debug("joined the network %s", spec->network);
+}
+
 /* A new net namespace has nothing but its loopback device, which is down; programs expect 127.0.0.1 to answer. */
 static void raise_loopback(void)
 {

@@ -4,6 +4,9 @@
 
 #include "spec.h"
 
+/* The net namespace that the spec names, when it names one. */
+void join_network(const struct spec *spec);
+
 /* The user namespace with its maps of ids, when the spec has one. */
 void enter_user_namespace(const struct spec *spec);
 

@@ -163,6 +163,14 @@ static void read_file(const struct record *record, const struct spec *spec, stru
 	op->text = record->fields[3];
 }
 
+static void read_answer(const struct record *record, const struct spec *spec, struct op *op)
+{
+	(void)spec;
+	op->at = path_field(record, 0);
+	op->missing = missing_field(record, 1);
+	op->mode = mode_field(record, 2);
+}
+
 /* Decimal digits of a field index at `*text`, which is moved behind them. */
 static void skip_index(const struct record *record, const char **text)
 {
@@ -252,6 +260,7 @@ static const struct {
 	{ "symlink", OP_SYMLINK, 2, 2, read_symlink },
 	{ "file", OP_FILE, 4, 4, read_file },
 	{ "records", OP_RECORDS, 2, UINT_MAX, read_records },
+	{ "answer", OP_ANSWER, 3, 3, read_answer },
 	{ "readonly", OP_READONLY, 1, 1, read_readonly },
 };
 

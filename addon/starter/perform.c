@@ -40,6 +40,8 @@ static bool perform(struct stage *stage, const struct op *op, struct input *inpu
 		return perform_file(stage, op, input);
 	case OP_RECORDS:
 		return perform_records(stage, op, input);
+	case OP_ANSWER:
+		return perform_answer(stage, op, input);
 	case OP_READONLY:
 		return perform_readonly(stage, op, input);
 	}
@@ -94,6 +96,7 @@ static void describe(const struct op *op, char *text, size_t size)
 		return;
 	case OP_FILE:
 	case OP_RECORDS:
+	case OP_ANSWER:
 		snprintf(text, size, "put a file at %s", op->at);
 		return;
 	case OP_READONLY:

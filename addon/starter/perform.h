@@ -43,6 +43,7 @@ bool perform_mkdir(struct stage *stage, const struct op *op, struct input *input
 bool perform_symlink(struct stage *stage, const struct op *op, struct input *input);
 bool perform_file(struct stage *stage, const struct op *op, struct input *input);
 bool perform_records(struct stage *stage, const struct op *op, struct input *input);
+bool perform_answer(struct stage *stage, const struct op *op, struct input *input);
 
 /*
  * Resolve the operation's place and do what its `missing` says when nothing is there: make a directory or a file, leave

@@ -69,6 +69,7 @@ static enum make wanted_at(const struct stage *stage, const struct op *op, const
 		return MAKE_DIRECTORY;
 	case OP_FILE:
 	case OP_RECORDS:
+	case OP_ANSWER:
 		return MAKE_FILE;
 	case OP_SQUASHFS:
 	case OP_DIRECTORY:

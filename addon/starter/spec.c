@@ -5,10 +5,12 @@
 #include "record.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char supported_version[] = "1";
 
@@ -85,6 +87,11 @@ static void take_namespaces(const struct record *record, struct spec *spec)
 	}
 }
 
+static void take_join_net(const struct record *record, struct spec *spec)
+{
+	spec->network = path_field(record, 0);
+}
+
 static void take_range(const struct record *record, struct id_map *map)
 {
 	const uint64_t ids = UINT32_MAX; /* the last one, (uid_t)-1, means "no id" */
@@ -144,6 +151,23 @@ static void take_die_with_parent(const struct record *record, struct spec *spec)
 {
 	(void)record;
 	spec->die_with_parent = true;
+}
+
+/* An open descriptor, which no program that we start inherits. */
+static int descriptor_field(const struct record *record, unsigned index)
+{
+	int fd = (int)number_field(record, index, 10, INT_MAX);
+
+	if (fd <= STDERR_FILENO || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+		fail("launch spec: %s: %d is no descriptor for it", record->name, fd);
+	return fd;
+}
+
+static void take_sync(const struct record *record, struct spec *spec)
+{
+	spec->sync = descriptor_field(record, 0);
+	if (record->count > 1)
+		spec->life = descriptor_field(record, 1);
 }
 
 static void take_init(const struct record *record, struct spec *spec)
@@ -207,6 +231,7 @@ static const struct row {
 	{ "version", 1, 1, ONCE, take_version },
 	{ "debug", 1, 1, ONCE, take_debug },
 	{ "namespaces", 0, 6, ONCE, take_namespaces },
+	{ "join-net", 1, 1, OPTIONAL, take_join_net },
 	{ "uid", 3, 3, REPEATED | OPTIONAL, take_uid },
 	{ "gid", 3, 3, REPEATED | OPTIONAL, take_gid },
 	{ "mapper", 2, 2, OPTIONAL, take_mapper },
@@ -217,6 +242,7 @@ static const struct row {
 	{ "umask", 1, 1, OPTIONAL, take_umask },
 	{ "init", 1, 1, ONCE, take_init },
 	{ "die-with-parent", 0, 0, OPTIONAL, take_die_with_parent },
+	{ "sync", 1, 2, OPTIONAL, take_sync },
 	{ "open-files", 1, 1, OPTIONAL, take_open_files },
 	{ "no-new-privileges", 1, 1, ONCE, take_no_new_privileges },
 	{ "capabilities", 1, 1, ONCE, take_capabilities },
@@ -266,12 +292,17 @@ static void check_together(const struct spec *spec)
 		fail("launch spec: mapper: there is no user namespace");
 	if ((spec->new_root || spec->op_count > 0) && !(spec->namespaces & CLONE_NEWNS))
 		fail("launch spec: operations need a mount namespace");
+	if (spec->network && spec->namespaces & CLONE_NEWNET)
+		fail("launch spec: join-net: there is a new net namespace");
 	if (spec->hostname && !(spec->namespaces & CLONE_NEWUTS))
 		fail("launch spec: hostname: it needs a uts namespace");
 	if (spec->init && !(spec->namespaces & CLONE_NEWPID))
 		fail("launch spec: init: it needs a pid namespace");
-	for (unsigned index = 0; index < spec->op_count; index++)
+	for (unsigned index = 0; index < spec->op_count; index++) {
 		root |= spec->ops[index].kind == OP_OVERLAY || spec->ops[index].kind == OP_LAYER_ROOT;
+		if (spec->ops[index].kind == OP_ANSWER && spec->sync < 0)
+			fail("launch spec: answer: nobody is asked");
+	}
 	if (spec->new_root && !root)
 		fail("launch spec: no operation makes the root");
 }
@@ -280,7 +311,7 @@ void read_spec(int count, char **arguments, struct spec *spec)
 {
 	int next = 0;
 
-	*spec = (struct spec){ .umask = -1, .open_files = -1 };
+	*spec = (struct spec){ .umask = -1, .open_files = -1, .sync = -1, .life = -1 };
 	/* No record is shorter than two arguments. */
 	spec->ops = allocate((size_t)count / 2 + 1, sizeof *spec->ops);
 	spec->programs = allocate((size_t)count / 2 + 1, sizeof *spec->programs);

@@ -28,6 +28,7 @@ enum op_kind {
 	OP_SYMLINK,
 	OP_FILE,
 	OP_RECORDS,
+	OP_ANSWER,
 	OP_READONLY,
 };
 
@@ -79,6 +80,7 @@ struct id_map {
 struct spec {
 	bool debug;
 	int namespaces; /* CLONE_NEW... */
+	const char *network; /* path of a net namespace to join, or NULL */
 	struct id_map uids, gids;
 	const char *newuidmap, *newgidmap; /* NULL: the starter writes the maps */
 	bool deny_setgroups;
@@ -89,6 +91,8 @@ struct spec {
 	int umask;            /* or -1 */
 	bool init;
 	bool die_with_parent;
+	int sync; /* socket to the engine, or -1 */
+	int life; /* what the process outside of a pid namespace keeps open, or -1 */
 	int64_t open_files;   /* or -1 */
 	bool no_new_privileges;
 	bool drop_capabilities;

@@ -108,13 +108,17 @@ void follow_parent(const struct spec *spec, const struct caller *caller)
 		_exit(STATUS_FATAL);
 }
 
-static _Noreturn void stay_outside(pid_t child, int life, int argc, char **argv)
+static _Noreturn void stay_outside(const struct spec *spec, pid_t child, int life, int argc, char **argv)
 {
 	/* Neither a pipe nor a file system of the host is kept in use by who only waits. */
 	if (chdir("/") != 0)
 		debug("staying in the caller's directory: %s", strerror(errno));
-	close(STDOUT_FILENO);
 	dup2(life, STDIN_FILENO);
+	/* Whoever holds the other end of the spec's descriptor sees the end of the container. */
+	if (spec->life < 0)
+		close(STDOUT_FILENO);
+	else
+		dup2(spec->life, STDOUT_FILENO);
 	close_from(STDERR_FILENO + 1);
 	rename_process("sing-starter", argc, argv);
 	watch(child);
@@ -135,7 +139,7 @@ void enter_pid_namespace(const struct spec *spec, int argc, char **argv)
 	if (child < 0)
 		fail("cannot enter the pid namespace: %s", strerror(errno));
 	if (child > 0)
-		stay_outside(child, life[1], argc, argv);
+		stay_outside(spec, child, life[1], argc, argv);
 	close(life[1]);
 	die_with_parent(life[0]);
 }

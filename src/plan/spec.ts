@@ -101,6 +101,8 @@ export type Op =
       readonly missing: Missing
       readonly lines: readonly RecordLine[]
     }
+  /** A file with the text that came as the answer to `sync`, in memory, bound at the place. */
+  | { readonly op: 'answer'; readonly at: string; readonly mode: number; readonly missing: Missing }
   /** Make the mount at the place read-only from here on. */
   | { readonly op: 'readonly'; readonly at: string }
 
@@ -111,8 +113,20 @@ export type Filter =
   /** chown, set*id, setgroups, capset and mknod of devices succeed without doing anything. */
   | 'fakeroot'
 
+/**
+ * Stop when the namespaces exist, say so, and go on with the answer: an inherited socket to the engine, which sets up a
+ * network or limits from outside meanwhile.
+ */
+export type Sync = {
+  readonly descriptor: number
+  /** A descriptor that the process outside of the pid namespace keeps open, so that others see the container's end. */
+  readonly life?: number | undefined
+}
+
 export type LaunchSpec = {
   readonly namespaces: readonly Namespace[]
+  /** Path of a network namespace to join instead of making one. */
+  readonly joinNetwork?: string | undefined
   readonly ids: {
     readonly uids: readonly IdRange[]
     readonly gids: readonly IdRange[]
@@ -139,6 +153,7 @@ export type LaunchSpec = {
     /** End with the process that started it, which has more to do afterwards. */
     readonly dieWithParent: boolean
   }
+  readonly sync?: Sync | undefined
   /** Soft limit of open files that the caller had; the engine raised it. */
   readonly openFiles?: number | undefined
   readonly security: {
@@ -194,10 +209,15 @@ function opFields(op: Op): Field[] {
           keep.join(':'),
         ]),
       ]
+    case 'answer':
+      return [op.at, op.missing, op.mode.toString(8)]
     case 'readonly':
       return [op.at]
   }
 }
+
+const syncFields = ({ descriptor, life }: Sync): Field[] =>
+  life === undefined ? [descriptor] : [descriptor, life]
 
 function record(name: string, fields: readonly Field[]): string[] {
   return [
@@ -218,6 +238,7 @@ export function encodeSpec(spec: LaunchSpec): string[] {
     ...record('version', [specVersion]),
     ...record('debug', [spec.debug]),
     ...record('namespaces', spec.namespaces),
+    ...(spec.joinNetwork === undefined ? [] : record('join-net', [spec.joinNetwork])),
     ...ids.uids.flatMap(range('uid')),
     ...ids.gids.flatMap(range('gid')),
     ...(ids.mapper ? record('mapper', [ids.mapper.newuidmap, ids.mapper.newgidmap]) : []),
@@ -228,6 +249,7 @@ export function encodeSpec(spec: LaunchSpec): string[] {
     ...(process.umask === undefined ? [] : record('umask', [process.umask.toString(8)])),
     ...record('init', [process.init]),
     ...(process.dieWithParent ? record('die-with-parent', []) : []),
+    ...(spec.sync ? record('sync', syncFields(spec.sync)) : []),
     ...(spec.openFiles === undefined ? [] : record('open-files', [spec.openFiles])),
     ...record('no-new-privileges', [security.noNewPrivileges]),
     ...record('capabilities', [security.capabilities]),

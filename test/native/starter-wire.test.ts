@@ -92,6 +92,21 @@ const refused: [what: string, args: string[], sentence: RegExp][] = [
     before('init', 'records', '6', '/x', 'fail', 'a', 'absent', '', '64'),
     /does not begin with the index/,
   ],
+  [
+    'a network that is no path',
+    before('uid', 'join-net', '1', 'eth0'),
+    /join-net: "eth0" is no absolute path/,
+  ],
+  [
+    'a network to join beside a new one',
+    edit('namespaces', ['user', 'mount', 'net']).flatMap((word, index, words) =>
+      word === 'uid' && words[index + 1] === '3' ? ['join-net', '1', '/proc/self/ns/net', word] : [word],
+    ),
+    /join-net: there is a new net namespace/,
+  ],
+  ['an answer that nobody gives', before('init', 'answer', '3', '/x', 'fail', '644'), /nobody is asked/],
+  ['a closed descriptor', before('no-new-privileges', 'sync', '1', '99'), /sync: 99 is no descriptor/],
+  ['a standard descriptor', before('no-new-privileges', 'sync', '1', '1'), /sync: 1 is no descriptor/],
   ['an unknown filter', edit('filter', ['all']), /filter: unknown word "all"/],
   ['an empty directory', edit('directories', ['0', '']), /a name is empty/],
   ['no program', edit('program', undefined), /"end" stands where program is expected/],
