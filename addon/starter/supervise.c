@@ -49,16 +49,25 @@ static void close_from(unsigned first)
 		close((int)fd);
 }
 
+/* The length of the arguments as one text: the kernel puts them one behind the other (execve(2)). */
+static size_t whole_length(int argc, char **argv)
+{
+	size_t whole = strlen(argv[0]);
+
+	for (int index = 1; index < argc && argv[index] == argv[0] + whole + 1; index++)
+		whole += 1 + strlen(argv[index]);
+	return whole;
+}
+
 /* A list of processes shows what this one does, not the whole spec. */
 static void rename_process(const char *name, int argc, char **argv)
 {
-	char *end = argv[argc - 1] + strlen(argv[argc - 1]);
-	size_t length = strlen(name);
+	size_t whole = whole_length(argc, argv), length = strlen(name);
 
 	prctl(PR_SET_NAME, name);
-	if ((size_t)(end - argv[0]) <= length)
+	if (whole <= length)
 		return;
-	memset(argv[0], 0, (size_t)(end - argv[0]));
+	memset(argv[0], 0, whole);
 	memcpy(argv[0], name, length);
 }
 

@@ -16,6 +16,7 @@ const lacks = {
   subuid: 'newuidmap or a range in /etc/subuid is missing',
   debootstrap: 'debootstrap is missing, or apt names no mirror that answers',
   peer: 'SING_PEER names no program that runs the peer',
+  sanitizers: 'gcc has no libraries of its sanitizers',
 } as const
 
 export type Ability = keyof typeof lacks
@@ -67,6 +68,12 @@ function probe(ability: Ability): boolean {
       return hasProgram('debootstrap') && mirrorAnswers()
     case 'peer':
       return isExecutable(process.env.SING_PEER)
+    case 'sanitizers':
+      return works([
+        'sh',
+        '-c',
+        'echo "int x;" | gcc -shared -fsanitize=address,undefined -xc - -o /dev/null',
+      ])
   }
 }
 
