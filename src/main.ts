@@ -3,8 +3,10 @@
 import { checkCount, cutCommand, cutGlobals } from './cli/argv.ts'
 import type { Command, Context, Flags } from './cli/command.ts'
 import { findCommand, laterText } from './cli/commands.ts'
-import { globalFlags } from './cli/options.ts'
-import { parseFlags } from './cli/parse.ts'
+import { flagDefaults } from './cli/configured.ts'
+import { allLaunchFlags, globalFlags, profileFlag } from './cli/options.ts'
+import { type Parsed, parseFlags } from './cli/parse.ts'
+import { loadSettings, type Settings } from './config/load.ts'
 import { exitStatus, SingError } from './core/errors.ts'
 import { singularityVersion, version } from './core/version.ts'
 import { answerWidth, ReaderGone, writeAnswer } from './ui/output.ts'
@@ -80,22 +82,51 @@ type Chosen = {
   readonly verbosity: Verbosity
 }
 
+/** The configuration is read once, by the first who asks. */
+function lazySettings({ options }: Chosen, { environment }: Start): () => Promise<Settings> {
+  let settings: Promise<Settings> | undefined
+  const configFile = typeof options.config === 'string' ? options.config : undefined
+  const builtIn = options['build-config'] === true
+  return () => {
+    settings ??= loadSettings({ configFile, builtIn, environment, flags: allLaunchFlags })
+    return settings
+  }
+}
+
+/** Flags of a command; those of launches may have defaults in the configuration. */
+async function readFlags(
+  { command }: Chosen,
+  ours: readonly string[],
+  { environment }: Start,
+  settings: () => Promise<Settings>,
+): Promise<Parsed> {
+  if (!command.flags.includes(profileFlag)) return parseFlags(ours, command.flags, environment)
+  const known = await settings()
+  const parsed = await parseFlags(ours, command.flags, environment, (chosen) => {
+    const { value, origins } = chosen(profileFlag)
+    return flagDefaults(known, Array.isArray(value) ? { names: value, origin: origins[0] ?? '' } : undefined)
+  })
+  return { ...parsed, notices: [...known.warnings, ...parsed.notices] }
+}
+
 async function runCommand(chosen: Chosen, start: Start): Promise<number> {
   const { command, words, rest, argv, options, verbosity } = chosen
   const { ours, help, args } = cutCommand(rest, command.flags, globalFlags, command.action ?? false)
   if (help) return showHelp(words, start)
   checkCount(args, command.args)
   const report = createReport(verbosity)
-  const { flags, notices } = await parseFlags(ours, command.flags, start.environment)
+  const settings = lazySettings(chosen, start)
+  const { flags, origins, notices } = await readFlags(chosen, ours, start, settings)
   for (const text of notices) report({ kind: 'warning', text })
   const context: Context = {
     ...start,
     report,
     debug: verbosity.level >= levels.debug,
     print: writeAnswer,
+    settings,
     configFile: typeof options.config === 'string' ? options.config : undefined,
   }
-  return command.run({ flags, args, words, argv, context })
+  return command.run({ flags, origins, args, words, argv, context })
 }
 
 async function main(argv: readonly string[], start: Start, progress: Progress): Promise<number> {

@@ -65,9 +65,14 @@ const mayShow = new Set(['cli', 'main.ts', 'ui'])
 
 const isPure = (path: string): boolean =>
   ['core', 'plan', 'definition'].includes(roomOf(path)) ||
-  ['cli/argv.ts', 'cli/options.ts', 'cli/suggest.ts', 'cli/completion.ts', 'config/schema.ts'].includes(
-    path,
-  ) ||
+  [
+    'cli/argv.ts',
+    'cli/options.ts',
+    'cli/completion.ts',
+    'config/schema.ts',
+    'config/document.ts',
+    'config/layers.ts',
+  ].includes(path) ||
   /^(sif\/(format|integrity)|oci\/reference)\.ts$/.test(path)
 const pureModules = new Set(['node:path', 'node:path/posix', 'node:buffer', 'node:url'])
 

@@ -5,8 +5,8 @@
  */
 
 import { SingError, shown } from '../core/errors.ts'
+import { suggest } from '../core/suggest.ts'
 import type { Flag } from './options.ts'
-import { suggest } from './suggest.ts'
 
 export type GlobalCut = {
   readonly globals: readonly string[]

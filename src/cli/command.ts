@@ -1,10 +1,14 @@
 /** What a command file exports and what it is given. Types only. */
 
+import type { Settings } from '../config/layers.ts'
 import type { Report } from '../core/events.ts'
 import type { Flag } from './options.ts'
 
 /** Values of the command's own flags, by long name without dashes; absent flags are undefined. */
 export type Flags = Readonly<Record<string, string | boolean | number | readonly string[] | undefined>>
+
+/** Where the values of flags come from, by long name: one origin, or one for each entry of a list. */
+export type Origins = Readonly<Record<string, readonly string[]>>
 
 /** What every command may use beside its flags. */
 export type Context = {
@@ -15,6 +19,8 @@ export type Context = {
   readonly openFiles: number | undefined
   /** Descriptors besides 0 to 2 that the caller handed in. */
   readonly descriptors: readonly number[]
+  /** The configuration that holds here, read when it is asked for. */
+  readonly settings: () => Promise<Settings>
   /** The file of --config. */
   readonly configFile: string | undefined
   /** The name the program was called by. */
@@ -26,6 +32,7 @@ export type Context = {
 
 export type Call = {
   readonly flags: Flags
+  readonly origins: Origins
   /** Positional arguments; for actions: the image, then what belongs to the container. */
   readonly args: readonly string[]
   /** The words that chose the command: `exec`, or `sif list`. */

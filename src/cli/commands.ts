@@ -4,8 +4,8 @@
  */
 
 import { SingError, shown } from '../core/errors.ts'
+import { suggest } from '../core/suggest.ts'
 import type { Command } from './command.ts'
-import { suggest } from './suggest.ts'
 
 export type Entry = {
   readonly summary: string

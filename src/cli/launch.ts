@@ -1,7 +1,7 @@
 /** From the words of the user to a running container, for every command that starts one. */
 
 import { chmodSync, mkdirSync, statSync } from 'node:fs'
-import { type Config, loadConfig } from '../config/load.ts'
+import type { Config } from '../config/load.ts'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { readEnvironmentFile } from '../host/envfile.ts'
 import { type HostFacts, readHostFacts } from '../host/facts.ts'
@@ -109,7 +109,7 @@ export async function prepare(verb: Verb, call: Call): Promise<Prepared> {
     readEnvironmentFile(file, context.environment),
   )
   const request = withDataImages(toRequest(verb, flags, command, facts, assignments))
-  const config = loadConfig(context.configFile)
+  const { config } = await context.settings()
   requireAllowed(image, config)
   const { openFiles, debug } = context
   const decide: Prepared['decide'] = ({ image: chosen = image, supervised = false } = {}) =>

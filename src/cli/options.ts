@@ -39,6 +39,18 @@ export type Flag = {
   readonly notice?: string
   /** The heading of the help page it stands below. */
   readonly group?: string
+  /** Its value begins with a path of the host: `./` in a configuration file is the folder of that file. */
+  readonly hostPath?: boolean
+  /** Commas, colons and backslashes of a path are written with a backslash. */
+  readonly escapes?: boolean
+  /**
+   * The file of a project may not set it: it could run a program of the host or give secrets away.
+   */
+  readonly personal?: boolean
+  /** No configuration file may set it: it is about one call. */
+  readonly once?: boolean
+  /** Values of configuration files stay when the command line has some too; they come first. */
+  readonly adds?: boolean
 }
 
 type More = Omit<Flag, 'name' | 'kind' | 'help'>
@@ -75,13 +87,26 @@ export const globalFlags: readonly Flag[] = [
 
 /** Credentials and transport of registries, shared by every command that may fetch an image. */
 export const registryFlags: readonly Flag[] = grouped('Registries:', [
-  path('authfile', 'credentials of registries', { env: ['AUTH_FILE', 'AUTHFILE'], placeholder: 'file' }),
+  path('authfile', 'credentials of registries', {
+    env: ['AUTH_FILE', 'AUTHFILE'],
+    placeholder: 'file',
+    personal: true,
+    hostPath: true,
+  }),
   toggle('disable-cache', 'neither read nor write the image cache'),
-  text('docker-host', 'address of the docker daemon', { unprefixed: true, placeholder: 'url' }),
-  toggle('docker-login', 'ask for user and password of the registry'),
-  text('docker-username', 'user name at the registry', { unprefixed: true, hidden: true }),
-  text('docker-password', 'password at the registry', { unprefixed: true, hidden: true }),
-  toggle('no-https', 'plain HTTP to registries', { env: ['NOHTTPS', 'NO_HTTPS'], aliases: ['nohttps'] }),
+  text('docker-host', 'address of the docker daemon', {
+    unprefixed: true,
+    placeholder: 'url',
+    personal: true,
+  }),
+  toggle('docker-login', 'ask for user and password of the registry', { personal: true }),
+  text('docker-username', 'user name at the registry', { unprefixed: true, hidden: true, personal: true }),
+  text('docker-password', 'password at the registry', { unprefixed: true, hidden: true, personal: true }),
+  toggle('no-https', 'plain HTTP to registries', {
+    env: ['NOHTTPS', 'NO_HTTPS'],
+    aliases: ['nohttps'],
+    personal: true,
+  }),
 ])
 
 /** Keys of encrypted images. */
@@ -89,11 +114,14 @@ export const encryptionFlags: readonly Flag[] = grouped('Encryption:', [
   toggle('passphrase', 'ask for the passphrase of an encrypted image', {
     env: [],
     later: 'encrypted images cannot be opened',
+    once: true,
   }),
   path('pem-path', 'key of an encrypted image', {
     env: [],
     placeholder: 'file',
     later: 'encrypted images cannot be opened',
+    personal: true,
+    hostPath: true,
   }),
 ])
 
@@ -111,13 +139,20 @@ const fileFlags = grouped('Files:', [
     append: true,
     split: 'never',
     placeholder: 'specs',
+    hostPath: true,
+    escapes: true,
   }),
   list('mount', 'the same in words: type=bind,source=/a,destination=/b,ro', {
     append: true,
     split: 'lines',
     placeholder: 'spec',
+    hostPath: true,
   }),
-  text('home', 'home directory: source[:destination]', { short: 'H', placeholder: 'spec' }),
+  text('home', 'home directory: source[:destination]', {
+    short: 'H',
+    placeholder: 'spec',
+    hostPath: true,
+  }),
   toggle('no-home', 'do not bring the home directory in'),
   list('no-mount', 'leave out proc, sys, dev, devpts, home, tmp, cwd, bind-paths or a path', {
     split: 'commas',
@@ -129,7 +164,10 @@ const fileFlags = grouped('Files:', [
     split: 'commas',
     placeholder: 'path',
   }),
-  path('workdir', 'host directory behind /tmp, /var/tmp, home and scratch of --contain', { short: 'W' }),
+  path('workdir', 'host directory behind /tmp, /var/tmp, home and scratch of --contain', {
+    short: 'W',
+    hostPath: true,
+  }),
   path('cwd', 'working directory of the command', {
     env: ['CWD', 'TARGET_CWD', 'PWD', 'TARGET_PWD'],
     aliases: ['pwd'],
@@ -141,6 +179,7 @@ const fileFlags = grouped('Files:', [
     env: ['OVERLAY', 'OVERLAYIMAGE'],
     split: 'commas',
     placeholder: 'path',
+    hostPath: true,
   }),
   toggle('underlay', 'mount points without overlay', {
     hidden: true,
@@ -148,6 +187,7 @@ const fileFlags = grouped('Files:', [
   }),
   list('fusemount', 'mount a FUSE file system', {
     env: ['FUSESPEC'],
+    personal: true,
     split: 'never',
     placeholder: 'spec',
     later: 'FUSE programs cannot be mounted into containers',
@@ -161,6 +201,7 @@ const fileFlags = grouped('Files:', [
     hidden: true,
     split: 'commas',
     later: 'libraries cannot be brought in by name; use --bind',
+    hostPath: true,
   }),
 ])
 
@@ -185,6 +226,7 @@ const isolationFlags = grouped('Isolation:', [
   path('netns-path', 'join this network namespace', {
     hidden: true,
     refused: 'joining a network needs privilege there; leave it out to share the network of the host',
+    personal: true,
   }),
   list('dns', 'name servers', { split: 'commas', placeholder: 'addresses' }),
   toggle('no-umask', 'umask 0022 instead of the one of the caller'),
@@ -204,6 +246,7 @@ const identityFlags = grouped('Identity:', [
   toggle('keep-privs', 'keep the privileges of root', {
     hidden: true,
     refused: 'a user has no privileges to keep, and root keeps them without it',
+    personal: true,
   }),
   toggle('no-privs', 'drop the privileges of root', {
     hidden: true,
@@ -213,6 +256,7 @@ const identityFlags = grouped('Identity:', [
     hidden: true,
     notice:
       '--add-caps has no effect: root, also the one of --fakeroot, has all of them; a user cannot have any',
+    personal: true,
   }),
   text('drop-caps', 'capabilities to drop', {
     hidden: true,
@@ -222,16 +266,24 @@ const identityFlags = grouped('Identity:', [
   toggle('allow-setuid', 'let setuid programs of the image work', {
     hidden: true,
     refused: 'programs of an image never gain privileges of the host; --fakeroot makes you root inside',
+    personal: true,
   }),
   list('security', 'seccomp, apparmor or selinux profile', {
     split: 'commas',
     later: 'security profiles cannot be applied',
+    personal: true,
   }),
 ])
 
 const environmentFlags = grouped('Environment and command:', [
-  list('env', 'set NAME=value', { env: [], split: 'never', placeholder: 'NAME=value' }),
-  list('env-file', 'set what this file assigns', { split: 'commas', placeholder: 'file' }),
+  list('env', 'set NAME=value', { env: [], split: 'never', placeholder: 'NAME=value', adds: true }),
+  list('env-file', 'set what this file assigns', {
+    split: 'commas',
+    placeholder: 'file',
+    hostPath: true,
+    personal: true,
+    adds: true,
+  }),
   toggle('cleanenv', 'do not pass the environment on', { short: 'e' }),
   list('no-env', 'variables not to pass on', {
     env: ['NOENV', 'NO_ENV'],
@@ -255,6 +307,7 @@ const deviceFlags = grouped('Devices:', [
   toggle('nvccli', 'GPUs by nvidia-container-cli', {
     hidden: true,
     later: 'nvidia-container-cli is not used',
+    personal: true,
   }),
   toggle('intel-hpu', 'Intel Gaudi devices', { hidden: true, later: 'Gaudi devices cannot be set up' }),
   list('device', 'CDI devices', { env: [], split: 'commas', later: 'CDI devices cannot be set up' }),
@@ -263,12 +316,13 @@ const deviceFlags = grouped('Devices:', [
     split: 'commas',
     hidden: true,
     later: 'CDI devices cannot be set up',
+    personal: true,
   }),
 ])
 
 const limit = { later: 'resources cannot be limited' }
 const resourceFlags = grouped('Resources:', [
-  path('apply-cgroups', 'limits from a file', { placeholder: 'file', ...limit }),
+  path('apply-cgroups', 'limits from a file', { placeholder: 'file', ...limit, hostPath: true }),
   number('blkio-weight', 'weight of block input and output', limit),
   list('blkio-weight-device', 'the same for a device', limit),
   number('cpu-shares', 'weight of processor time', limit),
@@ -284,19 +338,30 @@ const resourceFlags = grouped('Resources:', [
 ])
 
 const imageFlags = grouped('Image:', [
-  path('tmpdir', 'directory for temporary files', { hidden: true }),
+  path('tmpdir', 'directory for temporary files', { hidden: true, hostPath: true }),
   toggle('unsquash', 'unpack the image into a temporary directory first', {
     env: ['UNSQUASH', 'TMP_SANDBOX'],
     aliases: ['tmp-sandbox'],
   }),
   toggle('no-tmp-sandbox', 'never unpack the image'),
   toggle('sif-fuse', 'no effect: images are always mounted through FUSE', { hidden: true }),
-  path('proot', 'no effect: proot is never used', { hidden: true }),
+  path('proot', 'no effect: proot is never used', { hidden: true, personal: true }),
   toggle('keep-layers', 'no effect on an image that is here', { hidden: true }),
   toggle('oci', 'run by an OCI runtime', { hidden: true, later: 'OCI mode does not exist' }),
   toggle('no-oci', 'no effect: there is no OCI mode to leave', { hidden: true }),
-  toggle('plan', 'print what would be done and do nothing', { env: [], hidden: true }),
 ])
+
+const configurationFlags = grouped('Configuration:', [
+  list('profile', 'use the flags of these profiles of the configuration', {
+    split: 'commas',
+    placeholder: 'names',
+    once: true,
+  }),
+  toggle('plan', 'print what would be done and do nothing', { env: [], hidden: true, once: true }),
+])
+
+/** Whoever has this flag has defaults from the configuration. */
+export const profileFlag = configurationFlags[0] as Flag
 
 /** Flags of exec, run, shell and test. */
 export const launchFlags: readonly Flag[] = [
@@ -307,6 +372,7 @@ export const launchFlags: readonly Flag[] = [
   ...deviceFlags,
   ...resourceFlags,
   ...imageFlags,
+  ...configurationFlags,
   ...encryptionFlags,
   ...registryFlags,
 ]
@@ -315,3 +381,6 @@ export const launchFlags: readonly Flag[] = [
 export const shellFlags: readonly Flag[] = grouped('Environment and command:', [
   path('shell', 'the program to use as shell', { short: 's' }),
 ])
+
+/** Flags that a launch may have by any of its commands; those that configuration files know. */
+export const allLaunchFlags: readonly Flag[] = [...launchFlags, ...shellFlags]

@@ -2,11 +2,13 @@
 
 import { SingError, shown } from '../core/errors.ts'
 import { parseBoolean, parseInteger } from './argv.ts'
-import type { Flags } from './command.ts'
+import type { Flags, Origins } from './command.ts'
 import type { Flag } from './options.ts'
 
 export type Parsed = {
   readonly flags: Flags
+  /** Where each value comes from: one origin, or one for each entry of a list. */
+  readonly origins: Origins
   /** Warnings about flags that are accepted without effect. */
   readonly notices: readonly string[]
 }
@@ -104,28 +106,71 @@ function twinValue(flag: Flag, { variable, text }: Twin): Value {
   }
 }
 
-/** A value with the name it came by, for messages. */
-type Origin = { readonly value: Value | undefined; readonly origin: string }
+/** A value that a configuration file gives a flag, with the words that name its place. */
+export type Default = { readonly value: Value; readonly origin: string }
+export type Defaults = ReadonlyMap<string, readonly Default[]>
 
-function resolve(flag: Flag, given: Value | undefined, environment: Environment): Origin {
-  const origin = `--${flag.name}`
-  if (given !== undefined && !flag.append) return { value: given, origin }
-  const twins = findTwins(flag, environment)
-  const [first] = twins
-  if (first === undefined) return { value: given, origin }
-  if (!flag.append) return { value: twinValue(flag, first), origin: first.variable }
-  const added = twins.flatMap((twin) => twinValue(flag, twin) as readonly string[])
+const none: Defaults = new Map()
+
+/** A value with the names it came by, for messages. */
+type Found = { readonly value: Value | undefined; readonly origins: readonly string[] }
+
+const entriesOf = (value: Value): readonly string[] => (Array.isArray(value) ? value : [String(value)])
+
+/** Lists that add up: those of configuration files, then the command line, then the environment. */
+function addUp(
+  flag: Flag,
+  given: Value | undefined,
+  twins: readonly Twin[],
+  defaults: readonly Default[],
+): Found {
+  const parts = [
+    ...defaults,
+    ...(given === undefined ? [] : [{ value: given, origin: `--${flag.name}` }]),
+    ...(flag.append || given === undefined
+      ? twins.map((twin) => ({ value: twinValue(flag, twin), origin: twin.variable }))
+      : []),
+  ]
+  if (parts.length === 0) return { value: undefined, origins: [] }
   return {
-    value: [...((given as readonly string[]) ?? []), ...added],
-    origin: given ? origin : first.variable,
+    value: parts.flatMap(({ value }) => entriesOf(value)),
+    origins: parts.flatMap(({ value, origin }) => entriesOf(value).map(() => origin)),
   }
+}
+
+/** Everything else: the strongest alone counts. */
+function strongest(
+  flag: Flag,
+  given: Value | undefined,
+  [twin]: readonly Twin[],
+  defaults: readonly Default[],
+): Found {
+  const last = defaults.at(-1)
+  const [value, origin] =
+    given !== undefined
+      ? [given, `--${flag.name}`]
+      : twin
+        ? [twinValue(flag, twin), twin.variable]
+        : [last?.value, last?.origin ?? '']
+  const count = Array.isArray(value) ? value.length : value === undefined ? 0 : 1
+  return { value, origins: Array<string>(count).fill(origin) }
+}
+
+function resolve(
+  flag: Flag,
+  given: Value | undefined,
+  environment: Environment,
+  defaults: readonly Default[],
+): Found {
+  const combine = flag.append || flag.adds ? addUp : strongest
+  return combine(flag, given, findTwins(flag, environment), defaults)
 }
 
 const isGiven = (value: Value | undefined): boolean =>
   value !== undefined && value !== false && value !== '' && !(Array.isArray(value) && value.length === 0)
 
 /** Refuse what cannot be had; what has no effect is told. */
-function judge(flag: Flag, { value, origin }: Origin): string | undefined {
+function judge(flag: Flag, { value, origins: [origin] }: Found): string | undefined {
   if (!isGiven(value)) return undefined
   if (flag.refused)
     throw new SingError('UNSUPPORTED', `${origin} cannot be used`, {
@@ -138,25 +183,31 @@ function judge(flag: Flag, { value, origin }: Origin): string | undefined {
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
 
 /**
- * Values of the flags: words of the command line (as `argv` cut them), then the environment.
+ * Values of the flags: words of the command line (as `argv` cut them), then the environment, then `defaults`.
  * @throws SingError for a variable that no value can be read from, and for flags that cannot be had
  */
 export async function parseFlags(
   words: readonly string[],
   flags: readonly Flag[],
   environment: Environment,
+  defaultsFor: (chosen: (flag: Flag) => Found) => Defaults = () => none,
 ): Promise<Parsed> {
   const given = await readWords(words, flags)
+  const defaults = defaultsFor((flag) => resolve(flag, given.get(flag.name), environment, []))
   const found: Record<string, Value> = {}
+  const origins: Record<string, readonly string[]> = {}
   const notices: string[] = []
   // Every start comes here with a hundred flags, and most without any variable for them.
   const hasTwins = Object.keys(environment).some(isTwin)
   for (const flag of flags) {
-    if (!hasTwins && !flag.unprefixed && !given.has(flag.name)) continue
-    const result = resolve(flag, given.get(flag.name), environment)
+    const { name } = flag
+    if (!hasTwins && !flag.unprefixed && !given.has(name) && !defaults.has(name)) continue
+    const result = resolve(flag, given.get(name), environment, defaults.get(name) ?? [])
     const notice = judge(flag, result)
     if (notice) notices.push(notice)
-    if (result.value !== undefined) found[flag.name] = result.value
+    if (result.value === undefined) continue
+    found[name] = result.value
+    origins[name] = result.origins
   }
-  return { flags: found, notices }
+  return { flags: found, origins, notices }
 }

@@ -1,49 +1,120 @@
-/** Finds the site's configuration file and reads it. */
+/** Reads the configuration of a call: the files of the site, of the user and of the project, in this order. */
 
-import { closeSync, openSync, readSync } from 'node:fs'
-import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
-import { type Config, defaultConfig, parseConfig } from './schema.ts'
+import type { Flag } from '../cli/options.ts'
+import { shown } from '../core/errors.ts'
+import type { Place, Reading } from './document.ts'
+import {
+  confFiles,
+  currentDirectory,
+  findConfFile,
+  findFile,
+  findProjectFile,
+  homeOf,
+  readText,
+  readTrusted,
+  siteFile,
+  systemConfigFile,
+  userFile,
+} from './files.ts'
+import { defaultSettings, type Layer, type Looked, mergeLayers, type Settings } from './layers.ts'
+import { readConf, type Scope } from './schema.ts'
 
-export { type Config, defaultConfig } from './schema.ts'
+export { systemConfigFile } from './files.ts'
+export type { Settings } from './layers.ts'
+export type { Config } from './schema.ts'
+export { defaultConfig } from './schema.ts'
 
-export const systemConfigFile = '/etc/sing/sing.conf'
-/** A configuration file is a few pages; more is some other file. */
-const sizeLimit = 256 * 1024
-
-/** The text of a file, at most `sizeLimit` bytes and one more. */
-function readBounded(path: string): Buffer {
-  const fd = openSync(path, 'r')
-  try {
-    const bytes = Buffer.allocUnsafe(sizeLimit + 1)
-    let length = 0
-    for (let got = -1; got !== 0; length += got)
-      got = readSync(fd, bytes, length, bytes.length - length, null)
-    return bytes.subarray(0, length)
-  } finally {
-    closeSync(fd)
-  }
+export type Where = {
+  /** The file of --config, instead of those of the site. */
+  readonly configFile: string | undefined
+  /** No files at all. */
+  readonly builtIn?: boolean
+  readonly environment: Readonly<Record<string, string>>
+  /** Flags that a file may give values to. */
+  readonly flags: readonly Flag[]
 }
 
+type Found = { readonly layer?: Layer; readonly looked: Looked }
+
+/** What a file of the peers comes with and nobody has chosen: 64 MiB, too little for anything. */
+const untouchedSessionSize = 64 * 1024 * 1024
+
+function readConfLayer(file: string): Found {
+  const { settings, launch, unknown } = readConf(readText(file), file)
+  const isPeers = file !== systemConfigFile && confFiles.includes(file)
+  const chosen = settings.filter(
+    ({ key, value }) => !(isPeers && key === 'session-size' && value === untouchedSessionSize),
+  )
+  const reading: Reading = {
+    settings: chosen,
+    launch: launch.map(({ flag, line }) => ({ flag, value: true, line })),
+    profiles: [],
+    profile: undefined,
+  }
+  const notes = unknown.map(({ name, line }) => `line ${line}: nobody knows the directive ${shown(name)}`)
+  return { layer: { file, scope: 'site', reading }, looked: { file, scope: 'site', state: 'read', notes } }
+}
+
+async function readYamlLayer(text: string, place: Place): Promise<Found> {
+  const { parseYaml } = await import('./yaml.ts')
+  const { readDocument } = await import('./document.ts')
+  const { file, scope } = place
+  const reading = readDocument(parseYaml(text, file), place)
+  return { layer: { file, scope, reading }, looked: { file, scope, state: 'read', notes: [] } }
+}
+
+/** A file that somebody else could have written is not believed. */
+async function readOwnLayer(place: Place): Promise<Found> {
+  const { file, scope } = place
+  const read = readTrusted(file, { links: scope !== 'project' })
+  if ('text' in read) return readYamlLayer(read.text, place)
+  return { looked: { file, scope, state: 'ignored', notes: [read.distrusted] } }
+}
+
+const isYaml = (path: string): boolean => /\.ya?ml$/i.test(path)
+
+async function readSite({ configFile, flags, environment }: Where): Promise<(Found | undefined)[]> {
+  const place = (file: string): Place => ({ file, scope: 'site', home: homeOf(environment), flags })
+  const read = (file: string) =>
+    isYaml(file) ? readYamlLayer(readText(file), place(file)) : readConfLayer(file)
+  if (configFile !== undefined) return [await read(configFile)]
+  const found = [findConfFile(), findFile(siteFile)]
+  return Promise.all(found.map((file) => (file === undefined ? undefined : read(file))))
+}
+
+function absent(file: string | undefined, scope: Scope): Looked[] {
+  return file === undefined ? [] : [{ file, scope, state: 'absent', notes: [] }]
+}
+
+const warning = ({ file, notes }: Looked): string =>
+  `${shown(file)} is ignored: ${notes.join(', ')} (only a file of your own or of root that nobody else can write counts)`
+
 /**
- * The configuration of this machine: `path` when a file was named, else the system's file when there is one,
- * else the defaults.
- * @throws SingError when a named file cannot be read, or for a bad value in either
+ * The configuration that holds here. Without any file it is the built-in one, and no parser is loaded.
+ * @throws SingError when a file cannot be read, and for a bad key or value, with file and line
  */
-export function loadConfig(path?: string): Config {
-  const file = path ?? systemConfigFile
-  let bytes: Buffer
-  try {
-    bytes = readBounded(file)
-  } catch (error) {
-    if (path === undefined && errnoOf(error) === 'ENOENT') return defaultConfig
-    throw new SingError('IO', `cannot read the configuration ${shown(file)}: ${reasonOf(error)}`, {
-      cause: error,
-    })
+export async function loadSettings(where: Where): Promise<Settings> {
+  if (where.builtIn) return defaultSettings
+  const { environment, flags } = where
+  const home = homeOf(environment)
+  const cwd = currentDirectory()
+  const own = userFile(environment)
+  const project = cwd === undefined ? undefined : findProjectFile(cwd, home)
+  const place = (file: string, scope: Scope): Place => ({ file, scope, home, flags })
+  const site = await readSite(where)
+  const user = findFile(own) && (await readOwnLayer(place(own ?? '', 'user')))
+  const work = project && (await readOwnLayer(place(project, 'project')))
+  const found = [...site, user, work].filter((entry) => entry !== undefined && entry !== '')
+  const files = [
+    ...found.map(({ looked }) => looked),
+    ...(where.configFile === undefined && !site[1] ? absent(siteFile, 'site') : []),
+    ...(user ? [] : absent(own, 'user')),
+  ]
+  if (found.length === 0) return { ...defaultSettings, files }
+  const ignored = files.filter(({ state }) => state === 'ignored')
+  return {
+    ...mergeLayers(found.flatMap(({ layer }) => layer ?? [])),
+    files,
+    warnings: ignored.map(warning),
   }
-  if (bytes.length > sizeLimit) {
-    throw new SingError('USAGE', `${shown(file)} is no configuration file: it is larger than 256 KiB`, {
-      status: 255,
-    })
-  }
-  return parseConfig(bytes.toString('utf8'), file)
 }

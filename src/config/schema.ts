@@ -27,6 +27,8 @@ export type Directive<V = unknown> = {
   readonly initial: V
   readonly meaning: string
   readonly scope: Scope
+  /** `./` and `~/` at the beginning of a value in a YAML file are places of the host. */
+  readonly hostPaths?: boolean
   /** Its name in a `singularity.conf`, and how values look there where that is not as in YAML. */
   readonly conf?: string
   readonly confType?: Type<V>
@@ -169,12 +171,15 @@ const place = (conf: string, meaning: string): Directive<string> => ({
 const switches = ['yes', 'no'] as const
 
 const table = {
-  bindPaths: list(
-    'bind path',
-    'paths, SOURCE or SOURCE:DESTINATION',
-    ['/etc/localtime', '/etc/hosts'],
-    'host paths that are bound into every container; those that this host lacks are passed over',
-  ),
+  bindPaths: {
+    ...list(
+      'bind path',
+      'paths, SOURCE or SOURCE:DESTINATION',
+      ['/etc/localtime', '/etc/hosts'],
+      'host paths that are bound into every container; those that this host lacks are passed over',
+    ),
+    hostPaths: true,
+  },
   mount: {
     proc: choice('mount proc', switches, 'yes', '/proc'),
     sys: choice('mount sys', switches, 'yes', '/sys'),

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { cutCommand } from '../../../src/cli/argv.ts'
 import { globalFlags, launchFlags, registryFlags } from '../../../src/cli/options.ts'
-import { parseFlags } from '../../../src/cli/parse.ts'
+import { type Defaults, parseFlags } from '../../../src/cli/parse.ts'
 
 const parse = (words: readonly string[], environment: Record<string, string> = {}) =>
   parseFlags(cutCommand(words, launchFlags, globalFlags, true).ours, launchFlags, environment)
@@ -170,5 +170,52 @@ describe('flags that have no effect', () => {
     const { flags, notices } = await parse(['--underlay', '--nv'])
     expect(flags).toMatchObject({ underlay: true, nv: true })
     expect(notices).toHaveLength(2)
+  })
+})
+
+describe('a configuration file', () => {
+  const configured = async (words: readonly string[], environment: Record<string, string> = {}) => {
+    const { ours } = cutCommand(words, launchFlags, globalFlags, true)
+    const { flags, origins } = await parseFlags(ours, launchFlags, environment, () => defaults)
+    return { flags, origins }
+  }
+  const defaults: Defaults = new Map([
+    ['bind', [{ value: ['/site'], origin: 'site' }]],
+    [
+      'hostname',
+      [
+        { value: 'weak', origin: 'site' },
+        { value: 'own', origin: 'user' },
+      ],
+    ],
+    ['no-mount', [{ value: ['tmp', 'home'], origin: 'site' }]],
+    ['env', [{ value: ['A=1'], origin: 'site' }]],
+  ])
+
+  it('gives what neither the command line nor the environment says, the later one winning', async () => {
+    expect(await configured(['x.sif'])).toEqual({
+      flags: { bind: ['/site'], hostname: 'own', 'no-mount': ['tmp', 'home'], env: ['A=1'] },
+      origins: { bind: ['site'], hostname: ['user'], 'no-mount': ['site', 'site'], env: ['site'] },
+    })
+  })
+
+  it('gives way to them, or stays before them where lists add up', async () => {
+    const environment = { SING_BIND: '/twin', SING_NO_MOUNT: 'proc' }
+    expect(await configured(['-B', '/x', '--hostname', 'h', '--env', 'A=2', 'x.sif'], environment)).toEqual({
+      flags: { bind: ['/site', '/x', '/twin'], hostname: 'h', 'no-mount': ['proc'], env: ['A=1', 'A=2'] },
+      origins: {
+        bind: ['site', '--bind', 'SING_BIND'],
+        hostname: ['--hostname'],
+        'no-mount': ['SING_NO_MOUNT'],
+        env: ['site', '--env'],
+      },
+    })
+  })
+
+  it('cannot ask for what cannot be had', async () => {
+    const refused: Defaults = new Map([['netns-path', [{ value: '/x', origin: 'launch.netns-path (/c:3)' }]]])
+    await expect(parseFlags([], launchFlags, {}, () => refused)).rejects.toThrow(
+      'launch.netns-path (/c:3) cannot be used',
+    )
   })
 })

@@ -1,10 +1,6 @@
 /** What a site's configuration file makes of its directives. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterAll, describe, expect, it } from 'vitest'
-import { loadConfig } from '../../../src/config/load.ts'
+import { describe, expect, it } from 'vitest'
 import {
   defaultConfig,
   directives,
@@ -112,25 +108,5 @@ describe('the table', () => {
     ['passwd', 'constructor', undefined],
   ])('reads %s: %s as %s', (key, word, value) => {
     expect(directives.get(key)?.type.read([word])).toBe(value)
-  })
-})
-
-describe('the file', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'sing-config-'))
-  afterAll(() => rmSync(folder, { recursive: true }))
-
-  it('is read when it is named', () => {
-    const path = join(folder, 'site.conf')
-    writeFileSync(path, 'mount home = no\n')
-    expect(loadConfig(path).mount.home).toBe('no')
-  })
-
-  it('that is named must be there', () => {
-    expect(() => loadConfig(join(folder, 'none.conf'))).toThrow('none.conf: no such file or directory')
-    expect(() => loadConfig(folder)).toThrow('is a directory')
-  })
-
-  it('may not be endless', () => {
-    expect(() => loadConfig('/dev/zero')).toThrow('larger than')
   })
 })

@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest'
 import type { Flags } from '../../../src/cli/command.ts'
 import { command as inspectCommand } from '../../../src/cli/commands/inspect.ts'
 import { command as helpCommand } from '../../../src/cli/commands/run-help.ts'
+import { defaultSettings } from '../../../src/config/layers.ts'
 import type { Event } from '../../../src/core/events.ts'
 import { inspectJson, metadata, readAttributes } from '../../../src/image/contents.ts'
 import { listInside, readInside } from '../../../src/image/sandbox.ts'
@@ -212,6 +213,7 @@ async function print(command: typeof inspectCommand, path: string, flags: Flags 
     environment: {},
     openFiles: undefined,
     descriptors: [],
+    settings: async () => defaultSettings,
     configFile: undefined,
     calledAs: 'sing',
     debug: false,
@@ -219,7 +221,7 @@ async function print(command: typeof inspectCommand, path: string, flags: Flags 
       printed += text
     },
   } as const
-  expect(await command.run({ flags, args: [path], words: [], argv: [], context })).toBe(0)
+  expect(await command.run({ flags, origins: {}, args: [path], words: [], argv: [], context })).toBe(0)
   return printed
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Flags } from '../../../src/cli/command.ts'
 import { subcommands } from '../../../src/cli/commands/sif.ts'
+import { defaultSettings } from '../../../src/config/layers.ts'
 import { silent } from '../../../src/core/events.ts'
 import { broken, fileOf, folder, sample } from './samples.ts'
 
@@ -14,6 +15,7 @@ async function sif(word: string, args: string[], flags: Flags = {}): Promise<str
     environment: {},
     openFiles: undefined,
     descriptors: [],
+    settings: async () => defaultSettings,
     configFile: undefined,
     calledAs: 'sing',
     debug: false,
@@ -21,7 +23,14 @@ async function sif(word: string, args: string[], flags: Flags = {}): Promise<str
       printed += text
     },
   } as const
-  const status = await subcommands[word]?.run({ flags, args, words: ['sif', word], argv: [], context })
+  const status = await subcommands[word]?.run({
+    flags,
+    origins: {},
+    args,
+    words: ['sif', word],
+    argv: [],
+    context,
+  })
   expect(status).toBe(0)
   return printed
 }

@@ -1,7 +1,7 @@
 /** What somebody who mistyped a word is pointed to. */
 
 import { expect, it } from 'vitest'
-import { suggest } from '../../../src/cli/suggest.ts'
+import { suggest } from '../../../src/core/suggest.ts'
 
 const known = ['build', 'exec', 'inspect', 'run', 'run-help', 'shell', 'sif']
 
