@@ -83,6 +83,7 @@ function withImageEnvironment(program: string[], root: string, variables: Record
     host: passedOn.filter((name) => variables[name] !== undefined),
     injected: [],
     path: { prepend: '', append: '', replace: '' },
+    libraryPath: { prepend: '', append: '' },
     warnings: [],
   }
   const script = actionScript('exec', environment, { evaluate: false, imageName: '', uid: 0, gid: 0 })

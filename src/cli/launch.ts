@@ -7,6 +7,7 @@ import { readEnvironmentFile } from '../host/envfile.ts'
 import { type HostFacts, readHostFacts } from '../host/facts.ts'
 import { openDataImage } from '../image/data.ts'
 import { type Image, openImage } from '../image/open.ts'
+import { wantsDevices } from '../plan/devices.ts'
 import { type LaunchPlan, plan } from '../plan/plan.ts'
 import { type LaunchRequest, toRequest, type Verb } from '../plan/request.ts'
 import { replace, run } from '../runtime/launch.ts'
@@ -86,6 +87,18 @@ async function runUnpacked(call: Call, { image, decide }: Prepared): Promise<num
   }
 }
 
+/** Most launches ask for no device, and look at none. */
+async function withDevices(
+  facts: HostFacts,
+  { devices }: LaunchRequest,
+  config: Config,
+  image: Image,
+): Promise<HostFacts> {
+  if (!wantsDevices(devices)) return facts
+  const { readDevices } = await import('./devices.ts')
+  return { ...facts, devices: await readDevices(devices, facts, config, image) }
+}
+
 /** All that was looked up for a launch; `decide` plans it. */
 export type Prepared = {
   readonly image: Image
@@ -103,14 +116,15 @@ export async function prepare(verb: Verb, call: Call): Promise<Prepared> {
   const { flags, args, context } = call
   const [path = '', ...command] = args
   const image = openImage(path)
-  const facts = readHostFacts(context.environment)
+  const machine = readHostFacts(context.environment)
   const files = flags['env-file']
   const assignments = (Array.isArray(files) ? files : []).flatMap((file) =>
     readEnvironmentFile(file, context.environment),
   )
-  const request = withDataImages(toRequest(verb, flags, command, facts, assignments))
+  const request = withDataImages(toRequest(verb, flags, command, machine, assignments))
   const { config } = await context.settings()
   requireAllowed(image, config)
+  const facts = await withDevices(machine, request, config, image)
   const { openFiles, debug } = context
   const decide: Prepared['decide'] = ({ image: chosen = image, supervised = false } = {}) =>
     plan(request, config, chosen, facts, { openFiles, debug, supervised })

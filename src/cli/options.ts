@@ -197,10 +197,10 @@ const fileFlags = grouped('Files:', [
     hidden: true,
     later: 'data containers cannot be mounted',
   }),
-  list('containlibs', 'host libraries to bring in', {
+  list('containlibs', 'libraries of the host to bring in', {
     hidden: true,
     split: 'commas',
-    later: 'libraries cannot be brought in by name; use --bind',
+    placeholder: 'paths',
     hostPath: true,
   }),
 ])
@@ -296,27 +296,27 @@ const environmentFlags = grouped('Environment and command:', [
 ])
 
 const deviceFlags = grouped('Devices:', [
-  toggle('nv', 'NVIDIA GPUs', {
-    notice: '--nv has no effect yet: libraries of NVIDIA are not brought in (--bind can do it)',
-  }),
-  toggle('rocm', 'AMD GPUs', {
-    notice: '--rocm has no effect yet: libraries of ROCm are not brought in (--bind can do it)',
-  }),
+  toggle('nv', 'NVIDIA GPUs: libraries, programs and devices of the driver'),
+  toggle('rocm', 'AMD GPUs: libraries, programs and devices of the driver'),
   toggle('no-nv', 'take --nv back', { env: ['NV_OFF', 'NO_NV'], hidden: true }),
   toggle('no-rocm', 'take --rocm back', { env: ['ROCM_OFF', 'NO_ROCM'], hidden: true }),
   toggle('nvccli', 'GPUs by nvidia-container-cli', {
     hidden: true,
-    later: 'nvidia-container-cli is not used',
+    refused: 'that program works only with privilege; use --nv, or --device with a CDI file',
     personal: true,
   }),
-  toggle('intel-hpu', 'Intel Gaudi devices', { hidden: true, later: 'Gaudi devices cannot be set up' }),
-  list('device', 'CDI devices', { env: [], split: 'commas', later: 'CDI devices cannot be set up' }),
-  list('cdi-dirs', 'directories of CDI files', {
+  toggle('intel-hpu', 'Intel Gaudi accelerators: those of HABANA_VISIBLE_DEVICES'),
+  list('device', 'devices of CDI files: vendor.com/class=name', {
     env: [],
     split: 'commas',
-    hidden: true,
-    later: 'CDI devices cannot be set up',
+    placeholder: 'names',
+  }),
+  list('cdi-dirs', 'directories of CDI files instead of /etc/cdi and /var/run/cdi', {
+    env: [],
+    split: 'commas',
+    placeholder: 'paths',
     personal: true,
+    hostPath: true,
   }),
 ])
 

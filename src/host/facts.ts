@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, readFileSync, statSync } from 'node:fs'
 import { SingError } from '../core/errors.ts'
+import type { DeviceFacts } from '../plan/devices.ts'
 
 export type SubIdRange = { readonly start: number; readonly count: number }
 
@@ -42,6 +43,8 @@ export type HostFacts = {
       }
     | undefined
   readonly environment: Readonly<Record<string, string>>
+  /** Looked up only for those who ask for devices. */
+  readonly devices?: DeviceFacts
 }
 
 const CAP_SYS_ADMIN = 21n

@@ -66,12 +66,14 @@ elif [ -z \\"\\$$_sing_n\\" ]; then unset $_sing_n; fi; unset _sing_v_$_sing_n"
 done
 for _sing_n in $_sing_set; do unset "_sing_v_$_sing_n"; done`
 
-function adjustPath(path: Environment['path'], evaluate: boolean): string[] {
+function adjustPaths({ path, libraryPath }: Environment, evaluate: boolean): string[] {
   const word = (text: string) => (evaluate ? `"${text}"` : quoted(text.replace(/\\"/g, '"')))
   const changes = [
     ...(path.prepend ? [`PATH=${word(path.prepend)}:$PATH`] : []),
     ...(path.append ? [`PATH=$PATH:${word(path.append)}`] : []),
     ...(path.replace ? [`PATH=${word(path.replace)}`] : []),
+    ...(libraryPath.prepend ? [`LD_LIBRARY_PATH=${word(libraryPath.prepend)}:$LD_LIBRARY_PATH`] : []),
+    ...(libraryPath.append ? [`LD_LIBRARY_PATH=$LD_LIBRARY_PATH:${word(libraryPath.append)}`] : []),
   ]
   return changes.map((change) => `command eval ${quoted(change)}`)
 }
@@ -160,12 +162,14 @@ export function actionScript(
     fail,
     go,
     setAside,
+    // There for programs that are started without a shell.
+    ...(environment.variables.LD_LIBRARY_PATH === undefined ? [] : ['unset LD_LIBRARY_PATH']),
     completePath,
     injectFunction(options.evaluate),
     sourceImage,
     '_sing_image',
     restoreHost,
-    ...adjustPath(environment.path, options.evaluate),
+    ...adjustPaths(environment, options.evaluate),
     'export PATH',
     ...prompt(verb, options.imageName),
     dispatch[verb],

@@ -1,13 +1,11 @@
 /** What crosses from the host's environment into the container, and what the runtime sets there. */
 
+import { type DevicePlan, libraryDirectory } from './devices.ts'
 import type { Identity } from './identity.ts'
 import { ociVariables } from './oci.ts'
 import type { LaunchRequest } from './request.ts'
 
 export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-
-/** Directory of the runtime's libraries (GPU drivers) in the container. */
-const libraryDirectory = '/.singularity.d/libs'
 
 const identifier = /^[A-Za-z_][A-Za-z0-9_]*$/
 const ownPrefix = /^(APPTAINER|SINGULARITY|SING)_|^(APPTAINER|SINGULARITY|SING)ENV_|^_sing_/
@@ -50,6 +48,8 @@ export type Environment = {
   readonly injected: readonly Injected[]
   /** What was asked for the search path, as shell words. */
   readonly path: { readonly prepend: string; readonly append: string; readonly replace: string }
+  /** The same for the search path of libraries. */
+  readonly libraryPath: { readonly prepend: string; readonly append: string }
   /** Sentences for the person: requests that have no effect. */
   readonly warnings: readonly string[]
 }
@@ -135,7 +135,7 @@ function injectedVariables(values: ReadonlyMap<string, string>): Injected[] {
         identifier.test(name) &&
         !reserved.has(name) &&
         !unforgeable.test(name) &&
-        !/^(PREPEND|APPEND)_PATH$/.test(name),
+        !/^(PREPEND|APPEND)_(LD_LIBRARY_)?PATH$/.test(name),
     )
     .concat(
       [...values]
@@ -145,21 +145,48 @@ function injectedVariables(values: ReadonlyMap<string, string>): Injected[] {
     .map(([name, value]) => ({ name, value, quoted: doubleQuoted(value) }))
 }
 
-/** Decide the environment of a launch. `home` is the home directory inside. */
+/** The text between double quotes of a shell word that stands for exactly this value. */
+const literal = (value: string): string => value.replace(/[\\"$`]/g, '\\$&')
+
+const isRuntimes = (name: string): boolean => reserved.has(name) || unforgeable.test(name)
+
+/** Variables that devices set, as they are, where the user sets no other. */
+function deviceVariables(
+  variables: DevicePlan['environment'],
+  values: ReadonlyMap<string, string>,
+): Injected[] {
+  return [...new Map(variables)]
+    .filter(([name]) => !values.has(name) && !isRuntimes(name))
+    .map(([name, value]) => ({ name, value, quoted: literal(value) }))
+}
+
+function warnings(values: ReadonlyMap<string, string>, { environment }: DevicePlan): string[] {
+  const ofDevices = environment.map(([name]) => name).filter(isRuntimes)
+  return [
+    ...(values.has('HOME') ? ['HOME cannot be set by --env or a prefixed variable: use --home'] : []),
+    ...[...new Set(ofDevices)].map((name) => `the variable ${name} of a device is not set: use --env`),
+  ]
+}
+
+const searchPath = (...directories: readonly string[]): string => directories.filter(Boolean).join(':')
+
+/** Decide the environment of a launch. `home` is the home directory inside, `devices` what devices ask for. */
 export function planEnvironment(
   request: LaunchRequest,
   image: { readonly path: string; readonly name: string; readonly oci?: unknown },
   environment: Readonly<Record<string, string>>,
   identity: Identity,
   home: string,
+  devices: DevicePlan,
 ): Environment {
   const values = assignments(request, environment)
-  const injected = injectedVariables(values)
+  const injected = [...injectedVariables(values), ...deviceVariables(devices.environment, values)]
   const set = new Set(injected.map(({ name }) => name))
   const host = hostVariables(request, environment).filter(([name]) => !set.has(name))
   // The image's scripts say the same again; without a shell nobody runs them.
   const ofImage = ociVariables(image.oci)
   const word = (name: string) => doubleQuoted(values.get(name) ?? '')
+  const { prepend, append } = devices.libraryPath
   return {
     variables: {
       ...ofImage,
@@ -170,12 +197,19 @@ export function planEnvironment(
       ...runtimeVariables(request, image),
       HOME: home,
       PATH: ofImage.PATH || defaultPath,
+      ...(devices.hasLibraries
+        ? { LD_LIBRARY_PATH: searchPath(ofImage.LD_LIBRARY_PATH ?? '', libraryDirectory) }
+        : {}),
       ...(identity.uid === 0 && environment.USER === undefined ? { USER: identity.name } : {}),
     },
     host: [...(request.cleanEnvironment ? ['LANG'] : []), ...host.map(([name]) => name)],
     injected,
     path: { prepend: word('PREPEND_PATH'), append: word('APPEND_PATH'), replace: word('PATH') },
-    warnings: values.has('HOME') ? ['HOME cannot be set by --env or a prefixed variable: use --home'] : [],
+    libraryPath: {
+      prepend: searchPath(word('PREPEND_LD_LIBRARY_PATH'), ...prepend),
+      append: searchPath(...append, word('APPEND_LD_LIBRARY_PATH')),
+    },
+    warnings: warnings(values, devices),
   }
 }
 

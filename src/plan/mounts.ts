@@ -20,6 +20,8 @@ export type MountContext = {
   readonly missing: Missing
   /** Size limit of memory-backed directories in bytes; 0 is the kernel's default (half of the memory). */
   readonly memorySize: number
+  /** What devices need: above the places of the host, below those of the user. */
+  readonly devices: readonly Op[]
 }
 
 /** Who asks for a place is told when it cannot be had. */
@@ -69,9 +71,17 @@ function minimalDev(context: MountContext): Op[] {
   ]
 }
 
+const isMinimal = (request: LaunchRequest, config: Config): boolean =>
+  request.contain || config.mount.dev === 'minimal'
+
+/** Whether /dev is another one than the host's: then devices come in one by one. */
+export function hasOwnDev(request: LaunchRequest, config: Config): boolean {
+  return isMinimal(request, config) || request.noMount.has('dev') || config.mount.dev === 'no'
+}
+
 function devOps(context: MountContext): Op[] {
   if (!wanted(context, 'dev')) return []
-  if (context.request.contain || context.config.mount.dev === 'minimal') return minimalDev(context)
+  if (isMinimal(context.request, context.config)) return minimalDev(context)
   return [
     bind('/dev', '/dev', { missing: context.missing, trusted: true }),
     ...(context.request.ipc ? ([{ op: 'mqueue', at: '/dev/mqueue', missing: 'skip' }] as const) : []),
@@ -235,7 +245,17 @@ function workingDirectory(context: MountContext, before: readonly Op[]): Op[] {
 
 /** Mounts that are there for one reason; `docs/plan.md` names the reasons. */
 export type MountGroup = {
-  readonly reason: 'dev' | 'bind-paths' | 'kernel' | 'home' | 'tmp' | 'scratch' | 'files' | 'bind' | 'cwd'
+  readonly reason:
+    | 'dev'
+    | 'bind-paths'
+    | 'kernel'
+    | 'home'
+    | 'tmp'
+    | 'scratch'
+    | 'files'
+    | 'devices'
+    | 'bind'
+    | 'cwd'
   readonly ops: readonly Op[]
 }
 
@@ -249,6 +269,7 @@ export function mountGroups(context: MountContext): MountGroup[] {
     { reason: 'tmp', ops: temporaryOps(context) },
     { reason: 'scratch', ops: scratchOps(context) },
     { reason: 'files', ops: generatedFiles(context) },
+    ...(context.devices.length > 0 ? [{ reason: 'devices', ops: context.devices } as const] : []),
     { reason: 'bind', ops: userBinds(context) },
   ]
   const mounted = before.flatMap(({ ops }) => ops)

@@ -5,9 +5,10 @@ import { SingError } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { Image, Window } from '../image/open.ts'
 import { actionScript } from './action.ts'
+import { type DevicePlan, planDevices } from './devices.ts'
 import { type Environment, planEnvironment } from './environment.ts'
 import { type Identity, planIdentity, planNamespaces } from './identity.ts'
-import { dataLayers, type MountGroup, mountGroups, workdirDirectories } from './mounts.ts'
+import { dataLayers, hasOwnDev, type MountGroup, mountGroups, workdirDirectories } from './mounts.ts'
 import { ociProgram } from './oci.ts'
 import type { LaunchRequest } from './request.ts'
 import type { LaunchSpec, Missing, Namespace, Op } from './spec.ts'
@@ -123,6 +124,23 @@ function planRoot(
   return overlay ? overlayRoot(request, image, identity, layer, facts) : plainRoot(request, layer)
 }
 
+function devicePlan(
+  request: LaunchRequest,
+  config: Config,
+  image: Image,
+  missing: Missing,
+  facts: HostFacts,
+): DevicePlan {
+  return planDevices(request.devices, facts.devices, {
+    missing,
+    ownDev: hasOwnDev(request, config),
+    imageName: image.name,
+    environment: facts.environment,
+    groups: [facts.gid, ...facts.groups],
+    isRoot: facts.isRoot,
+  })
+}
+
 function planHome(request: LaunchRequest, identity: Identity): string {
   return request.home.kind === 'custom' ? request.home.target : identity.home
 }
@@ -187,7 +205,8 @@ export function plan(
   const identity = planIdentity(request, facts)
   const home = planHome(request, identity)
   const root = planRoot(request, config, image, identity, facts)
-  const environment = planEnvironment(request, image, facts.environment, identity, home)
+  const devices = devicePlan(request, config, image, root.missing, facts)
+  const environment = planEnvironment(request, image, facts.environment, identity, home, devices)
   const directories = workingDirectories(request, facts, home)
   const context = {
     request,
@@ -197,6 +216,7 @@ export function plan(
     home,
     missing: root.missing,
     memorySize: config.sessionSize,
+    devices: devices.ops,
   }
   const mounts = mountGroups(context)
   const wanted: Namespace[] = (['pid', 'ipc', 'uts', 'net'] as const).filter((name) => request[name])
@@ -231,6 +251,6 @@ export function plan(
     },
     mounts,
     directories: workdirDirectories(request),
-    warnings: [...environment.warnings, ...withoutEffect(request, image)],
+    warnings: [...environment.warnings, ...devices.warnings, ...withoutEffect(request, image)],
   }
 }

@@ -4,6 +4,7 @@ import { posix } from 'node:path'
 import { SingError } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
 import { type Bind, parseBinds, parseMount, sortBinds } from './binds.ts'
+import type { DeviceRequest } from './devices.ts'
 
 export type Verb = 'exec' | 'run' | 'shell' | 'test'
 
@@ -47,6 +48,7 @@ export type LaunchRequest = {
   readonly withheld: ReadonlySet<string>
   /** Values set by flags and files, weakest first. */
   readonly assignments: readonly (readonly [name: string, value: string])[]
+  readonly devices: DeviceRequest
 }
 
 type Flags = Readonly<Record<string, string | boolean | number | readonly string[] | undefined>>
@@ -111,6 +113,17 @@ function parseHostname(flags: Flags): string | undefined {
     hint: 'Letters, digits, dots and hyphens, at most 64 of them',
     status: 255,
   })
+}
+
+function parseDevices(flags: Flags, facts: HostFacts): DeviceRequest {
+  const at = (path: string) => posix.resolve(facts.cwd ?? '/', path)
+  return {
+    vendors: (['nv', 'rocm'] as const).filter((name) => flags[name] === true && flags[`no-${name}`] !== true),
+    hpu: flags['intel-hpu'] === true,
+    libraries: commas(flags.containlibs).map(at),
+    names: commas(flags.device),
+    cdiDirectories: commas(flags['cdi-dirs']).map(at),
+  }
 }
 
 function requireNoNetwork(network: string): void {
@@ -188,5 +201,6 @@ export function toRequest(
     evaluate: flags['no-eval'] !== true && !compat,
     withheld: new Set(commas(flags['no-env'])),
     assignments: [...fileAssignments, ...parseAssignments(list(flags.env))],
+    devices: parseDevices(flags, facts),
   })
 }
