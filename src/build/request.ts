@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { SingError } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import type { HostFacts } from '../host/facts.ts'
+import type { GpuFacts } from '../host/gpu.ts'
 import type { Packing } from './compression.ts'
 
 /** Parts of a definition that `--section` can choose. */
@@ -61,6 +62,8 @@ export type BuildTools = {
   readonly facts: HostFacts
   /** The caller's environment without marks of our own. */
   readonly environment: Readonly<Record<string, string>>
+  /** Drivers of the host that sections can use. */
+  readonly gpus: readonly GpuFacts[]
   readonly report: Report
   readonly signal: AbortSignal
   readonly debug: boolean

@@ -9,6 +9,7 @@ import type { App, Section, Stage } from '../definition/types.ts'
 import { actionScript } from '../plan/action.ts'
 import { defaultPath } from '../plan/environment.ts'
 import { runOnHost, runSection } from '../runtime/section.ts'
+import { sectionDevices } from './devices.ts'
 import { existsInside, readInside, resolveInside, writeInside } from './inside.ts'
 import { appInstallText } from './metadata.ts'
 import type { BuildTools } from './request.ts'
@@ -128,6 +129,7 @@ async function runInside(
       memoryUpper: options.memoryUpper,
       binds: [...temporaryBinds(root, tools), ...request.binds],
       mounts: request.mounts,
+      devices: await sectionDevices(root, tools),
       umask: sectionMask,
     },
     { facts, report, debug, signal },

@@ -63,7 +63,7 @@ async function readCudaCompat(contents: Contents): Promise<string | undefined> {
 
 /** Look into an image for its C library and for libraries of these names; undefined when it cannot be read. */
 export async function readImageLibraries(
-  image: Image,
+  image: Pick<Image, 'rootfs'>,
   wanted: readonly string[],
 ): Promise<ImageLibraries | undefined> {
   try {

@@ -22,7 +22,7 @@ export function directoryContents(root: string): Contents {
 }
 
 /** The contents of an image; dispose of it after use. */
-export async function openContents({ rootfs }: Image): Promise<Contents> {
+export async function openContents({ rootfs }: Pick<Image, 'rootfs'>): Promise<Contents> {
   if ('directory' in rootfs) return directoryContents(rootfs.directory)
   // The addon is only loaded for those who need it.
   const { SquashfsImage } = await import('../native/addon.ts')

@@ -17,6 +17,8 @@ export type SectionRequest = {
   /** Values of --bind and --mount. */
   readonly binds: readonly string[]
   readonly mounts: readonly string[]
+  /** What brings in drivers of the host. */
+  readonly devices: readonly Op[]
   readonly umask: number | undefined
 }
 
@@ -75,6 +77,7 @@ export function planSection(request: SectionRequest, facts: HostFacts, debug: bo
     bind('/sys', '/sys', 'fail', { trusted: true }),
     bind('/etc/hosts', '/etc/hosts', 'skip', { soft: true }),
     bind('/etc/resolv.conf', '/etc/resolv.conf', 'skip', { soft: true }),
+    ...request.devices,
     ...userBinds(request, facts.cwd ?? '/'),
     ...(request.writable || request.memoryUpper ? [] : [{ op: 'readonly', at: '/' } as const]),
   ]

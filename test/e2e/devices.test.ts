@@ -1,5 +1,15 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { can, hasProgram } from '../helpers/can.ts'
@@ -158,6 +168,22 @@ describe.skipIf(!can('userns', 'fuse', 'overlay') || !hasProgram('gcc'))('--nv',
     give(root)
     expect((await sing(['exec', '--nv', root, '/cuda'], withDriver())).stdout).toBe('42\n')
     expect((await sing(['exec', root, '/cuda'], withDriver())).stdout).toBe('-1\n')
+  })
+
+  it('serves the sections of a build, and leaves nothing in the image', async () => {
+    const definition = join(images.folder, 'nv.def')
+    const look = 'ls /.singularity.d/libs; echo "$LD_LIBRARY_PATH"; ls /dev/null'
+    const sections = `%post\n  (${look}) > /post.log\n%test\n  ${look}\n`
+    writeFileSync(definition, `Bootstrap: localimage\nFrom: ${images.everything}\n\n${sections}`)
+    give(definition)
+    const target = join(images.folder, 'nv')
+    const built = await sing(['build', '--nv', '--sandbox', target, definition], withDriver())
+    const seen = 'libcuda.so.1\nlibcuda.so.550.54\n/.singularity.d/libs\n/dev/null\n'
+    expect(built).toMatchObject({ status: 0 })
+    expect(readFileSync(join(target, 'post.log'), 'utf8')).toBe(seen)
+    expect(built.stdout + built.stderr).toContain(seen)
+    expect(readdirSync(join(target, '.singularity.d/libs'))).toEqual([])
+    expect(existsSync(join(target, 'usr/bin/nvidia-smi'))).toBe(false)
   })
 
   it('names libraries one by one with --containlibs', async () => {

@@ -67,6 +67,7 @@ export async function fetchBusybox(stage: Stage, root: string, tools: BuildTools
       memoryUpper: false,
       binds: [],
       mounts: [],
+      devices: [],
       umask: 0o022,
     },
     { facts, report, debug, signal },

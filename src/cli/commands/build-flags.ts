@@ -74,13 +74,12 @@ const runFlags = grouped('Sections:', [
   toggle('no-setgroups', 'keep supplementary groups', { hidden: true, later: 'groups cannot be kept yet' }),
 ])
 
-const deviceNotice = 'has no effect yet: libraries of GPUs are not brought in (--bind can do it)'
 const deviceFlags = grouped('Devices:', [
-  toggle('nv', 'NVIDIA GPUs during %post and %test', { env: [], notice: `--nv ${deviceNotice}` }),
-  toggle('rocm', 'AMD GPUs during %post and %test', { env: [], notice: `--rocm ${deviceNotice}` }),
+  toggle('nv', 'NVIDIA GPUs during %post and %test', { env: [] }),
+  toggle('rocm', 'AMD GPUs during %post and %test', { env: [] }),
   toggle('nvccli', 'GPUs by nvidia-container-cli', {
     hidden: true,
-    later: 'nvidia-container-cli is not used yet',
+    refused: 'that program works only with privilege; use --nv',
   }),
 ])
 

@@ -8,6 +8,7 @@ import { openSpec } from '../../build/spec.ts'
 import { SingError } from '../../core/errors.ts'
 import type { Event, Report } from '../../core/events.ts'
 import { type HostFacts, readHostFacts } from '../../host/facts.ts'
+import { type GpuFacts, readGpu } from '../../host/gpu.ts'
 import { hostArchitecture } from '../../image/architecture.ts'
 import { isReentered, reenterAsRoot } from '../../runtime/reenter.ts'
 import { confirm } from '../../ui/prompt.ts'
@@ -76,6 +77,15 @@ function becomeRoot(call: Call, facts: HostFacts, request: BuildRequest): void {
   reenterAsRoot(call, facts, { ignoreSubids: request.ignoreSubids })
 }
 
+async function readGpus({ flags, context }: Call): Promise<GpuFacts[]> {
+  const vendors = (['nv', 'rocm'] as const).filter((vendor) => flags[vendor] === true)
+  if (vendors.length === 0) return []
+  const { config } = await context.settings()
+  const { environment } = context
+  const ldconfig = config.ldconfigPath || undefined
+  return vendors.map((vendor) => readGpu(vendor, { root: '', environment, ldconfig }))
+}
+
 async function run(call: Call): Promise<number> {
   const { report, debug } = call.context
   // Of the two lives of this command only the last one tells.
@@ -87,9 +97,11 @@ async function run(call: Call): Promise<number> {
   if (spec.isDefinition || request.fakeroot) becomeRoot(call, facts, request)
   for (const event of heard) report(event)
   const { SING_REENTERED: _, ...environment } = call.context.environment
+  const gpus = await readGpus(call)
   await build(request, spec, {
     facts,
     environment,
+    gpus,
     report,
     debug,
     confirm: isatty(0) ? confirm : undefined,
