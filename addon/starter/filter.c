@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum { MOST_INSTRUCTIONS = 512, MOST_CALLS = 48 };
 
@@ -149,4 +151,11 @@ bool install_filter(enum filter filter)
 	emit_return(&program, SECCOMP_RET_ALLOW);
 	whole = (struct sock_fprog){ .len = program.length, .filter = program.code };
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole, 0, 0) == 0;
+}
+
+bool install_program(const struct seccomp *seccomp)
+{
+	const struct sock_fprog whole = { .len = seccomp->length, .filter = seccomp->code };
+
+	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, seccomp->flags, &whole) == 0;
 }

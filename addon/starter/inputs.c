@@ -62,6 +62,8 @@ static const char *source_of(const struct op *op)
 	case OP_FILE:
 	case OP_RECORDS:
 	case OP_ANSWER:
+	case OP_FUSE:
+	case OP_ALLOW_SETUID:
 	case OP_READONLY:
 		return NULL;
 	}

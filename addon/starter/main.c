@@ -3,6 +3,7 @@
  * (docs/launch-spec.md); what fails here is what the kernel refused.
  */
 #include "fail.h"
+#include "fuse.h"
 #include "inputs.h"
 #include "namespaces.h"
 #include "perform.h"
@@ -24,7 +25,9 @@ int main(int argc, char **argv)
 	inputs = open_images(&spec); /* while we still are who the user is */
 	join_network(&spec); /* with the rights of the host */
 	enter_user_namespace(&spec);
+	open_label(&spec);
 	start_servers(&spec, inputs); /* outside of the mount namespace: see server.c */
+	start_fuse_programs(&spec, inputs);
 	enter_other_namespaces(&spec);
 	await_answer(&spec);
 	follow_parent(&spec, &caller);
@@ -33,6 +36,7 @@ int main(int argc, char **argv)
 	set_stage(&spec, &stage);
 	perform_all(&spec, inputs, &stage);
 	enter_root(&spec, &stage);
+	start_inner_programs(&spec, inputs, &caller);
 	settle(&spec, &caller);
 	drop_powers(&spec);
 	leave_init_behind(&spec, argc, argv);

@@ -195,6 +195,23 @@ bool perform_mqueue(struct stage *stage, const struct op *op, struct input *inpu
 	return true;
 }
 
+/* Only for who is root of the host: a user namespace may not take the flag away again. */
+bool perform_allow_setuid(struct stage *stage, const struct op *op, struct input *input)
+{
+	AUTO_PLACE struct place place = { .fd = -1, .parent = -1 };
+
+	(void)input;
+	switch (find_place(stage, op->at, MAKE_NOTHING, 0, &place)) {
+	case FOUND:
+		return relax_mount(place.fd) || refuse("%s", strerror(errno));
+	case ABSENT:
+		return refuse("it does not exist");
+	case REFUSED:
+		break;
+	}
+	return false;
+}
+
 bool perform_readonly(struct stage *stage, const struct op *op, struct input *input)
 {
 	AUTO_PLACE struct place place = { .fd = -1, .parent = -1 };

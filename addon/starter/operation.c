@@ -232,6 +232,30 @@ static void read_records(const struct record *record, const struct spec *spec, s
 	}
 }
 
+/* `count` fields from `first` on as a list of its own. */
+static char **fields_of(const struct record *record, unsigned first, unsigned count)
+{
+	char **list = allocate(count + 1, sizeof *list);
+
+	memcpy(list, record->fields + first, count * sizeof *list);
+	return list;
+}
+
+static void read_fuse(const struct record *record, const struct spec *spec, struct op *op)
+{
+	static const char *const sides[] = { "host", "container", NULL };
+	const unsigned fixed = 4;
+	unsigned count;
+
+	read_special(record, spec, op);
+	op->inside = word_field(record, 2, sides) == 1;
+	count = (unsigned)number_field(record, 3, 10, record->count - fixed);
+	if (count == 0 || record->fields[fixed][0] == '\0')
+		fail("launch spec: fuse: there is no program");
+	op->words = fields_of(record, fixed, count);
+	op->environment = fields_of(record, fixed + count, record->count - fixed - count);
+}
+
 static void read_readonly(const struct record *record, const struct spec *spec, struct op *op)
 {
 	(void)spec;
@@ -261,6 +285,8 @@ static const struct {
 	{ "file", OP_FILE, 4, 4, read_file },
 	{ "records", OP_RECORDS, 2, UINT_MAX, read_records },
 	{ "answer", OP_ANSWER, 3, 3, read_answer },
+	{ "fuse", OP_FUSE, 5, UINT_MAX, read_fuse },
+	{ "allow-setuid", OP_ALLOW_SETUID, 1, 1, read_readonly },
 	{ "readonly", OP_READONLY, 1, 1, read_readonly },
 };
 

@@ -42,6 +42,10 @@ static bool perform(struct stage *stage, const struct op *op, struct input *inpu
 		return perform_records(stage, op, input);
 	case OP_ANSWER:
 		return perform_answer(stage, op, input);
+	case OP_FUSE:
+		return perform_fuse(stage, op, input);
+	case OP_ALLOW_SETUID:
+		return perform_allow_setuid(stage, op, input);
 	case OP_READONLY:
 		return perform_readonly(stage, op, input);
 	}
@@ -98,6 +102,12 @@ static void describe(const struct op *op, char *text, size_t size)
 	case OP_RECORDS:
 	case OP_ANSWER:
 		snprintf(text, size, "put a file at %s", op->at);
+		return;
+	case OP_FUSE:
+		snprintf(text, size, "mount %s at %s", op->words[0], op->at);
+		return;
+	case OP_ALLOW_SETUID:
+		snprintf(text, size, "let setuid programs work at %s", op->at);
 		return;
 	case OP_READONLY:
 		snprintf(text, size, "make %s read-only", op->at);

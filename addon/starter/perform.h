@@ -36,7 +36,11 @@ bool perform_proc(struct stage *stage, const struct op *op, struct input *input)
 bool perform_sysfs(struct stage *stage, const struct op *op, struct input *input);
 bool perform_devpts(struct stage *stage, const struct op *op, struct input *input);
 bool perform_mqueue(struct stage *stage, const struct op *op, struct input *input);
+bool perform_allow_setuid(struct stage *stage, const struct op *op, struct input *input);
 bool perform_readonly(struct stage *stage, const struct op *op, struct input *input);
+
+/* fuse.c: what a program of the user's serves */
+bool perform_fuse(struct stage *stage, const struct op *op, struct input *input);
 
 /* files.c: what is made at places of the root */
 bool perform_mkdir(struct stage *stage, const struct op *op, struct input *input);

@@ -66,6 +66,7 @@ static enum make wanted_at(const struct stage *stage, const struct op *op, const
 	case OP_DEVPTS:
 	case OP_MQUEUE:
 	case OP_MKDIR:
+	case OP_FUSE:
 		return MAKE_DIRECTORY;
 	case OP_FILE:
 	case OP_RECORDS:
@@ -77,6 +78,7 @@ static enum make wanted_at(const struct stage *stage, const struct op *op, const
 	case OP_OVERLAY:
 	case OP_LAYER_ROOT:
 	case OP_SYMLINK:
+	case OP_ALLOW_SETUID:
 	case OP_READONLY:
 		return MAKE_NOTHING;
 	}

@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include "fail.h"
+#include "security.h"
 #include "stage.h"
 
 #include <errno.h>
@@ -102,6 +103,7 @@ void become(const struct spec *spec, const struct caller *caller)
 	bool searched = false;
 
 	restore_signals(caller);
+	confine(spec);
 	for (unsigned index = 0; index < spec->program_count; index++) {
 		char **arguments = spec->programs[index];
 		bool search = !strchr(arguments[0], '/');

@@ -108,3 +108,13 @@ bool restrict_mount(int fd, unsigned long flags, bool below)
 	remount_below(top, flags);
 	return true;
 }
+
+bool relax_mount(int fd)
+{
+	struct statvfs status;
+
+	if (fstatvfs(fd, &status) != 0)
+		return false;
+	return mount(NULL, path_of(fd).text, NULL, MS_REMOUNT | MS_BIND | (flags_of(&status) & ~(unsigned long)MS_NOSUID),
+		     NULL) == 0;
+}

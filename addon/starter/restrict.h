@@ -11,4 +11,7 @@
  */
 bool restrict_mount(int fd, unsigned long flags, bool below);
 
+/* Take MS_NOSUID away from the mount that `fd` is the root of. False with errno. */
+bool relax_mount(int fd);
+
 #endif

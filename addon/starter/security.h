@@ -4,10 +4,17 @@
 
 #include "spec.h"
 
-/* no_new_privs, the system call filter and capabilities, as the spec says. Nothing of it can be taken back. */
+/* Keep the host's proc within reach, where the spec asks for a label of a security module. */
+void open_label(const struct spec *spec);
+
+/* no_new_privs, our own system call filter, ids and capabilities, as the spec says. Nothing of it can be taken back. */
 void drop_powers(const struct spec *spec);
 
-/* filter.c: install the filter. False with errno. */
+/* The last steps before the exec: the label that it gets, and the filter that the user gave. */
+void confine(const struct spec *spec);
+
+/* filter.c: install our own filter, or that of the user. False with errno. */
 bool install_filter(enum filter filter);
+bool install_program(const struct seccomp *seccomp);
 
 #endif

@@ -187,9 +187,11 @@ static void take_no_new_privileges(const struct record *record, struct spec *spe
 
 static void take_capabilities(const struct record *record, struct spec *spec)
 {
-	static const char *const words[] = { "all", "none", NULL };
+	const char *word = record->fields[0];
 
-	spec->drop_capabilities = word_field(record, 0, words) == 1;
+	spec->all_capabilities = strcmp(word, "all") == 0;
+	if (!spec->all_capabilities && strcmp(word, "none") != 0)
+		spec->capabilities = number_field(record, 0, 16, UINT64_MAX);
 }
 
 static void take_filter(const struct record *record, struct spec *spec)
@@ -197,6 +199,56 @@ static void take_filter(const struct record *record, struct spec *spec)
 	static const char *const words[] = { "none", "devices", "fakeroot", NULL };
 
 	spec->filter = (enum filter)word_field(record, 0, words);
+}
+
+static void take_user(const struct record *record, struct spec *spec)
+{
+	struct user *user = &spec->user;
+
+	user->given = true;
+	user->uid = (uid_t)number_field(record, 0, 10, UINT32_MAX - 1);
+	user->gid = (gid_t)number_field(record, 1, 10, UINT32_MAX - 1);
+	user->group_count = record->count - 2;
+	user->groups = allocate(user->group_count, sizeof *user->groups);
+	for (unsigned index = 0; index < user->group_count; index++)
+		user->groups[index] = (gid_t)number_field(record, index + 2, 10, UINT32_MAX - 1);
+}
+
+static void take_label(const struct record *record, struct spec *spec)
+{
+	static const char *const words[] = { "selinux", "apparmor", NULL };
+
+	spec->label.apparmor = word_field(record, 0, words) == 1;
+	spec->label.text = record->fields[1];
+	if (record->fields[1][0] == '\0' || strlen(record->fields[1]) >= LONGEST_LABEL)
+		fail("launch spec: label: \"%.100s\" is none", record->fields[1]);
+}
+
+static unsigned digit_value(const struct record *record, char digit)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *found = digit == '\0' ? NULL : strchr(digits, digit);
+
+	if (!found)
+		fail("launch spec: %s: it is not written in hexadecimal", record->name);
+	return (unsigned)(found - digits);
+}
+
+static void take_seccomp(const struct record *record, struct spec *spec)
+{
+	const char *text = record->fields[1];
+	size_t length = strlen(text), size = 2 * sizeof *spec->seccomp.code;
+	unsigned char *bytes;
+
+	spec->seccomp.flags = (unsigned)number_field(record, 0, 10, UINT32_MAX);
+	if (length == 0 || length % size != 0 || length / size > BPF_MAXINSNS)
+		fail("launch spec: seccomp: %zu digits are no filter", length);
+	spec->seccomp.length = (unsigned short)(length / size);
+	spec->seccomp.code = allocate(spec->seccomp.length, sizeof *spec->seccomp.code);
+	bytes = (unsigned char *)spec->seccomp.code;
+	for (size_t index = 0; index < length / 2; index++)
+		bytes[index] = (unsigned char)(digit_value(record, text[2 * index]) << 4 |
+					       digit_value(record, text[2 * index + 1]));
 }
 
 static void take_directories(const struct record *record, struct spec *spec)
@@ -247,6 +299,9 @@ static const struct row {
 	{ "no-new-privileges", 1, 1, ONCE, take_no_new_privileges },
 	{ "capabilities", 1, 1, ONCE, take_capabilities },
 	{ "filter", 1, 1, ONCE, take_filter },
+	{ "user", 2, 2 + NGROUPS_MAX, OPTIONAL, take_user },
+	{ "label", 2, 2, OPTIONAL, take_label },
+	{ "seccomp", 2, 2, OPTIONAL, take_seccomp },
 	{ "directories", 1, UINT_MAX, ONCE, take_directories },
 	{ "program", 1, UINT_MAX, ONCE | REPEATED, take_program },
 	{ "end", 0, 0, ONCE, NULL },
@@ -299,6 +354,8 @@ static void check_together(const struct spec *spec)
 	if (spec->init && !(spec->namespaces & CLONE_NEWPID))
 		fail("launch spec: init: it needs a pid namespace");
 	for (unsigned index = 0; index < spec->op_count; index++) {
+		if (spec->ops[index].kind == OP_FUSE && spec->ops[index].inside && !(spec->namespaces & CLONE_NEWPID))
+			fail("launch spec: fuse: a program of the container needs a pid namespace");
 		root |= spec->ops[index].kind == OP_OVERLAY || spec->ops[index].kind == OP_LAYER_ROOT;
 		if (spec->ops[index].kind == OP_ANSWER && spec->sync < 0)
 			fail("launch spec: answer: nobody is asked");

@@ -5,6 +5,7 @@
 #ifndef STARTER_SPEC_H
 #define STARTER_SPEC_H
 
+#include <linux/filter.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -29,6 +30,8 @@ enum op_kind {
 	OP_FILE,
 	OP_RECORDS,
 	OP_ANSWER,
+	OP_FUSE,
+	OP_ALLOW_SETUID,
 	OP_READONLY,
 };
 
@@ -63,6 +66,9 @@ struct op {
 	unsigned lower_count;
 	const struct record_line *lines;
 	unsigned line_count;
+	bool inside;            /* fuse: the program is one of the container */
+	char **words;           /* fuse: the program and its arguments, closed by NULL */
+	char **environment;     /* fuse: of a program of the host, closed by NULL */
 };
 
 struct id_range {
@@ -75,6 +81,30 @@ enum { MOST_RANGES = 340 };
 struct id_map {
 	struct id_range ranges[MOST_RANGES];
 	unsigned count;
+};
+
+/* Whom to become before the payload runs. */
+struct user {
+	bool given;
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups;
+	unsigned group_count;
+};
+
+enum { LONGEST_LABEL = 4096 };
+
+/* What a security module is told to run the payload as. */
+struct label {
+	bool apparmor;    /* else SELinux */
+	const char *text; /* or NULL */
+};
+
+/* A system call filter of the user's: instructions as seccomp(2) takes them. */
+struct seccomp {
+	unsigned flags;
+	struct sock_filter *code;
+	unsigned short length;
 };
 
 struct spec {
@@ -95,8 +125,12 @@ struct spec {
 	int life; /* what the process outside of a pid namespace keeps open, or -1 */
 	int64_t open_files;   /* or -1 */
 	bool no_new_privileges;
-	bool drop_capabilities;
+	bool all_capabilities; /* what is there stays */
+	uint64_t capabilities; /* else: what stays of it */
 	enum filter filter;
+	struct user user;
+	struct label label;
+	struct seccomp seccomp;
 	bool directory_required;
 	char **directories;
 	unsigned directory_count;

@@ -103,6 +103,21 @@ export type Op =
     }
   /** A file with the text that came as the answer to `sync`, in memory, bound at the place. */
   | { readonly op: 'answer'; readonly at: string; readonly mode: number; readonly missing: Missing }
+  /**
+   * What a program serves through FUSE. It gets the place to serve as a last argument /dev/fd/N; one of the host runs
+   * outside of the mount namespace with the environment given here, one of the container inside with the payload's.
+   */
+  | {
+      readonly op: 'fuse'
+      readonly at: string
+      readonly missing: Missing
+      readonly side: 'host' | 'container'
+      readonly words: readonly string[]
+      /** `NAME=value`. */
+      readonly environment: readonly string[]
+    }
+  /** Setuid bits at the place work: for root of the host alone. */
+  | { readonly op: 'allow-setuid'; readonly at: string }
   /** Make the mount at the place read-only from here on. */
   | { readonly op: 'readonly'; readonly at: string }
 
@@ -158,9 +173,17 @@ export type LaunchSpec = {
   readonly openFiles?: number | undefined
   readonly security: {
     readonly noNewPrivileges: boolean
-    /** `none` drops every capability for good, `all` keeps what the namespace gives. */
-    readonly capabilities: 'none' | 'all'
+    /** `none` drops every capability for good, `all` keeps what is there, a set of the kernel's bits keeps these of it. */
+    readonly capabilities: 'none' | 'all' | `0x${string}`
     readonly filter: Filter
+    /** Whom to become before the payload runs, inside of the user namespace. */
+    readonly user?:
+      | { readonly uid: number; readonly gid: number; readonly groups: readonly number[] }
+      | undefined
+    /** What a security module runs the payload as. */
+    readonly label?: { readonly module: 'apparmor' | 'selinux'; readonly text: string } | undefined
+    /** A filter of the user's, behind our own: flags of seccomp(2), instructions in hexadecimal. */
+    readonly seccomp?: { readonly flags: number; readonly program: string } | undefined
   }
   readonly debug: boolean
 }
@@ -211,6 +234,9 @@ function opFields(op: Op): Field[] {
       ]
     case 'answer':
       return [op.at, op.missing, op.mode.toString(8)]
+    case 'fuse':
+      return [op.at, op.missing, op.side, op.words.length, ...op.words, ...op.environment]
+    case 'allow-setuid':
     case 'readonly':
       return [op.at]
   }
@@ -224,6 +250,14 @@ function record(name: string, fields: readonly Field[]): string[] {
     name,
     String(fields.length),
     ...fields.map((field) => (typeof field === 'boolean' ? flag(field) : String(field))),
+  ]
+}
+
+function powerRecords({ user, label, seccomp }: LaunchSpec['security']): string[] {
+  return [
+    ...(user ? record('user', [user.uid, user.gid, ...user.groups]) : []),
+    ...(label ? record('label', [label.module, label.text]) : []),
+    ...(seccomp ? record('seccomp', [seccomp.flags, seccomp.program]) : []),
   ]
 }
 
@@ -254,6 +288,7 @@ export function encodeSpec(spec: LaunchSpec): string[] {
     ...record('no-new-privileges', [security.noNewPrivileges]),
     ...record('capabilities', [security.capabilities]),
     ...record('filter', [security.filter]),
+    ...powerRecords(security),
     ...record('directories', [process.directoryRequired, ...process.directories]),
     ...process.programs.flatMap((program) => record('program', program)),
     ...record('end', []),
