@@ -11,7 +11,7 @@ import { wantsDevices } from '../plan/devices.ts'
 import { type LaunchPlan, plan } from '../plan/plan.ts'
 import { type LaunchRequest, toRequest, type Verb } from '../plan/request.ts'
 import { replace, run } from '../runtime/launch.ts'
-import type { Call } from './command.ts'
+import type { Call, Flags } from './command.ts'
 
 /** A mistyped --workdir must not become a directory with the results in it. */
 function requireWorkdir(path: string): void {
@@ -99,6 +99,26 @@ async function withDevices(
   return { ...facts, devices: await readDevices(devices, facts, config, image) }
 }
 
+const securityFlags = [
+  'add-caps',
+  'drop-caps',
+  'keep-privs',
+  'no-privs',
+  'allow-setuid',
+  'no-setgroups',
+  'security',
+  'fusemount',
+] as const
+
+/** Whether any flag was given that has to be looked into further. */
+const namesSecurity = (flags: Flags): boolean =>
+  securityFlags.some((name) => {
+    const value = flags[name]
+    return (
+      value !== undefined && value !== false && value !== '' && !(Array.isArray(value) && value.length === 0)
+    )
+  })
+
 /** All that was looked up for a launch; `decide` plans it. */
 export type Prepared = {
   readonly image: Image
@@ -121,7 +141,10 @@ export async function prepare(verb: Verb, call: Call): Promise<Prepared> {
   const assignments = (Array.isArray(files) ? files : []).flatMap((file) =>
     readEnvironmentFile(file, context.environment),
   )
-  const request = withDataImages(toRequest(verb, flags, command, machine, assignments))
+  const asked = withDataImages(toRequest(verb, flags, command, machine, assignments))
+  const request = namesSecurity(flags)
+    ? await (await import('./security.ts')).withSecurity(asked, flags, machine)
+    : asked
   const { config } = await context.settings()
   requireAllowed(image, config)
   const facts = await withDevices(machine, request, config, image)

@@ -128,7 +128,7 @@ export const encryptionFlags: readonly Flag[] = grouped('Encryption:', [
 /** Ways to be root that a machine may lack; for trying what happens without them. */
 export const fakerootFlags: readonly Flag[] = [
   toggle('ignore-subuid', 'as if no subordinate ids were assigned', { hidden: true }),
-  toggle('ignore-userns', 'as if there were no user namespaces', { hidden: true }),
+  toggle('ignore-userns', 'refuse to use user namespaces', { hidden: true }),
   toggle('ignore-fakeroot-command', 'no effect: the fakeroot program is never used', { hidden: true }),
 ]
 
@@ -185,17 +185,16 @@ const fileFlags = grouped('Files:', [
     hidden: true,
     notice: '--underlay is deprecated and has no effect: missing mount points are made by an overlay',
   }),
-  list('fusemount', 'mount a FUSE file system', {
+  list('fusemount', 'what a FUSE program serves: host:PROGRAM ARGUMENTS /MOUNTPOINT', {
     env: ['FUSESPEC'],
     personal: true,
     split: 'never',
     placeholder: 'spec',
-    later: 'FUSE programs cannot be mounted into containers',
   }),
   list('data', 'mount a data container', {
     env: [],
     hidden: true,
-    later: 'data containers cannot be mounted',
+    refused: 'data containers are mounted by --bind IMAGE:DESTINATION:image-src=/',
   }),
   list('containlibs', 'libraries of the host to bring in', {
     hidden: true,
@@ -239,38 +238,15 @@ const identityFlags = grouped('Identity:', [
   toggle('fakeroot', 'be root inside', { short: 'f' }),
   toggle('userns', 'use a user namespace, also as root', { short: 'u', env: ['USERNS', 'UNSHARE_USERNS'] }),
   ...fakerootFlags,
-  toggle('no-setgroups', 'keep supplementary groups under --fakeroot', {
-    hidden: true,
-    later: 'groups cannot be kept under --fakeroot',
-  }),
-  toggle('keep-privs', 'keep the privileges of root', {
-    hidden: true,
-    refused: 'a user has no privileges to keep, and root keeps them without it',
-    personal: true,
-  }),
-  toggle('no-privs', 'drop the privileges of root', {
-    hidden: true,
-    notice: '--no-privs has no effect yet: root keeps its capabilities, and a user has none',
-  }),
-  text('add-caps', 'capabilities to add', {
-    hidden: true,
-    notice:
-      '--add-caps has no effect: root, also the one of --fakeroot, has all of them; a user cannot have any',
-    personal: true,
-  }),
-  text('drop-caps', 'capabilities to drop', {
-    hidden: true,
-    notice:
-      '--drop-caps has no effect yet: root, also the one of --fakeroot, keeps all of them; a user has none',
-  }),
-  toggle('allow-setuid', 'let setuid programs of the image work', {
-    hidden: true,
-    refused: 'programs of an image never gain privileges of the host; --fakeroot makes you root inside',
-    personal: true,
-  }),
-  list('security', 'seccomp, apparmor or selinux profile', {
+  toggle('no-setgroups', 'nobody inside can leave the supplementary groups of the caller', { hidden: true }),
+  toggle('keep-privs', 'root keeps all capabilities, which is the rule', { hidden: true, personal: true }),
+  toggle('no-privs', 'root has no capabilities'),
+  list('add-caps', 'capabilities to add', { split: 'commas', placeholder: 'names', personal: true }),
+  list('drop-caps', 'capabilities to drop', { split: 'commas', placeholder: 'names' }),
+  toggle('allow-setuid', 'setuid programs of the image work (root only)', { hidden: true, personal: true }),
+  list('security', 'seccomp:FILE, apparmor:PROFILE, selinux:CONTEXT, uid:N or gid:N', {
     split: 'commas',
-    later: 'security profiles cannot be applied',
+    placeholder: 'specs',
     personal: true,
   }),
 ])
@@ -347,7 +323,11 @@ const imageFlags = grouped('Image:', [
   toggle('sif-fuse', 'no effect: images are always mounted through FUSE', { hidden: true }),
   path('proot', 'no effect: proot is never used', { hidden: true, personal: true }),
   toggle('keep-layers', 'no effect on an image that is here', { hidden: true }),
-  toggle('oci', 'run by an OCI runtime', { hidden: true, later: 'OCI mode does not exist' }),
+  toggle('oci', 'run by an OCI runtime', {
+    hidden: true,
+    refused:
+      'there is no OCI runtime in here; --compat isolates as one does, and images of Docker run without it',
+  }),
   toggle('no-oci', 'no effect: there is no OCI mode to leave', { hidden: true }),
 ])
 

@@ -2,6 +2,7 @@
 
 import { SingError } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
+import type { SecurityRequest } from './security.ts'
 import type { Filter, LaunchSpec, Namespace, RecordLine } from './spec.ts'
 
 export type Identity = {
@@ -20,6 +21,8 @@ export type Identity = {
   readonly owner: { readonly uid: number; readonly gid: number } | undefined
   /** Overlays need `userxattr`. */
   readonly inUserNamespace: boolean
+  /** The payload is somebody that the image may know better than we do. */
+  readonly isOther?: boolean
 }
 
 export type IdentityRequest = {
@@ -27,6 +30,9 @@ export type IdentityRequest = {
   readonly ignoreSubids: boolean
   /** Ask for a user namespace even where root would not need one. */
   readonly userns: boolean
+  /** As if there were no user namespaces. */
+  readonly ignoreUserns?: boolean
+  readonly security?: Pick<SecurityRequest, 'keepGroups'> | undefined
 }
 
 const noIds = { uids: [], gids: [], setgroups: 'allow' } as const
@@ -45,6 +51,11 @@ export function requireUserNamespaces(facts: HostFacts): void {
 /** Decide who the payload is. @throws SingError USER_NAMESPACE */
 export function planIdentity(request: IdentityRequest, facts: HostFacts): Identity {
   if (facts.isRoot && !request.userns) return presentRoot(facts)
+  if (request.ignoreUserns) {
+    throw new SingError('UNSUPPORTED', '--ignore-userns: without user namespaces nothing can be started', {
+      hint: 'Leave it out; only root starts containers without them',
+    })
+  }
   requireUserNamespaces(facts)
   if (request.fakeroot) return fakeRoot(request, facts)
   const { uid, gid, user } = facts
@@ -65,6 +76,12 @@ export function planIdentity(request: IdentityRequest, facts: HostFacts): Identi
     owner: { uid, gid },
     inUserNamespace: true,
   }
+}
+
+/** Somebody else than who starts the container. */
+export function asPayload(identity: Identity, payload: SecurityRequest['payload']): Identity {
+  if (!payload) return identity
+  return { ...identity, uid: payload.uid, gid: payload.gid, name: payload.name, isOther: true }
 }
 
 /** Root already, on the machine or in a namespace that somebody made. */
@@ -121,7 +138,7 @@ function fakeRoot(request: IdentityRequest, facts: HostFacts): Identity {
         { inside: 1, outside: gids.start, count: gids.count },
       ],
       mapper: { newuidmap, newgidmap },
-      setgroups: 'allow',
+      setgroups: request.security?.keepGroups ? 'deny' : 'allow',
     },
     filter: 'devices',
     owner: undefined,
@@ -145,7 +162,7 @@ export function passwdRecords(identity: Identity, facts: HostFacts, home: string
         [0, identity.name],
         [2, String(identity.uid)],
       ],
-      when: 'replace',
+      when: identity.isOther ? 'absent' : 'replace',
       keep: [6],
     },
   ]

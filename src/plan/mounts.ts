@@ -2,6 +2,7 @@
 
 import { posix } from 'node:path'
 import type { Config } from '../config/schema.ts'
+import { SingError } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { Window } from '../image/open.ts'
 import type { Bind } from './binds.ts'
@@ -243,6 +244,21 @@ function workingDirectory(context: MountContext, before: readonly Op[]): Op[] {
   return []
 }
 
+/** Last, so that nothing is looked for in file systems that are not served yet. */
+function fuseOps({ request, config, missing }: MountContext): Op[] {
+  const { fuseMounts = [] } = request
+  if (fuseMounts.length > 0 && !config.fusemount) {
+    throw new SingError(
+      'UNSUPPORTED',
+      "--fusemount cannot be used: the site's configuration does not allow it",
+      {
+        hint: 'Ask the administrator for: enable fusemount = yes',
+      },
+    )
+  }
+  return fuseMounts.map((mount) => ({ op: 'fuse', missing: orFail(missing), ...mount }))
+}
+
 /** Mounts that are there for one reason; `docs/plan.md` names the reasons. */
 export type MountGroup = {
   readonly reason:
@@ -256,6 +272,7 @@ export type MountGroup = {
     | 'devices'
     | 'bind'
     | 'cwd'
+    | 'fuse'
   readonly ops: readonly Op[]
 }
 
@@ -273,7 +290,11 @@ export function mountGroups(context: MountContext): MountGroup[] {
     { reason: 'bind', ops: userBinds(context) },
   ]
   const mounted = before.flatMap(({ ops }) => ops)
-  return [...before, { reason: 'cwd', ops: workingDirectory(context, mounted) }]
+  return [
+    ...before,
+    { reason: 'cwd', ops: workingDirectory(context, mounted) },
+    { reason: 'fuse', ops: fuseOps(context) },
+  ]
 }
 
 /** Directories of the host that must exist before the launch: those of --workdir. */

@@ -7,7 +7,7 @@ import type { Image, Window } from '../image/open.ts'
 import { actionScript } from './action.ts'
 import { type DevicePlan, planDevices } from './devices.ts'
 import { type Environment, planEnvironment } from './environment.ts'
-import { type Identity, planIdentity, planNamespaces } from './identity.ts'
+import { asPayload, type Identity, planIdentity, planNamespaces } from './identity.ts'
 import { dataLayers, hasOwnDev, type MountGroup, mountGroups, workdirDirectories } from './mounts.ts'
 import { ociProgram } from './oci.ts'
 import type { LaunchRequest } from './request.ts'
@@ -202,7 +202,7 @@ export function plan(
   facts: HostFacts,
   options: PlanOptions,
 ): LaunchPlan {
-  const identity = planIdentity(request, facts)
+  const identity = asPayload(planIdentity(request, facts), request.security?.payload)
   const home = planHome(request, identity)
   const root = planRoot(request, config, image, identity, facts)
   const devices = devicePlan(request, config, image, root.missing, facts)
@@ -228,6 +228,7 @@ export function plan(
       ops: [
         ...dataLayers(request).map(({ layer, window }) => squashfsLayer(layer, window, identity, facts)),
         ...root.ops,
+        ...(request.security?.allowSetuid ? [{ op: 'allow-setuid', at: '/' } as const] : []),
         ...mounts.flatMap(({ ops }) => ops),
         ...(root.writable ? [] : [{ op: 'readonly', at: '/' } as const]),
       ],
@@ -246,11 +247,17 @@ export function plan(
         noNewPrivileges: identity.noNewPrivileges,
         capabilities: identity.capabilities,
         filter: identity.filter,
+        ...request.security?.powers,
       },
       debug: options.debug,
     },
     mounts,
     directories: workdirDirectories(request),
-    warnings: [...environment.warnings, ...devices.warnings, ...withoutEffect(request, image)],
+    warnings: [
+      ...(request.security?.warnings ?? []),
+      ...environment.warnings,
+      ...devices.warnings,
+      ...withoutEffect(request, image),
+    ],
   }
 }

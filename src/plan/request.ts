@@ -5,6 +5,8 @@ import { SingError } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
 import { type Bind, parseBinds, parseMount, sortBinds } from './binds.ts'
 import type { DeviceRequest } from './devices.ts'
+import type { FuseMount } from './fusemount.ts'
+import type { SecurityRequest } from './security.ts'
 
 export type Verb = 'exec' | 'run' | 'shell' | 'test'
 
@@ -20,6 +22,11 @@ export type LaunchRequest = {
   readonly fakeroot: boolean
   readonly ignoreSubids: boolean
   readonly userns: boolean
+  readonly ignoreUserns: boolean
+  /** Absent: what the identity gives. */
+  readonly security?: SecurityRequest
+  /** File systems that programs serve through FUSE. */
+  readonly fuseMounts?: readonly FuseMount[]
   readonly binds: readonly Bind[]
   readonly home: Home
   readonly contain: boolean
@@ -152,6 +159,10 @@ function checkConflicts(request: LaunchRequest): LaunchRequest {
   return request
 }
 
+/** Programs that serve a file system from inside must end with the container. */
+const servesInside = (flags: Flags): boolean =>
+  list(flags.fusemount).some((word) => word.startsWith('container'))
+
 /**
  * Resolve the flags of a launch. `fileAssignments` are the values of --env-file, in the order of the files.
  * @throws SingError for words that mean nothing
@@ -165,7 +176,7 @@ export function toRequest(
 ): LaunchRequest {
   const compat = flags.compat === true
   const containAll = flags.containall === true || compat
-  const pid = (flags.pid === true || containAll) && flags['no-pid'] !== true
+  const pid = ((flags.pid === true || containAll) && flags['no-pid'] !== true) || servesInside(flags)
   const network = text(flags.network)
   const net = flags.net === true || network !== undefined
   if (net) requireNoNetwork(network ?? (facts.isRoot ? 'bridge' : 'none'))
@@ -177,6 +188,7 @@ export function toRequest(
     fakeroot: flags.fakeroot === true,
     ignoreSubids: flags['ignore-subuid'] === true,
     userns: flags.userns === true,
+    ignoreUserns: flags['ignore-userns'] === true,
     binds: allBinds(flags, facts),
     home: parseHome(flags, facts),
     contain: flags.contain === true || containAll,

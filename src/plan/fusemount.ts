@@ -1,0 +1,63 @@
+/** The words of --fusemount: `TYPE:PROGRAM [ARGUMENTS] MOUNTPOINT`. */
+
+import { SingError } from '../core/errors.ts'
+
+export type FuseMount = {
+  /** Where the program comes from and runs. */
+  readonly side: 'host' | 'container'
+  /** The program and its arguments; what it serves comes behind them as /dev/fd/N. */
+  readonly words: readonly string[]
+  readonly at: string
+  /** Of a program of the host. */
+  readonly environment: readonly string[]
+}
+
+const sides = {
+  host: { side: 'host', daemon: false },
+  'host-daemon': { side: 'host', daemon: true },
+  container: { side: 'container', daemon: false },
+  'container-daemon': { side: 'container', daemon: true },
+} as const
+
+const hint =
+  "Write --fusemount 'host:PROGRAM [ARGUMENTS] /MOUNTPOINT', or container: for a program of the image"
+
+/** Blanks separate words; quotes keep them together. */
+const splitWords = (text: string): string[] =>
+  (text.match(/(?:[^\s"']|"[^"]*"|'[^']*')+/g) ?? []).map((word) =>
+    word.replace(/"([^"]*)"|'([^']*)'/g, (_, double?: string, single?: string) => double ?? single ?? ''),
+  )
+
+/** @throws SingError for a specification that has no program, no mount point or another kind */
+export function parseFuseMount(text: string): FuseMount {
+  const refuse = (reason: string) =>
+    new SingError('USAGE', `--fusemount ${text}: ${reason}`, { hint, status: 255 })
+  const colon = text.indexOf(':')
+  const kind = text.slice(0, Math.max(colon, 0))
+  if (!Object.hasOwn(sides, kind))
+    throw refuse('it does not begin with host:, container:, or one of them with -daemon')
+  const { side, daemon } = sides[kind as keyof typeof sides]
+  const words = splitWords(text.slice(colon + 1))
+  const at = words.pop() ?? ''
+  if (!at.startsWith('/')) throw refuse('it does not end with an absolute mount point')
+  if (words.length === 0) throw refuse('there is no program')
+  // Programs made with libfuse go into the background unless they are told not to.
+  return { side, words: daemon ? words : [...words, '-f'], at, environment: [] }
+}
+
+/** What a program of the host needs of the caller's environment; no secrets, for it becomes part of a command line. */
+const handedOn = [
+  'HOME',
+  'USER',
+  'LOGNAME',
+  'PATH',
+  'LANG',
+  'TMPDIR',
+  'XDG_RUNTIME_DIR',
+  'SSH_AUTH_SOCK',
+  'KRB5CCNAME',
+]
+
+/** The part of an environment that programs of the host get, as `NAME=value`. */
+export const fuseEnvironment = (environment: Readonly<Record<string, string>>): string[] =>
+  handedOn.flatMap((name) => (environment[name] === undefined ? [] : [`${name}=${environment[name]}`]))

@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest'
+import { fuseEnvironment, parseFuseMount } from '../../../src/plan/fusemount.ts'
+
+describe('--fusemount', () => {
+  it.each([
+    ['host:sshfs server:/data /mnt', ['host', 'sshfs server:/data -f', '/mnt']],
+    ['host-daemon:sshfs server:/data /mnt', ['host', 'sshfs server:/data', '/mnt']],
+    ['container:/bin/fs -o a,b  /mnt', ['container', '/bin/fs -o a,b -f', '/mnt']],
+    ['container-daemon:fs /mnt', ['container', 'fs', '/mnt']],
+  ])('reads %s', (text, [side, words, at]) => {
+    const mount = parseFuseMount(text)
+    expect([mount.side, mount.words.join(' '), mount.at]).toEqual([side, words, at])
+  })
+
+  it('keeps words in quotes together', () => {
+    expect(parseFuseMount(`host:fs 'a b' -o"x y"='' "/m n"`)).toMatchObject({
+      words: ['fs', 'a b', '-ox y=', '-f'],
+      at: '/m n',
+    })
+  })
+
+  it.each([
+    ['sshfs server:/data /mnt', 'does not begin with host:'],
+    ['toString:fs /mnt', 'does not begin with host:'],
+    ['host:sshfs server:/data mnt', 'does not end with an absolute mount point'],
+    ['host:', 'does not end with an absolute mount point'],
+    ['host:/mnt', 'there is no program'],
+  ])('refuses %s', (text, reason) => {
+    expect(() => parseFuseMount(text)).toThrow(reason)
+  })
+
+  it('shows programs of the host no more of the environment than they need', () => {
+    expect(fuseEnvironment({ HOME: '/h', PATH: '/bin', TOKEN: 'secret' })).toEqual(['HOME=/h', 'PATH=/bin'])
+  })
+})
