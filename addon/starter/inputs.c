@@ -2,6 +2,7 @@
 #include "inputs.h"
 
 #include "fail.h"
+#include "lock.h"
 #include "record.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@ static int open_image(const struct op *op)
 {
 	struct stat status;
 	/* O_NONBLOCK: a pipe under the image's name must not make the launch wait. */
-	int fd = open(op->from, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = open(op->from, (op->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
 	if (fd < 0)
 		fail("cannot open the image %s: %s", op->from, strerror(errno));
@@ -32,9 +33,15 @@ struct input *open_images(const struct spec *spec)
 	struct input *inputs = allocate(spec->op_count, sizeof *inputs);
 
 	for (unsigned index = 0; index < spec->op_count; index++) {
-		inputs[index] = (struct input){ .file = -1, .loop = -1, .fuse = -1, .go = -1, .report = -1 };
-		if (spec->ops[index].kind == OP_SQUASHFS)
-			inputs[index].file = open_image(&spec->ops[index]);
+		const struct op *op = &spec->ops[index];
+
+		inputs[index] = (struct input){ .file = -1, .lock = -1, .loop = -1, .fuse = -1, .go = -1, .report = -1 };
+		if (op->kind == OP_SQUASHFS || op->kind == OP_EXT3)
+			inputs[index].file = open_image(op);
+		if (op->kind == OP_EXT3)
+			lock_image(op, inputs[index].file);
+		if (op->kind == OP_DIRECTORY && op->writable)
+			inputs[index].lock = lock_directory(op);
 	}
 	return inputs;
 }
@@ -50,9 +57,11 @@ static const char *source_of(const struct op *op)
 	case OP_SYSFS:
 		return "/sys";
 	case OP_SQUASHFS:
+	case OP_EXT3:
 	case OP_MEMORY:
 	case OP_OVERLAY:
 	case OP_LAYER_ROOT:
+	case OP_UNDERLAY:
 	case OP_LAYER_BIND:
 	case OP_TMPFS:
 	case OP_DEVPTS:

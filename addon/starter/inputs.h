@@ -6,7 +6,8 @@
 
 /* Belongs to the operation with the same index. Descriptors are -1 when there is none. */
 struct input {
-	int file;   /* the source of a bind or directory, the image of a squashfs, the old /proc or /sys */
+	int file;   /* the source of a bind or directory, the image of a squashfs or ext3, the old /proc or /sys */
+	int lock;   /* the directory that is locked as long as this descriptor is open anywhere */
 	int error;  /* errno of opening it, 0 when that went well */
 	int loop;   /* a loop device on the image */
 	int fuse;   /* /dev/fuse, for the mount */
@@ -15,7 +16,8 @@ struct input {
 	int report; /* the pipe in which a server that could not start says its errno; end of file: it runs */
 };
 
-/* Open the images while the starter still is who the user is. One input per operation; never freed. */
+/* Open the images, and lock what takes changes, while the starter still is who the user is. One input per operation; never
+   freed. */
 struct input *open_images(const struct spec *spec);
 
 /* Open all other sources, in the private mount namespace: mount(2) takes nothing from another. */

@@ -1,7 +1,9 @@
 /* Layers, each on a directory of the stage named by its number, and the root that is made of them. */
 #include "perform.h"
 
+#include "driver.h"
 #include "fail.h"
+#include "loop.h"
 #include "restrict.h"
 #include "server.h"
 
@@ -95,10 +97,71 @@ bool perform_squashfs(struct stage *stage, const struct op *op, struct input *in
 			return false;
 	}
 	if (!mount_fuse(input->fuse, path_of(layer).text))
-		return refuse("mounting it through FUSE: %s", strerror(errno));
+		return refuse("mounting it through FUSE: %s (--unsquash unpacks it instead)", strerror(errno));
 	close_fd(&input->fuse);
 	input->fuse = -1;
 	return release_server(input);
+}
+
+/* With `noload` the kernel leaves the journal, and so the file, as it is (ext4(5)). */
+static bool mount_ext3_device(const struct op *op, int loop, const char *path)
+{
+	char device[64];
+	ssize_t length = readlink(path_of(loop).text, device, sizeof device - 1);
+	unsigned long flags = MS_NOSUID | MS_NODEV | (op->writable ? 0 : MS_RDONLY);
+
+	if (length < 0)
+		return false;
+	device[length] = '\0';
+	return mount(device, path, "ext3", flags, op->writable ? NULL : "noload") == 0 ||
+	       mount(device, path, "ext4", flags, op->writable ? NULL : "noload") == 0;
+}
+
+static bool mount_ext3_by_kernel(const struct op *op, const struct input *input, const char *path)
+{
+	AUTO_CLOSE int loop = attach_loop(input->file, op->offset, op->size, op->writable);
+
+	if (loop < 0)
+		debug("no loop device for %s: %s", op->from, refusal());
+	else if (mount_ext3_device(op, loop, path))
+		return true;
+	else
+		debug("the kernel does not mount %s: %s", op->from, strerror(errno));
+	return false;
+}
+
+/* A name that fuse2fs has no need to look up again, wherever the file lies meanwhile. */
+static bool mount_ext3_by_program(const struct stage *stage, const struct op *op, const struct input *input, int layer)
+{
+	char options[128];
+	struct fd_path file = path_of(input->file);
+	const char *arguments[] = { op->program, file.text, stage->covered, "-o", options, NULL };
+	int mounted;
+
+	/* Without default_permissions fuse2fs is the one who checks, and with fakeroot it lets everything pass. */
+	snprintf(options, sizeof options, "offset=%" PRIu64 ",fakeroot,allow_other%s%s", op->offset,
+		 op->lenient ? "" : ",default_permissions", op->writable ? "" : ",ro,norecovery");
+	mounted = mount_by_program(stage, arguments, stage->covered, input->file);
+	if (mounted < 0)
+		return false;
+	return place_mount(mounted, layer) || refuse("%s", strerror(errno));
+}
+
+bool perform_ext3(struct stage *stage, const struct op *op, struct input *input)
+{
+	AUTO_CLOSE int layer = make_layer(stage, op);
+
+	if (layer < 0)
+		return false;
+	if (op->kernel && mount_ext3_by_kernel(op, input, path_of(layer).text))
+		return true;
+	if (!op->program)
+		return refuse("the kernel does not mount it, and there is no fuse2fs");
+	if (!mount_ext3_by_program(stage, op, input, layer))
+		return false;
+	AUTO_CLOSE int top = open_layer(stage, op->layer_number);
+	return (top >= 0 && restrict_mount(top, MS_NOSUID | MS_NODEV | (op->writable ? 0 : MS_RDONLY), false)) ||
+	       refuse("%s", strerror(errno));
 }
 
 bool perform_directory(struct stage *stage, const struct op *op, struct input *input)
@@ -133,8 +196,7 @@ bool perform_memory(struct stage *stage, const struct op *op, struct input *inpu
 	return true;
 }
 
-/* From here on places can be resolved. */
-static bool set_root(struct stage *stage, const char *name)
+bool set_root(struct stage *stage, const char *name)
 {
 	stage->root = openat(stage->fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (stage->root < 0)
@@ -183,6 +245,27 @@ static bool refuse_overlay(const struct op *op, int error)
 	return refuse("%s", strerror(error));
 }
 
+int open_lower(const struct stage *stage, const struct lower *lower)
+{
+	AUTO_CLOSE int layer = open_layer(stage, lower->layer);
+
+	if (layer < 0 || !lower->changes)
+		return fcntl(layer, F_DUPFD_CLOEXEC, 3);
+	/* A link here would lead to a directory of the host. */
+	return openat(layer, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static bool check_lower(const struct stage *stage, const struct op *op)
+{
+	for (unsigned index = 0; index < op->lower_count; index++) {
+		AUTO_CLOSE int fd = open_lower(stage, &op->lower[index]);
+
+		if (fd < 0)
+			return refuse("a layer holds no changes: upper/: %s", strerror(errno));
+	}
+	return true;
+}
+
 int open_changes(const struct stage *stage, const struct op *op)
 {
 	char directory[32], name[48];
@@ -192,23 +275,34 @@ int open_changes(const struct stage *stage, const struct op *op)
 	return openat(stage->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-static bool mount_overlay(struct stage *stage, const struct op *op)
+/* Where the layers are, below `base`. */
+static bool write_layers(const struct op *op, const char *base, char *options, size_t size)
 {
-	char options[LONGEST_OPTIONS], directory[32];
+	char directory[32];
 	int length;
 
 	changes_name(op, directory);
-	length = snprintf(options, sizeof options, "%supperdir=%s/upper,workdir=%s/work,lowerdir=",
-			  op->userxattr ? "userxattr," : "", directory, directory);
+	length = snprintf(options, size, "upperdir=%s%s/upper,workdir=%s%s/work,lowerdir=", base, directory, base, directory);
 	for (unsigned index = 0; index < op->lower_count; index++) {
 		char name[32];
 
-		layer_name(op->lower[index], name);
-		length += snprintf(options + length, sizeof options - (size_t)length, "%s%s", index ? ":" : "", name);
-		if ((size_t)length >= sizeof options)
+		layer_name(op->lower[index].layer, name);
+		length += snprintf(options + length, size - (size_t)length, "%s%s%s%s", index ? ":" : "", base, name,
+				   op->lower[index].changes ? "/upper" : "");
+		if ((size_t)length >= size)
 			return refuse("%u layers are too many", op->lower_count);
 	}
+	return true;
+}
+
+static bool mount_kernel_overlay(struct stage *stage, const struct op *op)
+{
+	char options[LONGEST_OPTIONS] = "userxattr,";
+	size_t length = op->userxattr ? strlen(options) : 0;
+
 	/* The names are relative to the stage, which keeps them short. */
+	if (!write_layers(op, "", options + length, sizeof options - length))
+		return false;
 	if (fchdir(stage->fd) != 0)
 		return refuse("%s", strerror(errno));
 	if (mount("overlay", "root", "overlay", MS_NOSUID | MS_NODEV, options) != 0)
@@ -216,10 +310,35 @@ static bool mount_overlay(struct stage *stage, const struct op *op)
 	return set_root(stage, "root");
 }
 
+static bool mount_fuse_overlay(struct stage *stage, const struct op *op)
+{
+	char options[LONGEST_OPTIONS] = "allow_other,", base[64], root[64];
+	const char *arguments[] = { op->program, "-o", options, root, NULL };
+	size_t length = strlen(options);
+	int mounted;
+
+	snprintf(base, sizeof base, "%s/", stage->covered);
+	snprintf(root, sizeof root, "%s/root", stage->covered);
+	if (!write_layers(op, base, options + length, sizeof options - length))
+		return false;
+	mounted = mount_by_program(stage, arguments, root, -1);
+	if (mounted < 0)
+		return false;
+	AUTO_CLOSE int place = openat(stage->fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (place < 0 || !place_mount(mounted, place) || !set_root(stage, "root"))
+		return refuse("%s", strerror(errno));
+	return restrict_mount(stage->root, MS_NOSUID | MS_NODEV, false) || refuse("%s", strerror(errno));
+}
+
+static bool mount_overlay(struct stage *stage, const struct op *op)
+{
+	return op->program ? mount_fuse_overlay(stage, op) : mount_kernel_overlay(stage, op);
+}
+
 bool perform_overlay(struct stage *stage, const struct op *op, struct input *input)
 {
 	(void)input;
-	return make_upper(stage, op) && mount_overlay(stage, op);
+	return make_upper(stage, op) && check_lower(stage, op) && mount_overlay(stage, op);
 }
 
 bool renew_overlay(struct stage *stage, const struct op *op)

@@ -34,12 +34,12 @@ static int configure(int loop, int file, const struct loop_info64 *info)
 	return -1;
 }
 
-int attach_loop(int file, uint64_t offset, uint64_t size)
+int attach_loop(int file, uint64_t offset, uint64_t size, bool writable)
 {
 	const struct loop_info64 info = {
 		.lo_offset = offset,
 		.lo_sizelimit = size,
-		.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR,
+		.lo_flags = LO_FLAGS_AUTOCLEAR | (writable ? 0 : LO_FLAGS_READ_ONLY),
 	};
 
 	if (offset % SECTOR != 0) {
@@ -58,7 +58,7 @@ int attach_loop(int file, uint64_t offset, uint64_t size)
 		if (number < 0)
 			break;
 		snprintf(path, sizeof path, "/dev/loop%d", number);
-		int loop = open(path, O_RDONLY | O_CLOEXEC);
+		int loop = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 		if (loop < 0)
 			break;
 		if (configure(loop, file, &info) == 0) {

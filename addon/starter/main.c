@@ -5,6 +5,7 @@
 #include "fail.h"
 #include "fuse.h"
 #include "inputs.h"
+#include "lock.h"
 #include "namespaces.h"
 #include "perform.h"
 #include "process.h"
@@ -20,21 +21,28 @@ int main(int argc, char **argv)
 	struct input *inputs;
 	struct stage stage;
 	struct spec spec;
+	int written;
 
 	read_spec(argc - 1, argv + 1, &spec);
 	inputs = open_images(&spec); /* while we still are who the user is */
 	join_network(&spec); /* with the rights of the host */
 	enter_user_namespace(&spec);
+	follow_parent(&spec, &caller);
 	open_label(&spec);
 	start_servers(&spec, inputs); /* outside of the mount namespace: see server.c */
 	start_fuse_programs(&spec, inputs);
 	enter_other_namespaces(&spec);
 	await_answer(&spec);
-	follow_parent(&spec, &caller);
-	enter_pid_namespace(&spec, argc, argv); /* a fresh proc shows the pid namespace of who mounts it */
+	written = stay_until_written(&spec, argc, argv);
+	start_keeper(&spec, inputs);
+	enter_mount_namespace(&spec);
 	open_sources(&spec, inputs);
 	set_stage(&spec, &stage);
-	perform_all(&spec, inputs, &stage);
+	hold_in_servers(&spec, inputs, written, &stage);
+	perform_root(&spec, inputs, &stage); /* its servers may not end with the pid namespace */
+	tell_root_is_made(written);
+	enter_pid_namespace(&spec, argc, argv); /* a fresh proc shows the pid namespace of who mounts it */
+	perform_rest(&spec, inputs, &stage);
 	enter_root(&spec, &stage);
 	start_inner_programs(&spec, inputs, &caller);
 	settle(&spec, &caller);

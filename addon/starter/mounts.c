@@ -100,7 +100,7 @@ bool perform_layer_bind(struct stage *stage, const struct op *op, struct input *
 		return refuse_mixture(op->text, source.directory, op->at);
 	if (mount(path_of(source.fd).text, path_of(place.fd).text, NULL, MS_BIND, NULL) != 0)
 		return refuse("%s", strerror(errno));
-	return restrict_place(&place, MS_NOSUID | MS_NODEV | MS_RDONLY, false);
+	return restrict_place(&place, MS_NOSUID | MS_NODEV | (op->readonly ? MS_RDONLY : 0), false);
 }
 
 /* Links of the image may lead into memory of the container itself. */
@@ -219,8 +219,9 @@ bool perform_readonly(struct stage *stage, const struct op *op, struct input *in
 	(void)input;
 	switch (find_place(stage, op->at, MAKE_NOTHING, 0, &place)) {
 	case FOUND:
-		return restrict_mount(place.fd, MS_RDONLY, false) ||
-		       refuse("%s", errno == EINVAL ? "nothing is mounted there" : strerror(errno));
+		if (!restrict_mount(place.fd, MS_RDONLY, false))
+			return refuse("%s", errno == EINVAL ? "nothing is mounted there" : strerror(errno));
+		return place.parent >= 0 || restrict_rooms(stage);
 	case ABSENT:
 		return refuse("it does not exist");
 	case REFUSED:

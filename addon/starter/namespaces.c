@@ -205,14 +205,23 @@ static void raise_loopback(void)
 		debug("the loopback device stays down: %s", strerror(errno));
 }
 
+void enter_mount_namespace(const struct spec *spec)
+{
+	if (!(spec->namespaces & CLONE_NEWNS))
+		return;
+	if (unshare(CLONE_NEWNS) != 0)
+		fail("cannot create a mount namespace: %s%s", strerror(errno), restriction());
+	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) != 0)
+		fail("cannot keep mounts from the host: %s", strerror(errno));
+	debug("entered the mount namespace");
+}
+
 void enter_other_namespaces(const struct spec *spec)
 {
-	int others = spec->namespaces & ~CLONE_NEWUSER;
+	int others = spec->namespaces & ~(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID);
 
 	if (unshare(others) != 0)
 		fail("cannot create namespaces: %s%s", strerror(errno), restriction());
-	if (others & CLONE_NEWNS && mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) != 0)
-		fail("cannot keep mounts from the host: %s", strerror(errno));
 	if (others & CLONE_NEWNET)
 		raise_loopback();
 	debug("entered the other namespaces");

@@ -3,6 +3,7 @@
 #include "record.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { LONGEST_LAYER = 64, MOST_FIELD = 64 };
@@ -21,7 +22,12 @@ static mode_t mode_field(const struct record *record, unsigned index)
 
 static bool makes_layer(const struct op *op)
 {
-	return op->kind == OP_SQUASHFS || op->kind == OP_DIRECTORY || op->kind == OP_MEMORY;
+	return op->kind == OP_SQUASHFS || op->kind == OP_EXT3 || op->kind == OP_DIRECTORY || op->kind == OP_MEMORY;
+}
+
+bool makes_root(const struct op *op)
+{
+	return op->kind == OP_OVERLAY || op->kind == OP_LAYER_ROOT || op->kind == OP_UNDERLAY;
 }
 
 static const struct op *find_layer(const struct spec *spec, const char *name)
@@ -32,13 +38,18 @@ static const struct op *find_layer(const struct spec *spec, const char *name)
 	return NULL;
 }
 
-static unsigned known_layer(const struct record *record, unsigned index, const struct spec *spec)
+static unsigned known_name(const struct record *record, const char *name, const struct spec *spec)
 {
-	const struct op *layer = find_layer(spec, record->fields[index]);
+	const struct op *layer = find_layer(spec, name);
 
 	if (!layer)
-		fail("launch spec: %s: there is no layer \"%.100s\" before it", record->name, record->fields[index]);
+		fail("launch spec: %s: there is no layer \"%.100s\" before it", record->name, name);
 	return layer->layer_number;
+}
+
+static unsigned known_layer(const struct record *record, unsigned index, const struct spec *spec)
+{
+	return known_name(record, record->fields[index], spec);
 }
 
 static void new_layer(const struct record *record, const struct spec *spec, struct op *op)
@@ -72,10 +83,33 @@ static void read_squashfs(const struct record *record, const struct spec *spec, 
 	}
 }
 
+/* The path of a program, or nothing. */
+static const char *program_field(const struct record *record, unsigned index)
+{
+	return record->fields[index][0] == '\0' ? NULL : path_field(record, index);
+}
+
+static void read_ext3(const struct record *record, const struct spec *spec, struct op *op)
+{
+	static const char *const ways[] = { "read", "write", NULL };
+
+	new_layer(record, spec, op);
+	op->from = path_field(record, 1);
+	op->offset = number_field(record, 2, 10, INT64_MAX);
+	op->size = number_field(record, 3, 10, INT64_MAX - op->offset);
+	op->writable = word_field(record, 4, ways) == 1;
+	op->lenient = flag_field(record, 5);
+	op->kernel = flag_field(record, 6);
+	op->program = program_field(record, 7);
+	if (!op->kernel && !op->program)
+		fail("launch spec: ext3: neither the kernel nor a program is to mount it");
+}
+
 static void read_directory(const struct record *record, const struct spec *spec, struct op *op)
 {
 	new_layer(record, spec, op);
 	op->from = path_field(record, 1);
+	op->writable = flag_field(record, 2);
 }
 
 static void read_memory(const struct record *record, const struct spec *spec, struct op *op)
@@ -84,15 +118,32 @@ static void read_memory(const struct record *record, const struct spec *spec, st
 	op->size = number_field(record, 1, 10, INT64_MAX);
 }
 
+/* `NAME`, or `NAME/upper` for the changes that the layer keeps. */
+static struct lower lower_field(const struct record *record, unsigned index, const struct spec *spec)
+{
+	static const char part[] = "/upper";
+	char name[LONGEST_LAYER + sizeof part];
+	struct lower lower = { .changes = false };
+	size_t length = strlen(record->fields[index]), end = strlen(part);
+
+	snprintf(name, sizeof name, "%s", record->fields[index]);
+	lower.changes = length > end && length < sizeof name && strcmp(name + length - end, part) == 0;
+	if (lower.changes)
+		name[length - end] = '\0';
+	lower.layer = known_name(record, name, spec);
+	return lower;
+}
+
 static void read_overlay(const struct record *record, const struct spec *spec, struct op *op)
 {
-	unsigned *lower = allocate(record->count, sizeof *lower);
+	struct lower *lower = allocate(record->count, sizeof *lower);
 
 	op->upper = record->fields[0][0] == '\0' ? -1 : (int)known_layer(record, 0, spec);
 	op->userxattr = flag_field(record, 1);
-	op->lower_count = record->count - 2;
+	op->program = program_field(record, 2);
+	op->lower_count = record->count - 3;
 	for (unsigned index = 0; index < op->lower_count; index++)
-		lower[index] = known_layer(record, index + 2, spec);
+		lower[index] = lower_field(record, index + 3, spec);
 	op->lower = lower;
 }
 
@@ -108,6 +159,7 @@ static void read_layer_bind(const struct record *record, const struct spec *spec
 	op->text = path_field(record, 1);
 	op->at = path_field(record, 2);
 	op->missing = missing_field(record, 3);
+	op->readonly = flag_field(record, 4);
 }
 
 static void read_bind(const struct record *record, const struct spec *spec, struct op *op)
@@ -269,11 +321,13 @@ static const struct {
 	void (*read)(const struct record *, const struct spec *, struct op *);
 } rows[] = {
 	{ "squashfs", OP_SQUASHFS, 7, 7, read_squashfs },
-	{ "directory", OP_DIRECTORY, 2, 2, read_directory },
+	{ "ext3", OP_EXT3, 8, 8, read_ext3 },
+	{ "directory", OP_DIRECTORY, 3, 3, read_directory },
 	{ "memory", OP_MEMORY, 2, 2, read_memory },
-	{ "overlay", OP_OVERLAY, 3, UINT_MAX, read_overlay },
+	{ "overlay", OP_OVERLAY, 4, UINT_MAX, read_overlay },
 	{ "layer-root", OP_LAYER_ROOT, 1, 1, read_layer_root },
-	{ "layer-bind", OP_LAYER_BIND, 4, 4, read_layer_bind },
+	{ "underlay", OP_UNDERLAY, 1, 1, read_layer_root },
+	{ "layer-bind", OP_LAYER_BIND, 5, 5, read_layer_bind },
 	{ "bind", OP_BIND, 7, 7, read_bind },
 	{ "tmpfs", OP_TMPFS, 4, 4, read_tmpfs },
 	{ "proc", OP_PROC, 2, 2, read_special },
@@ -293,16 +347,15 @@ static const struct {
 /* Layers and the root come first; places exist only when there is a root. */
 static void check_order(const struct record *record, const struct spec *spec, const struct op *op)
 {
-	bool makes_root = op->kind == OP_OVERLAY || op->kind == OP_LAYER_ROOT;
 	bool has_root = false;
 
-	if (!spec->new_root && (makes_root || makes_layer(op)))
+	if (!spec->new_root && (makes_root(op) || makes_layer(op)))
 		fail("launch spec: %s: the host's tree takes no layers", record->name);
 	for (unsigned index = 0; index < spec->op_count; index++)
-		has_root |= spec->ops[index].kind == OP_OVERLAY || spec->ops[index].kind == OP_LAYER_ROOT;
+		has_root |= makes_root(&spec->ops[index]);
 	if (spec->new_root && op->at && !has_root)
 		fail("launch spec: %s: it comes before the root", record->name);
-	if (has_root && (makes_root || makes_layer(op)))
+	if (has_root && (makes_root(op) || makes_layer(op)))
 		fail("launch spec: %s: it comes behind the root", record->name);
 }
 

@@ -2,6 +2,8 @@
 #include "perform.h"
 
 #include "fail.h"
+#include "lock.h"
+#include "record.h"
 
 #include <stdio.h>
 
@@ -10,6 +12,8 @@ static bool perform(struct stage *stage, const struct op *op, struct input *inpu
 	switch (op->kind) {
 	case OP_SQUASHFS:
 		return perform_squashfs(stage, op, input);
+	case OP_EXT3:
+		return perform_ext3(stage, op, input);
 	case OP_DIRECTORY:
 		return perform_directory(stage, op, input);
 	case OP_MEMORY:
@@ -18,6 +22,8 @@ static bool perform(struct stage *stage, const struct op *op, struct input *inpu
 		return perform_overlay(stage, op, input);
 	case OP_LAYER_ROOT:
 		return perform_layer_root(stage, op, input);
+	case OP_UNDERLAY:
+		return perform_underlay(stage, op, input);
 	case OP_LAYER_BIND:
 		return perform_layer_bind(stage, op, input);
 	case OP_BIND:
@@ -57,6 +63,7 @@ static void describe(const struct op *op, char *text, size_t size)
 {
 	switch (op->kind) {
 	case OP_SQUASHFS:
+	case OP_EXT3:
 		snprintf(text, size, "mount the image %s", op->from);
 		return;
 	case OP_DIRECTORY:
@@ -68,6 +75,7 @@ static void describe(const struct op *op, char *text, size_t size)
 	case OP_OVERLAY:
 		snprintf(text, size, "mount the overlay");
 		return;
+	case OP_UNDERLAY:
 	case OP_LAYER_ROOT:
 		snprintf(text, size, "use the layer \"%s\" as root", op->layer);
 		return;
@@ -115,15 +123,24 @@ static void describe(const struct op *op, char *text, size_t size)
 	}
 }
 
-void perform_all(const struct spec *spec, struct input *inputs, struct stage *stage)
+static bool perform_whole(const struct spec *spec, struct input *inputs, struct stage *stage, unsigned index)
 {
-	for (unsigned index = 0; index < spec->op_count; index++) {
+	const struct op *op = &spec->ops[index];
+
+	if (stage->underlay && !make_room(stage, op, &inputs[index]))
+		return false;
+	return perform(stage, op, &inputs[index]) &&
+	       (op->kind != OP_OVERLAY || (prepare_places(stage, spec, inputs, index) && watch_overlay(stage->root)));
+}
+
+static void perform_each(const struct spec *spec, struct input *inputs, struct stage *stage, unsigned first, unsigned end)
+{
+	for (unsigned index = first; index < end; index++) {
 		const struct op *op = &spec->ops[index];
 		char what[2048];
 
 		describe(op, what, sizeof what);
-		if (perform(stage, op, &inputs[index]) &&
-		    (op->kind != OP_OVERLAY || prepare_places(stage, spec, inputs, index)))
+		if (perform_whole(spec, inputs, stage, index))
 			debug("%s", what);
 		else if (op->soft)
 			warn("cannot %s: %s", what, refusal());
@@ -131,6 +148,28 @@ void perform_all(const struct spec *spec, struct input *inputs, struct stage *st
 			fail("cannot %s: %s", what, refusal());
 		close_fd(&inputs[index].file);
 	}
+}
+
+/* The operation behind the one that makes the root; the first in the host's tree. */
+static unsigned end_of_root(const struct spec *spec)
+{
+	unsigned index = 0;
+
+	if (!spec->new_root)
+		return 0;
+	while (!makes_root(&spec->ops[index]))
+		index++;
+	return index + 1;
+}
+
+void perform_root(const struct spec *spec, struct input *inputs, struct stage *stage)
+{
+	perform_each(spec, inputs, stage, 0, end_of_root(spec));
+}
+
+void perform_rest(const struct spec *spec, struct input *inputs, struct stage *stage)
+{
+	perform_each(spec, inputs, stage, end_of_root(spec), spec->op_count);
 }
 
 bool take_place(const struct stage *stage, const struct op *op, enum make make, struct place *place)

@@ -6,18 +6,30 @@
 #include "resolve.h"
 #include "stage.h"
 
-/* perform.c: all operations in their order; a failure ends the process unless the operation is soft. */
-void perform_all(const struct spec *spec, struct input *inputs, struct stage *stage);
+/* perform.c: the operations in their order: up to the one that makes the root, and those behind it. A failure ends the
+   process unless the operation is soft. */
+void perform_root(const struct spec *spec, struct input *inputs, struct stage *stage);
+void perform_rest(const struct spec *spec, struct input *inputs, struct stage *stage);
 
 /* layers.c: what the root is made of, and the root */
 bool perform_squashfs(struct stage *stage, const struct op *op, struct input *input);
+bool perform_ext3(struct stage *stage, const struct op *op, struct input *input);
 bool perform_directory(struct stage *stage, const struct op *op, struct input *input);
 bool perform_memory(struct stage *stage, const struct op *op, struct input *input);
 bool perform_overlay(struct stage *stage, const struct op *op, struct input *input);
 bool perform_layer_root(struct stage *stage, const struct op *op, struct input *input);
 
-/* layers.c: what is mounted as the layer. Returns an O_PATH descriptor, or -1 with errno. */
+/* layers.c: what is mounted as the layer, and what of it lies below others. Returns an O_PATH descriptor, or -1 with errno. */
 int open_layer(const struct stage *stage, unsigned number);
+int open_lower(const struct stage *stage, const struct lower *lower);
+
+/* layers.c: from here on places are resolved in this directory of the stage */
+bool set_root(struct stage *stage, const char *name);
+
+/* underlay.c: a root of binds, and room in it for a place that the operation is about to make */
+bool perform_underlay(struct stage *stage, const struct op *op, struct input *input);
+bool make_room(struct stage *stage, const struct op *op, const struct input *input);
+bool restrict_rooms(struct stage *stage);
 
 /* layers.c: the directory that takes the changes of an overlay, O_PATH, or -1 with errno; and the overlay mounted anew,
    which shows what was made there meanwhile. Nothing may be mounted on it yet. */

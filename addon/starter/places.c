@@ -16,9 +16,9 @@
 /* What the kernel shows for ids that the namespace does not have (/proc/sys/kernel/overflowuid). */
 enum { FOREIGN_ID = 65534 };
 
-static bool is_foreign(const struct stage *stage, unsigned layer)
+static bool is_foreign(const struct stage *stage, const struct lower *lower)
 {
-	AUTO_CLOSE int fd = open_layer(stage, layer);
+	AUTO_CLOSE int fd = open_lower(stage, lower);
 	struct stat status;
 
 	return fd >= 0 && fstat(fd, &status) == 0 && (status.st_uid == FOREIGN_ID || status.st_gid == FOREIGN_ID);
@@ -27,7 +27,7 @@ static bool is_foreign(const struct stage *stage, unsigned layer)
 static bool has_foreign_layer(const struct stage *stage, const struct op *overlay)
 {
 	for (unsigned index = 0; index < overlay->lower_count; index++)
-		if (is_foreign(stage, overlay->lower[index]))
+		if (is_foreign(stage, &overlay->lower[index]))
 			return true;
 	return false;
 }
@@ -73,10 +73,12 @@ static enum make wanted_at(const struct stage *stage, const struct op *op, const
 	case OP_ANSWER:
 		return MAKE_FILE;
 	case OP_SQUASHFS:
+	case OP_EXT3:
 	case OP_DIRECTORY:
 	case OP_MEMORY:
 	case OP_OVERLAY:
 	case OP_LAYER_ROOT:
+	case OP_UNDERLAY:
 	case OP_SYMLINK:
 	case OP_ALLOW_SETUID:
 	case OP_READONLY:

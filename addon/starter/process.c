@@ -8,7 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+enum { CLOSE_RANGE = 436 }; /* close_range(2), kernel 5.9, younger than some C libraries */
 
 /*
  * A caller may have closed the standard descriptors. Then files of ours would get their numbers, and messages would be
@@ -23,6 +27,61 @@ static void occupy_standard_descriptors(void)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
+}
+
+void leave_job(void)
+{
+	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP };
+	const struct sigaction action = { .sa_handler = SIG_IGN };
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	setsid();
+	/* libfuse leaves alone what is ignored. */
+	for (size_t index = 0; index < sizeof ignored / sizeof *ignored; index++)
+		sigaction(ignored[index], &action, NULL);
+	if (null >= 0)
+		dup2(null, STDIN_FILENO);
+	if (chdir("/") != 0)
+		debug("staying in the caller's directory: %s", strerror(errno));
+}
+
+static void close_range_of(unsigned first, unsigned last)
+{
+	struct rlimit limit;
+
+	if (first > last || syscall(CLOSE_RANGE, first, last, 0) == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	for (unsigned fd = first; fd <= last && fd < limit.rlim_cur && fd < 1U << 20; fd++)
+		close((int)fd);
+}
+
+static int compare(const void *one, const void *other)
+{
+	return *(const int *)one - *(const int *)other;
+}
+
+void close_all_but(int *kept, unsigned count)
+{
+	unsigned next = STDERR_FILENO + 1;
+
+	qsort(kept, count, sizeof *kept, compare);
+	for (unsigned index = 0; index < count; index++) {
+		if ((unsigned)kept[index] > next)
+			close_range_of(next, (unsigned)kept[index] - 1);
+		if ((unsigned)kept[index] >= next)
+			next = (unsigned)kept[index] + 1;
+	}
+	close_range_of(next, ~0U);
+}
+
+int wait_for(pid_t child)
+{
+	int status;
+
+	while (waitpid(child, &status, 0) < 0)
+		if (errno != EINTR)
+			return STATUS_FATAL;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 struct caller begin_work(void)

@@ -15,6 +15,15 @@ struct caller {
 	pid_t parent;
 };
 
+/* For processes that live beside the payload: nothing that is meant for the job in front of the terminal reaches them. */
+void leave_job(void);
+
+/* Close all descriptors above 2 but these, in any order, which get sorted. */
+void close_all_but(int *kept, unsigned count);
+
+/* Wait for a child. Its exit status, 128 + n when signal n ended it. */
+int wait_for(pid_t child);
+
 /* Make this process fit to work: standard descriptors occupied, limit of open files up, no umask. */
 struct caller begin_work(void);
 

@@ -20,6 +20,9 @@ unsigned word_field(const struct record *record, unsigned index, const char *con
 /* calloc that ends the process when there is no memory. */
 void *allocate(size_t count, size_t size);
 
+/* Whether the operation makes the new root. */
+bool makes_root(const struct op *op);
+
 /* Whether the record is an operation; if so it is checked and added behind the others. */
 bool read_operation(const struct record *record, struct spec *spec);
 

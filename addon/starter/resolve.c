@@ -69,11 +69,19 @@ uint64_t mount_of(int fd)
 	return mount_from_fdinfo(fd);
 }
 
+bool is_of_image(const struct stage *stage, uint64_t mount)
+{
+	for (unsigned index = 0; index < stage->piece_count; index++)
+		if (mount != 0 && mount == stage->pieces[index])
+			return true;
+	return mount != 0 && mount == stage->root_mount;
+}
+
 static bool lies_on_host(const struct stage *stage, int fd)
 {
 	uint64_t mount = mount_of(fd);
 
-	if (mount != 0 && mount == stage->root_mount)
+	if (is_of_image(stage, mount))
 		return false;
 	for (unsigned index = 0; index < stage->memory_count; index++)
 		if (mount != 0 && mount == stage->memories[index])
@@ -162,7 +170,7 @@ static bool follow(struct walk *walk, int link)
 		return refuse("%s: %s", walk->at, strerror(ENAMETOOLONG));
 	memcpy(walk->rest, rest, (size_t)whole + 1);
 	walk->next = walk->rest;
-	walk->image_link |= walk->stage->image && mount_of(link) == walk->stage->root_mount;
+	walk->image_link |= walk->stage->image && is_of_image(walk->stage, mount_of(link));
 	if (text[0] == '/')
 		go_to_root(walk);
 	return true;

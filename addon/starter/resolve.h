@@ -45,6 +45,9 @@ int open_top(const struct place *place);
 void close_place(struct place *place);
 #define AUTO_PLACE __attribute__((cleanup(close_place)))
 
+/* Whether a mount is the root itself, or a piece of the image that the root is made of. */
+bool is_of_image(const struct stage *stage, uint64_t mount);
+
 /* The id of the mount that an O_PATH descriptor lies on; 0 when the kernel does not tell. */
 uint64_t mount_of(int fd);
 

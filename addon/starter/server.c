@@ -12,6 +12,7 @@
 
 #include "fail.h"
 #include "loop.h"
+#include "process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static char program[PATH_MAX];
@@ -132,7 +132,7 @@ static bool has_loop_device(const struct spec *spec, const struct op *op, struct
 {
 	if (!op->kernel || op->owned || spec->namespaces & CLONE_NEWUSER)
 		return false;
-	input->loop = attach_loop(input->file, op->offset, op->size);
+	input->loop = attach_loop(input->file, op->offset, op->size, false);
 	if (input->loop < 0)
 		debug("no loop device for %s: %s", op->from, refusal());
 	return input->loop >= 0;
@@ -165,9 +165,7 @@ bool release_server(struct input *input)
 
 	ssize_t length = read(input->report, &error, sizeof error);
 
-	/* In a pid namespace it is not our child but that of the process outside, which reaps it in its turn. */
-	while (waitpid(input->middle, NULL, 0) < 0 && errno == EINTR)
-		;
+	wait_for(input->middle);
 	if (length == (ssize_t)sizeof error)
 		return refuse("starting %s: %s", program, strerror(error));
 	if (write(input->go, "!", 1) != 1)

@@ -170,6 +170,12 @@ static void take_sync(const struct record *record, struct spec *spec)
 		spec->life = descriptor_field(record, 1);
 }
 
+static void take_stay(const struct record *record, struct spec *spec)
+{
+	(void)record;
+	spec->stay = true;
+}
+
 static void take_init(const struct record *record, struct spec *spec)
 {
 	spec->init = flag_field(record, 0);
@@ -294,6 +300,7 @@ static const struct row {
 	{ "umask", 1, 1, OPTIONAL, take_umask },
 	{ "init", 1, 1, ONCE, take_init },
 	{ "die-with-parent", 0, 0, OPTIONAL, take_die_with_parent },
+	{ "stay", 0, 0, OPTIONAL, take_stay },
 	{ "sync", 1, 2, OPTIONAL, take_sync },
 	{ "open-files", 1, 1, OPTIONAL, take_open_files },
 	{ "no-new-privileges", 1, 1, ONCE, take_no_new_privileges },
@@ -356,7 +363,7 @@ static void check_together(const struct spec *spec)
 	for (unsigned index = 0; index < spec->op_count; index++) {
 		if (spec->ops[index].kind == OP_FUSE && spec->ops[index].inside && !(spec->namespaces & CLONE_NEWPID))
 			fail("launch spec: fuse: a program of the container needs a pid namespace");
-		root |= spec->ops[index].kind == OP_OVERLAY || spec->ops[index].kind == OP_LAYER_ROOT;
+		root |= makes_root(&spec->ops[index]);
 		if (spec->ops[index].kind == OP_ANSWER && spec->sync < 0)
 			fail("launch spec: answer: nobody is asked");
 	}

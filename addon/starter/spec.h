@@ -14,10 +14,12 @@ enum missing { MISSING_CREATE, MISSING_SKIP, MISSING_FAIL };
 
 enum op_kind {
 	OP_SQUASHFS,
+	OP_EXT3,
 	OP_DIRECTORY,
 	OP_MEMORY,
 	OP_OVERLAY,
 	OP_LAYER_ROOT,
+	OP_UNDERLAY,
 	OP_LAYER_BIND,
 	OP_BIND,
 	OP_TMPFS,
@@ -45,24 +47,33 @@ struct record_line {
 	const char *keep; /* index:index */
 };
 
+/* A layer below others: all of it, or the changes that it keeps in upper/. */
+struct lower {
+	unsigned layer;
+	bool changes;
+};
+
 struct op {
 	enum op_kind kind;
-	const char *from;       /* host path: squashfs, directory, bind */
+	const char *from;       /* host path: squashfs, ext3, directory, bind */
 	const char *at;         /* absolute path in the root */
 	const char *text;       /* file: its text; symlink: where it points to; layer-bind: path in the layer */
 	enum missing missing;
-	bool recursive, readonly, trusted, soft; /* bind */
-	bool kernel;            /* squashfs: try a loop device first */
+	bool recursive, readonly, trusted, soft; /* bind; layer-bind: readonly */
+	bool kernel;            /* squashfs, ext3: try a loop device first */
 	bool owned;             /* squashfs: show every file as owned by uid and gid */
+	bool lenient;           /* ext3: modes do not count, nor do owners that the namespace does not have */
+	bool writable;          /* ext3; directory: it takes changes, so nobody else's may meet them */
+	const char *program;    /* ext3, overlay: the FUSE program that does it, or NULL */
 	bool userxattr;         /* overlay */
 	uid_t uid;
 	gid_t gid;
 	uint64_t offset, size;
 	mode_t mode;
-	const char *layer;      /* name given to (squashfs, directory, memory) or used by (layer-root, layer-bind) it */
+	const char *layer;      /* name given to (squashfs, ext3, directory, memory) or used by (others) it */
 	unsigned layer_number;  /* the same as a number, counted in the order of the spec */
 	int upper;              /* overlay: number of the layer that takes changes, or -1 */
-	const unsigned *lower;  /* overlay: numbers of the layers below, topmost first */
+	const struct lower *lower; /* overlay: the layers below, topmost first */
 	unsigned lower_count;
 	const struct record_line *lines;
 	unsigned line_count;
@@ -121,6 +132,7 @@ struct spec {
 	int umask;            /* or -1 */
 	bool init;
 	bool die_with_parent;
+	bool stay;            /* end only when all that was written is in its files */
 	int sync; /* socket to the engine, or -1 */
 	int life; /* what the process outside of a pid namespace keeps open, or -1 */
 	int64_t open_files;   /* or -1 */

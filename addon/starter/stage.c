@@ -93,6 +93,15 @@ void set_stage(const struct spec *spec, struct stage *stage)
 	}
 }
 
+void hold_in_servers(const struct spec *spec, const struct input *inputs, int written, struct stage *stage)
+{
+	if (written >= 0)
+		stage->held[stage->held_count++] = written;
+	for (unsigned index = 0; index < spec->op_count && stage->held_count < MOST_HELD; index++)
+		if (inputs[index].lock >= 0)
+			stage->held[stage->held_count++] = inputs[index].lock;
+}
+
 /*
  * The root of a machine that runs from its initramfs, as stateless cluster nodes do, cannot be pivoted
  * (pivot_root(2), EINVAL). There the new root is moved over the old one.

@@ -5,9 +5,9 @@
 #ifndef STARTER_STAGE_H
 #define STARTER_STAGE_H
 
-#include "spec.h"
+#include "inputs.h"
 
-enum { MOST_MEMORIES = 64 };
+enum { MOST_MEMORIES = 64, MOST_ROOMS = 256, MOST_HELD = 32 };
 
 struct stage {
 	int fd;              /* the stage's tmpfs, -1 until there is one */
@@ -18,6 +18,13 @@ struct stage {
 	uint64_t memories[MOST_MEMORIES];
 	unsigned memory_count;
 	unsigned file_count; /* files made below files/ */
+	int held[MOST_HELD]; /* descriptors that servers keep open: locks, and the pipe of who waits for their end */
+	unsigned held_count;
+	bool underlay;       /* the root is made of binds of an image */
+	uint64_t *pieces;    /* mount ids of these binds, and of the memory between them */
+	unsigned piece_count;
+	int rooms[MOST_ROOMS]; /* that memory, O_PATH */
+	unsigned room_count;
 };
 
 /* `/proc/self/fd/N`, for system calls that want a path. */
@@ -32,6 +39,9 @@ void close_fd(const int *fd);
 
 /* Prepare for operations: a stage with layers/ and files/ for a new root, the host's tree otherwise. */
 void set_stage(const struct spec *spec, struct stage *stage);
+
+/* Have the servers that mount things keep the locks, and `written` (or -1), as long as they live. */
+void hold_in_servers(const struct spec *spec, const struct input *inputs, int written, struct stage *stage);
 
 /* The stage's tmpfs is mounted when it is first needed (host tree); false with a refusal when it cannot be. */
 bool need_stage(struct stage *stage);

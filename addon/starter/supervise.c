@@ -7,6 +7,8 @@
  *
  * The end of the payload ends process 1, that ends the namespace with all that is left in it, and that the starter. The
  * other way round the kernel kills process 1 when the starter dies (PR_SET_PDEATHSIG).
+ *
+ * With `stay` one more process waits, outside of the mount namespace, until those who serve changes have written them.
  */
 #include "supervise.h"
 
@@ -19,12 +21,9 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
-
-enum { CLOSE_RANGE = 436 }; /* close_range(2), kernel 5.9, younger than some C libraries */
 
 static sigset_t watched_signals(void)
 {
@@ -36,17 +35,6 @@ static sigset_t watched_signals(void)
 	for (size_t index = 0; index < sizeof handed_on / sizeof *handed_on; index++)
 		sigaddset(&set, handed_on[index]);
 	return set;
-}
-
-/* Whoever reads from a pipe of the payload is to see its end when the payload closes it. */
-static void close_from(unsigned first)
-{
-	struct rlimit limit;
-
-	if (syscall(CLOSE_RANGE, first, ~0U, 0) == 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	for (unsigned fd = first; fd < limit.rlim_cur && fd < 1U << 20; fd++)
-		close((int)fd);
 }
 
 /* The length of the arguments as one text: the kernel puts them one behind the other (execve(2)). */
@@ -71,30 +59,34 @@ static void rename_process(const char *name, int argc, char **argv)
 	memcpy(argv[0], name, length);
 }
 
-/* Reap whoever has ended; end with the child when it was the one. */
-static void reap(pid_t child)
+/* Reap whoever has ended; the exit status of the child when it was the one, else -1. */
+static int reap(pid_t child)
 {
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if (pid == child)
-			_exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+			return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return -1;
 }
 
-static _Noreturn void watch(pid_t child)
+/* Hand on signals until the child has ended. Returns its exit status. */
+static int watch(pid_t child)
 {
 	const sigset_t set = watched_signals();
 	siginfo_t info;
+	int status = -1;
 
-	for (;;) {
+	while (status < 0) {
 		if (sigwaitinfo(&set, &info) < 0)
 			continue;
 		if (info.si_signo == SIGCHLD)
-			reap(child);
+			status = reap(child);
 		else if (info.si_code <= 0) /* sent by a process; what comes from the terminal, everyone has got */
 			kill(child, info.si_signo);
 	}
+	return status;
 }
 
 /* Ends this process when its parent has died before it could ask to die with it. */
@@ -117,7 +109,7 @@ void follow_parent(const struct spec *spec, const struct caller *caller)
 		_exit(STATUS_FATAL);
 }
 
-static _Noreturn void stay_outside(const struct spec *spec, pid_t child, int life, int argc, char **argv)
+static void wait_outside(const struct spec *spec, int life, int argc, char **argv)
 {
 	/* Neither a pipe nor a file system of the host is kept in use by who only waits. */
 	if (chdir("/") != 0)
@@ -128,29 +120,94 @@ static _Noreturn void stay_outside(const struct spec *spec, pid_t child, int lif
 		close(STDOUT_FILENO);
 	else
 		dup2(spec->life, STDOUT_FILENO);
-	close_from(STDERR_FILENO + 1);
 	rename_process("sing-starter", argc, argv);
-	watch(child);
+}
+
+/* Fork. The child goes on, and dies with this process. */
+static pid_t leave_behind(const char *what, int life[2])
+{
+	const sigset_t set = watched_signals();
+	pid_t child;
+
+	if (pipe2(life, O_CLOEXEC) != 0)
+		fail("cannot %s: %s", what, strerror(errno));
+	sigprocmask(SIG_BLOCK, &set, NULL); /* nothing is lost meanwhile; become() undoes it for the payload */
+	child = fork();
+	if (child < 0)
+		fail("cannot %s: %s", what, strerror(errno));
+	if (child > 0)
+		return child;
+	close(life[1]);
+	die_with_parent(life[0]);
+	return 0;
+}
+
+/* A server has the other end of the pipe as long as it writes. What the payload left running may keep it from ending. */
+static void wait_for_servers(int written)
+{
+	static const struct timespec moment = { .tv_nsec = 10 * 1000 * 1000 };
+	enum { MOMENTS = 50 };
+	char byte;
+
+	for (unsigned left = MOMENTS; waitpid(-1, NULL, WNOHANG) >= 0; left--) {
+		if (left == 0)
+			return;
+		nanosleep(&moment, NULL);
+	}
+	while (read(written, &byte, 1) < 0 && errno == EINTR)
+		;
+}
+
+int stay_until_written(const struct spec *spec, int argc, char **argv)
+{
+	int life[2], written[2], status;
+	char byte;
+	pid_t child;
+
+	if (!spec->stay)
+		return -1;
+	if (pipe2(written, O_CLOEXEC) != 0)
+		fail("cannot wait for what is written: %s", strerror(errno));
+	child = leave_behind("wait for what is written", life);
+	if (child == 0) {
+		close(written[0]);
+		return written[1];
+	}
+	close(written[1]);
+	wait_outside(spec, life[1], argc, argv);
+	close_all_but(&written[0], 1);
+	/* Servers are no children of ours, whoever is left by the payload is. */
+	if (read(written[0], &byte, 1) == 1)
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	status = watch(child);
+	wait_for_servers(written[0]);
+	_exit(status);
+}
+
+void tell_root_is_made(int written)
+{
+	if (written < 0)
+		return;
+	if (write(written, "!", 1) != 1)
+		fail("cannot tell that the root is made: %s", strerror(errno));
+	close(written);
 }
 
 void enter_pid_namespace(const struct spec *spec, int argc, char **argv)
 {
-	const sigset_t set = watched_signals();
 	int life[2];
 	pid_t child;
 
 	if (!(spec->namespaces & CLONE_NEWPID))
 		return;
-	if (pipe2(life, O_CLOEXEC) != 0)
+	if (unshare(CLONE_NEWPID) != 0)
 		fail("cannot enter the pid namespace: %s", strerror(errno));
-	sigprocmask(SIG_BLOCK, &set, NULL); /* nothing is lost meanwhile; become() undoes it for the payload */
-	child = fork();
-	if (child < 0)
-		fail("cannot enter the pid namespace: %s", strerror(errno));
-	if (child > 0)
-		stay_outside(spec, child, life[1], argc, argv);
-	close(life[1]);
-	die_with_parent(life[0]);
+	child = leave_behind("enter the pid namespace", life);
+	if (child == 0)
+		return;
+	wait_outside(spec, life[1], argc, argv);
+	close_all_but(NULL, 0);
+	_exit(watch(child));
 }
 
 void leave_init_behind(const struct spec *spec, int argc, char **argv)
@@ -164,9 +221,9 @@ void leave_init_behind(const struct spec *spec, int argc, char **argv)
 		fail("cannot start the payload: %s", strerror(errno));
 	if (child == 0)
 		return;
-	close_from(STDERR_FILENO + 1);
+	close_all_but(NULL, 0);
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);
 	rename_process("sing-init", argc, argv);
-	watch(child);
+	_exit(watch(child));
 }

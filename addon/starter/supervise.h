@@ -11,6 +11,16 @@
  */
 void enter_pid_namespace(const struct spec *spec, int argc, char **argv);
 
+/*
+ * With `stay`: go on as a child. The process that came here stays outside, hands on signals, and ends with the child's
+ * status when the servers that got the returned descriptor have ended too; it does not wait for what the payload leaves
+ * running. Without `stay` the descriptor is -1.
+ */
+int stay_until_written(const struct spec *spec, int argc, char **argv);
+
+/* All servers have been started. The descriptor is closed. */
+void tell_root_is_made(int written);
+
 /* With `init`: go on as the payload, while process 1 stays, reaps orphans and ends with the payload's status. */
 void leave_init_behind(const struct spec *spec, int argc, char **argv);
 

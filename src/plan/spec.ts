@@ -38,27 +38,56 @@ export type Op =
       /** Show every file as owned by these ids (inside the namespace) instead of the recorded owners. */
       readonly owner?: { readonly uid: number; readonly gid: number } | undefined
     }
-  /** A host directory as the layer. */
-  | { readonly op: 'directory'; readonly layer: string; readonly from: string }
+  /** Mount the ext3 at [offset, offset+size) of a host file as the layer. */
+  | {
+      readonly op: 'ext3'
+      readonly layer: string
+      readonly file: string
+      readonly offset: number
+      readonly size: number
+      /** `read` leaves the file as it is, to the last byte; `write` excludes everybody else. */
+      readonly access: 'read' | 'write'
+      /** Modes of files do not count, nor do owners that the namespace does not have. */
+      readonly lenient: boolean
+      /** Through a loop device, and by the program when the kernel refuses. */
+      readonly kernel: boolean
+      /** fuse2fs. */
+      readonly program?: string | undefined
+    }
+  /** A host directory as the layer; `locked`: it takes changes, and those of nobody else meanwhile. */
+  | {
+      readonly op: 'directory'
+      readonly layer: string
+      readonly from: string
+      readonly locked?: boolean | undefined
+    }
   /** A new tmpfs as the layer; size in bytes, 0 = the kernel's default. */
   | { readonly op: 'memory'; readonly layer: string; readonly size: number }
-  /** The new root: an overlay of layers, topmost first; `upper` names a layer that takes changes. */
+  /**
+   * The new root: an overlay of layers, topmost first; `NAME/upper` are the changes that the layer NAME keeps. `upper` names
+   * a layer that takes changes.
+   */
   | {
       readonly op: 'overlay'
       readonly lower: readonly string[]
       readonly upper?: string | undefined
       /** `userxattr`: needed in a user namespace (kernel 5.11). */
       readonly userxattr: boolean
+      /** fuse-overlayfs; without it the kernel does it. */
+      readonly program?: string | undefined
     }
   /** The new root: one layer as it is. */
   | { readonly op: 'root'; readonly layer: string }
-  /** Bind a path inside a layer, read-only: a part of a data image. */
+  /** The new root: the entries of a layer, read-only, in memory that mount points can be made in. */
+  | { readonly op: 'underlay'; readonly layer: string }
+  /** Bind a path inside a layer: a part of a data image. */
   | {
       readonly op: 'layer-bind'
       readonly layer: string
       readonly path: string
       readonly at: string
       readonly missing: Missing
+      readonly readonly: boolean
     }
   /** Bind a host path. `recursive` brings along the mounts below it. */
   | {
@@ -167,6 +196,8 @@ export type LaunchSpec = {
     readonly init: boolean
     /** End with the process that started it, which has more to do afterwards. */
     readonly dieWithParent: boolean
+    /** End only when all that was written is in its files. */
+    readonly stay?: boolean | undefined
   }
   readonly sync?: Sync | undefined
   /** Soft limit of open files that the caller had; the engine raised it. */
@@ -196,16 +227,28 @@ function opFields(op: Op): Field[] {
   switch (op.op) {
     case 'squashfs':
       return [op.layer, op.file, op.offset, op.size, op.mount, op.owner?.uid ?? '', op.owner?.gid ?? '']
+    case 'ext3':
+      return [
+        op.layer,
+        op.file,
+        op.offset,
+        op.size,
+        op.access,
+        op.lenient,
+        op.kernel,
+        op.program ?? '',
+      ]
     case 'directory':
-      return [op.layer, op.from]
+      return [op.layer, op.from, op.locked ?? false]
     case 'memory':
       return [op.layer, op.size]
     case 'overlay':
-      return [op.upper ?? '', op.userxattr, ...op.lower]
+      return [op.upper ?? '', op.userxattr, op.program ?? '', ...op.lower]
     case 'root':
+    case 'underlay':
       return [op.layer]
     case 'layer-bind':
-      return [op.layer, op.path, op.at, op.missing]
+      return [op.layer, op.path, op.at, op.missing, op.readonly]
     case 'bind':
       return [op.from, op.at, op.missing, op.recursive, op.readonly, op.trusted, op.soft]
     case 'tmpfs':
@@ -283,6 +326,7 @@ export function encodeSpec(spec: LaunchSpec): string[] {
     ...(process.umask === undefined ? [] : record('umask', [process.umask.toString(8)])),
     ...record('init', [process.init]),
     ...(process.dieWithParent ? record('die-with-parent', []) : []),
+    ...(process.stay ? record('stay', []) : []),
     ...(spec.sync ? record('sync', syncFields(spec.sync)) : []),
     ...(spec.openFiles === undefined ? [] : record('open-files', [spec.openFiles])),
     ...record('no-new-privileges', [security.noNewPrivileges]),

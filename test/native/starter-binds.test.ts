@@ -173,7 +173,7 @@ describe.skipIf(!can('overlay'))('a part of a layer', () => {
     missing: 'create' | 'skip' = 'create',
   ) => {
     const layer = { op: 'directory', layer: 'data', from: data } as const
-    const part = { op: 'layer-bind', layer: 'data', path, at, missing } as const
+    const part = { op: 'layer-bind', layer: 'data', path, at, missing, readonly: true } as const
     return launch(makeSpec(scene.root, words, { ops: [layer, ...overlayRoot(scene.root), part] }))
   }
 
