@@ -14,6 +14,7 @@
 
 #include "fail.h"
 #include "process.h"
+#include "resolve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -110,9 +111,17 @@ static _Noreturn void give_up(int errors, const char *what)
 	_exit(STATUS_FATAL);
 }
 
+static uint64_t mount_at(const char *path)
+{
+	AUTO_CLOSE int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 ? 0 : mount_of(fd);
+}
+
 static _Noreturn void be_middle(const struct stage *stage, const char *const arguments[], const char *at, int file,
 				int socket, int errors)
 {
+	uint64_t before = mount_at(at);
 	pid_t program;
 	int tree;
 
@@ -123,7 +132,8 @@ static _Noreturn void be_middle(const struct stage *stage, const char *const arg
 		give_up(errors, "fork");
 	if (program == 0)
 		run_program(stage, arguments, file, errors);
-	if (wait_for(program) != 0)
+	/* fuse2fs ends with 0 also when it could not mount anything. */
+	if (wait_for_child(program) != 0 || mount_at(at) == before)
 		_exit(STATUS_FATAL);
 	tree = (int)syscall(OPEN_TREE, AT_FDCWD, at, TREE_CLONE | O_CLOEXEC);
 	if (tree < 0)
@@ -165,7 +175,7 @@ int mount_by_program(const struct stage *stage, const char *const arguments[], c
 	close(socket[1]);
 	close(errors[1]);
 	mount = receive_descriptor(socket[0]);
-	wait_for(middle);
+	wait_for_child(middle);
 	if (mount < 0) {
 		char text[2048];
 		const char *complaint = read_complaint(errors[0], text, sizeof text);

@@ -5,7 +5,7 @@
 #include "stage.h"
 
 /*
- * Run a FUSE program that mounts something at `at` and goes into the background, and take its mount over: nothing is mounted
+ * Run a FUSE program that mounts something at `at`, an empty directory of the stage, and goes into the background, and take its mount over: nothing is mounted
  * at `at` afterwards. `file` (or -1) is a descriptor that the program gets besides those that the stage holds. Returns a
  * descriptor of the mount for `place_mount`, or -1 with a refusal. The program ends with the mount.
  */

@@ -133,15 +133,18 @@ static bool mount_ext3_by_kernel(const struct op *op, const struct input *input,
 /* A name that fuse2fs has no need to look up again, wherever the file lies meanwhile. */
 static bool mount_ext3_by_program(const struct stage *stage, const struct op *op, const struct input *input, int layer)
 {
-	char options[128];
+	char options[160], rights[64] = ",default_permissions", root[64];
 	struct fd_path file = path_of(input->file);
-	const char *arguments[] = { op->program, file.text, stage->covered, "-o", options, NULL };
+	const char *arguments[] = { op->program, file.text, root, "-o", options, NULL };
 	int mounted;
 
 	/* Without default_permissions fuse2fs is the one who checks, and with fakeroot it lets everything pass. */
-	snprintf(options, sizeof options, "offset=%" PRIu64 ",fakeroot,allow_other%s%s", op->offset,
-		 op->lenient ? "" : ",default_permissions", op->writable ? "" : ",ro,norecovery");
-	mounted = mount_by_program(stage, arguments, stage->covered, input->file);
+	if (op->owned)
+		snprintf(rights, sizeof rights, ",uid=%u,gid=%u", op->uid, op->gid);
+	snprintf(options, sizeof options, "offset=%" PRIu64 ",fakeroot,allow_other%s%s", op->offset, rights,
+		 op->writable ? "" : ",ro,norecovery");
+	snprintf(root, sizeof root, "%s/root", stage->covered);
+	mounted = mount_by_program(stage, arguments, root, input->file);
 	if (mounted < 0)
 		return false;
 	return place_mount(mounted, layer) || refuse("%s", strerror(errno));

@@ -132,7 +132,7 @@ void start_keeper(const struct spec *spec, const struct input *inputs)
 	}
 	close(begin[0]);
 	go = begin[1];
-	wait_for(middle);
+	wait_for_child(middle);
 }
 
 bool watch_overlay(int root)

@@ -65,6 +65,18 @@ static void new_layer(const struct record *record, const struct spec *spec, stru
 		op->layer_number += makes_layer(&spec->ops[index]);
 }
 
+/* A uid and a gid, or nothing. */
+static void owner_fields(const struct record *record, unsigned index, struct op *op)
+{
+	op->owned = record->fields[index][0] != '\0';
+	if (op->owned != (record->fields[index + 1][0] != '\0'))
+		fail("launch spec: %s: an owner has a uid and a gid", record->name);
+	if (!op->owned)
+		return;
+	op->uid = (uid_t)number_field(record, index, 10, UINT32_MAX - 1);
+	op->gid = (gid_t)number_field(record, index + 1, 10, UINT32_MAX - 1);
+}
+
 static void read_squashfs(const struct record *record, const struct spec *spec, struct op *op)
 {
 	static const char *const ways[] = { "fuse", "kernel", NULL };
@@ -74,13 +86,7 @@ static void read_squashfs(const struct record *record, const struct spec *spec, 
 	op->offset = number_field(record, 2, 10, INT64_MAX);
 	op->size = number_field(record, 3, 10, INT64_MAX - op->offset);
 	op->kernel = word_field(record, 4, ways) == 1;
-	op->owned = record->fields[5][0] != '\0';
-	if (op->owned != (record->fields[6][0] != '\0'))
-		fail("launch spec: squashfs: an owner has a uid and a gid");
-	if (op->owned) {
-		op->uid = (uid_t)number_field(record, 5, 10, UINT32_MAX - 1);
-		op->gid = (gid_t)number_field(record, 6, 10, UINT32_MAX - 1);
-	}
+	owner_fields(record, 5, op);
 }
 
 /* The path of a program, or nothing. */
@@ -98,9 +104,9 @@ static void read_ext3(const struct record *record, const struct spec *spec, stru
 	op->offset = number_field(record, 2, 10, INT64_MAX);
 	op->size = number_field(record, 3, 10, INT64_MAX - op->offset);
 	op->writable = word_field(record, 4, ways) == 1;
-	op->lenient = flag_field(record, 5);
-	op->kernel = flag_field(record, 6);
-	op->program = program_field(record, 7);
+	owner_fields(record, 5, op);
+	op->kernel = flag_field(record, 7);
+	op->program = program_field(record, 8);
 	if (!op->kernel && !op->program)
 		fail("launch spec: ext3: neither the kernel nor a program is to mount it");
 }
@@ -321,7 +327,7 @@ static const struct {
 	void (*read)(const struct record *, const struct spec *, struct op *);
 } rows[] = {
 	{ "squashfs", OP_SQUASHFS, 7, 7, read_squashfs },
-	{ "ext3", OP_EXT3, 8, 8, read_ext3 },
+	{ "ext3", OP_EXT3, 9, 9, read_ext3 },
 	{ "directory", OP_DIRECTORY, 3, 3, read_directory },
 	{ "memory", OP_MEMORY, 2, 2, read_memory },
 	{ "overlay", OP_OVERLAY, 4, UINT_MAX, read_overlay },

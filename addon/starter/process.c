@@ -74,7 +74,7 @@ void close_all_but(int *kept, unsigned count)
 	close_range_of(next, ~0U);
 }
 
-int wait_for(pid_t child)
+int wait_for_child(pid_t child)
 {
 	int status;
 

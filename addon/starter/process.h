@@ -22,7 +22,7 @@ void leave_job(void);
 void close_all_but(int *kept, unsigned count);
 
 /* Wait for a child. Its exit status, 128 + n when signal n ended it. */
-int wait_for(pid_t child);
+int wait_for_child(pid_t child);
 
 /* Make this process fit to work: standard descriptors occupied, limit of open files up, no umask. */
 struct caller begin_work(void);

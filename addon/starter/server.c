@@ -165,7 +165,7 @@ bool release_server(struct input *input)
 
 	ssize_t length = read(input->report, &error, sizeof error);
 
-	wait_for(input->middle);
+	wait_for_child(input->middle);
 	if (length == (ssize_t)sizeof error)
 		return refuse("starting %s: %s", program, strerror(error));
 	if (write(input->go, "!", 1) != 1)

@@ -61,8 +61,7 @@ struct op {
 	enum missing missing;
 	bool recursive, readonly, trusted, soft; /* bind; layer-bind: readonly */
 	bool kernel;            /* squashfs, ext3: try a loop device first */
-	bool owned;             /* squashfs: show every file as owned by uid and gid */
-	bool lenient;           /* ext3: modes do not count, nor do owners that the namespace does not have */
+	bool owned;             /* squashfs, ext3: show every file as owned by uid and gid */
 	bool writable;          /* ext3; directory: it takes changes, so nobody else's may meet them */
 	const char *program;    /* ext3, overlay: the FUSE program that does it, or NULL */
 	bool userxattr;         /* overlay */

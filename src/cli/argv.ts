@@ -6,6 +6,7 @@
 
 import { SingError, shown } from '../core/errors.ts'
 import { suggest } from '../core/suggest.ts'
+import { parseSize } from '../core/units.ts'
 import type { Flag } from './options.ts'
 
 export type GlobalCut = {
@@ -35,6 +36,17 @@ export function parseBoolean(word: string): boolean | undefined {
   return falseWords.has(word) ? false : undefined
 }
 
+/** The value of a boolean flag: true, false, or what else it may have, as it is; undefined for any other word. */
+export function parseToggle({ optionalValue }: Flag, word: string): boolean | string | undefined {
+  const truth = parseBoolean(word)
+  return truth === undefined && optionalValue === 'size' && parseSize(word) ? word : truth
+}
+
+/** What the value of a boolean flag can be, for messages. */
+export function toggleWords({ optionalValue }: Flag): string {
+  return optionalValue === 'size' ? 'true, false or a size such as 512M' : 'true or false'
+}
+
 /** An integer in decimal digits; undefined for any other word. */
 export function parseInteger(word: string): number | undefined {
   const value = Number(word)
@@ -51,8 +63,8 @@ const usage = (sentence: string, hint?: string): SingError => new SingError('USA
 
 function checkedValue(flag: Flag, value: string, asGiven: string): string {
   if (flag.kind === 'boolean') {
-    const truth = parseBoolean(value)
-    if (truth === undefined) throw usage(`${asGiven} is true or false, not "${shown(value)}"`)
+    const truth = parseToggle(flag, value)
+    if (truth === undefined) throw usage(`${asGiven} is ${toggleWords(flag)}, not "${shown(value)}"`)
     return String(truth)
   }
   if (flag.kind === 'number') {

@@ -7,6 +7,7 @@ import { readEnvironmentFile } from '../host/envfile.ts'
 import { type HostFacts, readHostFacts } from '../host/facts.ts'
 import { openDataImage } from '../image/data.ts'
 import { type Image, openImage } from '../image/open.ts'
+import { openOverlay } from '../image/overlay.ts'
 import { wantsDevices } from '../plan/devices.ts'
 import { type LaunchPlan, plan } from '../plan/plan.ts'
 import { type LaunchRequest, toRequest, type Verb } from '../plan/request.ts'
@@ -39,7 +40,16 @@ function withDataImages(request: LaunchRequest): LaunchRequest {
   return { ...request, binds }
 }
 
-const allowances = { sif: 'sif', squashfs: 'squashfs', sandbox: 'directory' } as const
+/** Look up what --overlay names. */
+function withOverlays(request: LaunchRequest): LaunchRequest {
+  const overlays = request.overlays.map((overlay) => ({
+    ...overlay,
+    layers: openOverlay(overlay.path, overlay.readonly),
+  }))
+  return { ...request, overlays }
+}
+
+const allowances = { sif: 'sif', squashfs: 'squashfs', ext3: 'extfs', sandbox: 'directory' } as const
 
 /** The site may leave out kinds of images. */
 function requireAllowed(image: Image, config: Config): void {
@@ -51,10 +61,18 @@ function requireAllowed(image: Image, config: Config): void {
   )
 }
 
+function refuseUnpacking({ path }: Image): never {
+  throw new SingError('UNSUPPORTED', `--unsquash: ${path} is an ext3, which is only mounted`, {
+    hint: 'Leave --unsquash out',
+  })
+}
+
 function mustUnpack(call: Call, image: Image, facts: HostFacts): boolean {
   const { flags } = call
+  const asked = flags.unsquash === true || flags['tmp-sandbox'] === true
   if ('directory' in image.rootfs) return false
-  if (flags.unsquash === true || flags['tmp-sandbox'] === true) return true
+  if (image.rootfs.filesystem === 'ext3') return asked && refuseUnpacking(image)
+  if (asked) return true
   if (facts.fuse || (facts.isRoot && !facts.inUserNamespace && facts.loop)) return false
   if (flags['no-tmp-sandbox'] === true) {
     throw new SingError(
@@ -135,13 +153,13 @@ export type Prepared = {
 export async function prepare(verb: Verb, call: Call): Promise<Prepared> {
   const { flags, args, context } = call
   const [path = '', ...command] = args
-  const image = openImage(path)
+  const image = openImage(path, { ext3: true })
   const machine = readHostFacts(context.environment)
   const files = flags['env-file']
   const assignments = (Array.isArray(files) ? files : []).flatMap((file) =>
     readEnvironmentFile(file, context.environment),
   )
-  const asked = withDataImages(toRequest(verb, flags, command, machine, assignments))
+  const asked = withOverlays(withDataImages(toRequest(verb, flags, command, machine, assignments)))
   const request = namesSecurity(flags)
     ? await (await import('./security.ts')).withSecurity(asked, flags, machine)
     : asked
@@ -161,6 +179,7 @@ export async function launch(verb: Verb, call: Call): Promise<number> {
   const { image, facts, request } = prepared
   const decided = prepared.decide()
   for (const text of decided.warnings) context.report({ kind: 'warning', text })
+  for (const text of decided.notes ?? []) context.report({ kind: 'verbose', text })
   if (flags.plan === true) {
     context.print(`${JSON.stringify(decided.spec, null, 2)}\n`)
     return 0

@@ -17,6 +17,8 @@ export type Flag = {
   readonly unprefixed?: boolean
   readonly help: string
   readonly placeholder?: string
+  /** A boolean that may also have a value, attached by `=`: what that is. */
+  readonly optionalValue?: 'size'
   readonly hidden?: boolean
   /** Other long names of the same flag. */
   readonly aliases?: readonly string[]
@@ -172,19 +174,20 @@ const fileFlags = grouped('Files:', [
     env: ['CWD', 'TARGET_CWD', 'PWD', 'TARGET_PWD'],
     aliases: ['pwd'],
   }),
-  toggle('writable', 'change the image itself (directories)', { short: 'w' }),
-  toggle('writable-tmpfs', 'changes are kept in memory and forgotten'),
-  list('overlay', 'keep changes in this directory; :ro only reads them', {
+  toggle('writable', 'change the image itself: a directory, an ext3, or the overlay in a SIF', {
+    short: 'w',
+  }),
+  toggle('writable-tmpfs', 'changes are kept in memory, at most =SIZE of them, and forgotten', {
+    optionalValue: 'size',
+  }),
+  list('overlay', 'keep changes in this directory or ext3, or add a squashfs; :ro only reads it', {
     short: 'o',
     env: ['OVERLAY', 'OVERLAYIMAGE'],
     split: 'commas',
     placeholder: 'path',
     hostPath: true,
   }),
-  toggle('underlay', 'mount points without overlay', {
-    hidden: true,
-    notice: '--underlay is deprecated and has no effect: missing mount points are made by an overlay',
-  }),
+  toggle('underlay', 'make missing mount points by binds, without an overlay', { hidden: true }),
   list('fusemount', 'what a FUSE program serves: host:PROGRAM ARGUMENTS /MOUNTPOINT', {
     env: ['FUSESPEC'],
     personal: true,

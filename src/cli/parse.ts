@@ -1,7 +1,7 @@
 /** Reads the words that are ours, and the environment twins of flags that were not given, into values. */
 
 import { SingError, shown } from '../core/errors.ts'
-import { parseBoolean, parseInteger } from './argv.ts'
+import { parseInteger, parseToggle, toggleWords } from './argv.ts'
 import type { Flags, Origins } from './command.ts'
 import type { Flag } from './options.ts'
 
@@ -29,6 +29,11 @@ const parserConfiguration = {
   'nargs-eats-options': true,
 } as const
 
+/** What the parser is to take the words of a flag for. */
+function wordType({ kind, optionalValue }: Flag): 'boolean' | 'number' | 'string' {
+  return kind === 'list' || optionalValue ? 'string' : kind
+}
+
 /**
  * Values of words in pairs of `--name` and value. The parser is loaded only when there are some, and told
  * only of the flags that are there: it costs a millisecond, and as much again for the whole table. It gets
@@ -38,13 +43,13 @@ async function readWords(words: readonly string[], flags: readonly Flag[]): Prom
   if (words.length === 0) return new Map()
   const { default: parser } = await import('yargs-parser')
   const present = flags.filter(({ name }) => words.includes(`--${name}`))
-  const named = (isWanted: (kind: Flag['kind']) => boolean) =>
-    present.filter(({ kind }) => isWanted(kind)).map(({ name }) => name)
+  const named = (isWanted: (type: ReturnType<typeof wordType>) => boolean) =>
+    present.filter((flag) => isWanted(wordType(flag))).map(({ name }) => name)
   const parsed: Record<string, unknown> = parser([...words], {
-    boolean: named((kind) => kind === 'boolean'),
-    number: named((kind) => kind === 'number'),
-    string: named((kind) => kind === 'string' || kind === 'list'),
-    narg: Object.fromEntries(named((kind) => kind !== 'boolean').map((name) => [name, 1])),
+    boolean: named((type) => type === 'boolean'),
+    number: named((type) => type === 'number'),
+    string: named((type) => type === 'string'),
+    narg: Object.fromEntries(named((type) => type !== 'boolean').map((name) => [name, 1])),
     configuration: parserConfiguration,
   })
   const known = present.filter(({ name }) => parsed[name] !== undefined)
@@ -59,7 +64,10 @@ const trimmed = (text: string, separator: string | RegExp): string[] =>
 
 /** The last word of a flag counts; a list keeps all of them. */
 function toValue(flag: Flag, given: unknown): Value {
-  if (flag.kind !== 'list') return (Array.isArray(given) ? given.at(-1) : given) as Value
+  if (flag.kind !== 'list') {
+    const last = (Array.isArray(given) ? given.at(-1) : given) as Value
+    return flag.optionalValue ? (parseToggle(flag, String(last)) ?? last) : last
+  }
   const entries = [given].flat().map(String).filter(Boolean)
   return flag.split === 'commas' ? entries.flatMap((entry) => trimmed(entry, ',')) : entries
 }
@@ -90,8 +98,8 @@ function twinValue(flag: Flag, { variable, text }: Twin): Value {
     })
   switch (flag.kind) {
     case 'boolean': {
-      const truth = parseBoolean(text.trim())
-      if (truth === undefined) throw refuse('true or false')
+      const truth = parseToggle(flag, text.trim())
+      if (truth === undefined) throw refuse(toggleWords(flag))
       return truth
     }
     case 'number': {

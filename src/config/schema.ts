@@ -209,6 +209,11 @@ const table = {
       write: (value: boolean) => [value ? 'yes' : 'no'],
     },
   },
+  underlay: toggle(
+    'enable underlay',
+    true,
+    'make mount points that an image lacks by binds where there can be no overlay',
+  ),
   sessionSize: {
     type: sizeType,
     confType: mebibytesType,

@@ -12,6 +12,7 @@ export type ErrorCode =
   | 'SQUASHFS'
   | 'DEFINITION'
   | 'BIND'
+  | 'OVERLAY'
   | 'USER_NAMESPACE'
   | 'FAKEROOT'
   | 'ENVIRONMENT'

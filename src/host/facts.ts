@@ -33,6 +33,9 @@ export type HostFacts = {
   readonly fuse: boolean
   /** Loop devices can be asked for; containers seldom have them. */
   readonly loop: boolean
+  /** Programs that mount what the kernel mounts for root alone; undefined when they are missing. */
+  readonly fuse2fs?: string | undefined
+  readonly fuseOverlayfs?: string | undefined
   /** Ranges of subordinate ids and the programs that may map them; undefined when one of them is missing or of no use. */
   readonly subids:
     | {
@@ -161,12 +164,17 @@ function subIdRange(file: string, user: string, uid: number): SubIdRange | undef
 
 const S_ISUID = 0o4000
 
-/** newuidmap or newgidmap; a setuid one before others, which may have their power as file capabilities, or none. */
-function findMapper(name: string, path: string): string | undefined {
-  const candidates = [...path.split(':'), '/usr/bin', '/bin']
+/** Programs of a name, also in directories that the PATH of users often lacks. */
+function findPrograms(name: string, path: string): string[] {
+  return [...path.split(':'), '/usr/bin', '/usr/sbin', '/bin', '/sbin']
     .filter((directory) => directory.startsWith('/'))
     .map((directory) => `${directory}/${name}`)
     .filter((candidate) => usable(candidate, constants.X_OK))
+}
+
+/** newuidmap or newgidmap; a setuid one before others, which may have their power as file capabilities, or none. */
+function findMapper(name: string, path: string): string | undefined {
+  const candidates = findPrograms(name, path)
   return candidates.find((candidate) => (statSync(candidate).mode & S_ISUID) !== 0) ?? candidates[0]
 }
 
@@ -204,6 +212,7 @@ export function readHostFacts(environment: Readonly<Record<string, string>>): Ho
     .filter((group) => group !== gid)
   const capabilities = BigInt(`0x${statusField(status, 'CapEff')[0] ?? '0'}`)
   const user = readUser(uid, environment)
+  const path = environment.PATH ?? ''
   const idsMapped = mappedIds(read('/proc/self/uid_map'))
   // Nothing that we start can get the power to map ids.
   const noNewPrivileges = statusField(status, 'NoNewPrivs')[0] === '1'
@@ -222,7 +231,9 @@ export function readHostFacts(environment: Readonly<Record<string, string>>): Ho
     overlayInUserNamespace: overlayInUserNamespace(),
     fuse: usable('/dev/fuse', constants.R_OK | constants.W_OK),
     loop: usable('/dev/loop-control', constants.R_OK | constants.W_OK),
-    subids: uid === 0 || noNewPrivileges ? undefined : readSubids(user.name, uid, environment.PATH ?? ''),
+    fuse2fs: findPrograms('fuse2fs', path)[0],
+    fuseOverlayfs: findPrograms('fuse-overlayfs', path)[0],
+    subids: uid === 0 || noNewPrivileges ? undefined : readSubids(user.name, uid, path),
     environment,
   }
 }

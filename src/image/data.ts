@@ -3,10 +3,11 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
-import { filesystems, partitionKinds, type SifObject } from '../sif/format.ts'
+import { partitionKinds, type SifObject } from '../sif/format.ts'
 import { findObject, objectWindow, parseSif, primaryPartition, readAt } from '../sif/read.ts'
-import type { Window } from './open.ts'
-import { checkSuperblock, isSquashfs, superblockLength } from './superblock.ts'
+import { ext3Length, isExt3 } from './ext3.ts'
+import { checkFilesystem, mountable, type Overlay, type Window } from './open.ts'
+import { isSquashfs } from './superblock.ts'
 
 function refuse(path: string, reason: string, hint?: string): SingError {
   return new SingError('BIND', `cannot bind from the image ${shown(path)}: ${reason}`, { hint })
@@ -22,15 +23,22 @@ function choosePartition(fd: number, path: string, id: number | undefined): SifO
   return data[0] ?? primaryPartition(sif)
 }
 
-function sifWindow(fd: number, path: string, id: number | undefined): { offset: number; size: number } {
+type Part = { offset: number; size: number; filesystem: Overlay['filesystem'] }
+
+function sifPart(fd: number, path: string, id: number | undefined): Part {
   const object = choosePartition(fd, path, id)
   const { partition } = object
   if (!partition)
     throw refuse(path, `object ${object.id} is no file system`, `See: sing sif list ${shown(path)}`)
-  if (partition.filesystem !== filesystems.squashfs) {
-    throw refuse(path, `object ${object.id} is no squashfs, and other file systems cannot be bound yet`)
-  }
-  return objectWindow(parseSif(fd, path), object)
+  const filesystem = mountable[partition.filesystem]
+  if (!filesystem) throw refuse(path, `object ${object.id} is neither a squashfs nor an ext3`)
+  return { ...objectWindow(parseSif(fd, path), object), filesystem }
+}
+
+function barePart(head: Uint8Array, path: string, size: number): Part {
+  if (isSquashfs(head)) return { offset: 0, size, filesystem: 'squashfs' }
+  if (isExt3(head)) return { offset: 0, size, filesystem: 'ext3' }
+  throw refuse(path, 'it is neither a SIF nor a squashfs nor an ext3 file')
 }
 
 function openFile(path: string): number {
@@ -42,7 +50,7 @@ function openFile(path: string): number {
 }
 
 /**
- * The part of an image file (SIF or squashfs) that a bind with `image-src` or `id` means. `id` is the number of a SIF object.
+ * The part of an image file (SIF, squashfs or ext3) that a bind with `image-src` or `id` means. `id` is the number of a SIF object.
  * @throws SingError BIND when it is a directory, no image or of a kind that cannot be bound
  */
 export function openDataImage(path: string, id: number | undefined): Window {
@@ -51,13 +59,11 @@ export function openDataImage(path: string, id: number | undefined): Window {
     const facts = fstatSync(fd)
     if (!facts.isFile())
       throw refuse(path, 'it is no image file', 'Bind a directory without image-src and id')
-    const head = readAt(fd, 0, 2048)
+    const head = readAt(fd, 0, ext3Length)
     const isSif = head.toString('latin1', 0x20, 0x29) === 'SIF_MAGIC'
-    if (!isSif && !isSquashfs(head))
-      throw refuse(path, 'it is neither a SIF nor a squashfs file; ext3 cannot be bound yet')
-    const { offset, size } = isSif ? sifWindow(fd, path, id) : { offset: 0, size: facts.size }
-    checkSuperblock(readAt(fd, offset, superblockLength), size, path)
-    return { file: resolve(path), offset, size }
+    const part = isSif ? sifPart(fd, path, id) : barePart(head, path, facts.size)
+    checkFilesystem(fd, part, path)
+    return { file: resolve(path), ...part }
   } finally {
     closeSync(fd)
   }

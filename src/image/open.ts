@@ -1,29 +1,39 @@
 /** From a path to an image: what kind it is, where its root file system lies, and whether this machine can run it. */
 
 import type { Buffer } from 'node:buffer'
-import { accessSync, closeSync, constants, fstatSync, openSync } from 'node:fs'
+import { accessSync, closeSync, constants, fstatSync, openSync, statfsSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
 import { architectures, dataTypes, filesystems, partitionKinds, type SifObject } from '../sif/format.ts'
 import { objectWindow, parseSif, primaryPartition, readAt, type Sif } from '../sif/read.ts'
 import { canRun, hostArchitecture } from './architecture.ts'
 import { usesBash } from './bash.ts'
+import { checkExt3, ext3Length, isExt3 } from './ext3.ts'
 import { listInside, readInside } from './sandbox.ts'
 import { checkSuperblock, isSquashfs, superblockLength } from './superblock.ts'
 
 /** A part of a file that holds a file system. */
-export type Window = { readonly file: string; readonly offset: number; readonly size: number }
+export type Window = {
+  readonly file: string
+  readonly offset: number
+  readonly size: number
+  /** A squashfs unless it says otherwise. */
+  readonly filesystem?: 'squashfs' | 'ext3' | undefined
+}
 
 /** Files to lay over the root file system: the root of a squashfs, or `upper/` of an ext3. */
 export type Overlay = Window & { readonly filesystem: 'squashfs' | 'ext3' }
+
+/** A directory, and the number of the file system that it lies on (statfs(2)). */
+export type Directory = { readonly directory: string; readonly type?: number | undefined }
 
 export type Image = {
   /** Absolute; links are not resolved. */
   readonly path: string
   /** Last part of the path. */
   readonly name: string
-  readonly kind: 'sif' | 'squashfs' | 'sandbox'
-  readonly rootfs: Window | { readonly directory: string }
+  readonly kind: 'sif' | 'squashfs' | 'ext3' | 'sandbox'
+  readonly rootfs: Window | Directory
   /** Go name; undefined when the image does not say. */
   readonly arch: string | undefined
   readonly writable: boolean
@@ -40,6 +50,8 @@ export type Image = {
 export type OpenOptions = {
   /** The image is only looked into: any architecture will do. */
   anyArchitecture?: boolean
+  /** The root file system may be an ext3, which can be mounted and not be looked into. */
+  ext3?: boolean
 }
 
 const headLength = 2048
@@ -62,7 +74,9 @@ export function openImage(path: string, options: OpenOptions = {}): Image {
     const head = readAt(fd, 0, headLength)
     // The magic alone decides: what is wrong with the rest is then said in terms of SIF.
     const isSif = head.toString('latin1', 0x20, 0x29) === 'SIF_MAGIC'
-    const image = isSif ? sifImage(fd, path, common) : squashfsImage(fd, path, common, head, facts.size)
+    const image = isSif ? sifImage(fd, path, common) : bareImage(fd, path, common, head, facts.size)
+    if (!options.ext3 && 'file' in image.rootfs && image.rootfs.filesystem === 'ext3')
+      throw noImage(path, 'its file system is ext3, which can be run and not be looked into', convertHint)
     if (!options.anyArchitecture) checkArchitecture(image, path)
     return image
   } catch (cause) {
@@ -121,7 +135,7 @@ function sandboxImage(common: Common): Image {
   return {
     ...common,
     kind: 'sandbox',
-    rootfs: { directory: common.path },
+    rootfs: { directory: common.path, type: statfsSync(common.path).type },
     arch: undefined,
     writable: isWritable(common.path),
     bashEnvironment: environmentScripts(common.path).some(usesBash),
@@ -157,16 +171,16 @@ function sifImage(fd: number, path: string, common: Common): Image {
   const sif = parseSif(fd, path)
   const partition = primaryPartition(sif)
   const { offset, size } = objectWindow(sif, partition)
-  refuseFilesystem(partition.partition?.filesystem, path)
-  checkSuperblock(readAt(fd, offset, superblockLength), size, path)
+  const filesystem = rootFilesystem(partition.partition?.filesystem, path)
+  checkFilesystem(fd, { offset, size, filesystem }, path)
   const metadata = readMetadata(fd, sif, metadataName)
   const oci = readMetadata(fd, sif, ociConfigName)
   return {
     ...common,
     kind: 'sif',
-    rootfs: { file: common.path, offset, size },
+    rootfs: { file: common.path, offset, size, ...(filesystem === 'ext3' ? { filesystem } : {}) },
     arch: architectures[partition.partition?.arch ?? ''],
-    writable: false,
+    writable: isWritable(common.path),
     bashEnvironment: metadata === undefined || scriptsOf(metadata).some(usesBash),
     overlays: overlaysOf(sif, partition, common.path),
     metadata,
@@ -174,15 +188,15 @@ function sifImage(fd: number, path: string, common: Common): Image {
   }
 }
 
-function refuseFilesystem(filesystem: number | undefined, path: string): void {
+function rootFilesystem(filesystem: number | undefined, path: string): Overlay['filesystem'] {
   switch (filesystem) {
     case filesystems.squashfs:
-      return
+      return 'squashfs'
+    case filesystems.ext3:
+      return 'ext3'
     case filesystems.encryptedSquashfs:
     case filesystems.gocryptfs:
       throw noImage(path, 'it is encrypted, and encrypted images cannot be opened yet')
-    case filesystems.ext3:
-      throw noImage(path, 'its root file system is ext3, which cannot be run yet', convertHint)
     default:
       throw noImage(path, 'its root file system is neither squashfs nor ext3')
   }
@@ -194,12 +208,13 @@ function overlaysOf(sif: Sif, root: SifObject, file: string): Overlay[] {
   return sif.objects.flatMap((object) => {
     const { group, partition } = object
     if (group !== root.group || partition?.kind !== partitionKinds.overlay) return []
-    const filesystem = overlayFilesystems[partition.filesystem]
+    const filesystem = mountable[partition.filesystem]
     return filesystem ? [{ file, ...objectWindow(sif, object), filesystem }] : []
   })
 }
 
-const overlayFilesystems: Readonly<Record<number, Overlay['filesystem']>> = {
+/** File systems of partitions that can be mounted. */
+export const mountable: Readonly<Record<number, Overlay['filesystem']>> = {
   [filesystems.squashfs]: 'squashfs',
   [filesystems.ext3]: 'ext3',
 }
@@ -231,17 +246,29 @@ function scriptsOf(metadata: unknown): string[] {
   return environments.flatMap(valuesOf).filter((text) => typeof text === 'string')
 }
 
-function squashfsImage(fd: number, path: string, common: Common, head: Buffer, fileSize: number): Image {
+/** Check the beginning of a squashfs or ext3. @throws SingError IMAGE_FORMAT */
+export function checkFilesystem(
+  fd: number,
+  { offset, size, filesystem }: { offset: number; size: number; filesystem: Overlay['filesystem'] },
+  path: string,
+): void {
+  if (filesystem === 'ext3') checkExt3(readAt(fd, offset, ext3Length), size, path)
+  else checkSuperblock(readAt(fd, offset, superblockLength), size, path)
+}
+
+function bareImage(fd: number, path: string, common: Common, head: Buffer, fileSize: number): Image {
   const offset = launchLineLength(head)
   const start = head.subarray(offset)
-  if (!isSquashfs(start)) throw otherFile(path, start)
-  checkSuperblock(readAt(fd, offset, superblockLength), fileSize - offset, path)
+  const filesystem = isSquashfs(start) ? 'squashfs' : isExt3(start) ? 'ext3' : undefined
+  if (!filesystem) throw otherFile(path, start)
+  const size = fileSize - offset
+  checkFilesystem(fd, { offset, size, filesystem }, path)
   return {
     ...common,
-    kind: 'squashfs',
-    rootfs: { file: common.path, offset, size: fileSize - offset },
+    kind: filesystem,
+    rootfs: { file: common.path, offset, size, ...(filesystem === 'ext3' ? { filesystem } : {}) },
     arch: undefined,
-    writable: false,
+    writable: filesystem === 'ext3' && isWritable(common.path),
     // Looking into it would cost more than starting bash does.
     bashEnvironment: true,
   }
@@ -258,9 +285,6 @@ function launchLineLength(head: Buffer): number {
 function otherFile(path: string, start: Buffer): SingError {
   const text = start.toString('latin1')
   if (start.length === 0) return noImage(path, 'the file is empty')
-  if (text.slice(0x438, 0x43a) === '\x53\xef') {
-    return noImage(path, 'it is an ext3 image, which cannot be run yet', convertHint)
-  }
   if (/^\s*bootstrap\s*:/im.test(text) && !text.includes('\0')) {
     return noImage(path, 'it is a definition file', `To make an image of it: sing build IMAGE ${shown(path)}`)
   }
@@ -268,7 +292,7 @@ function otherFile(path: string, start: Buffer): SingError {
     const hint = `If it is a container archive: docker-archive:${shown(path)} or oci-archive:${shown(path)}`
     return noImage(path, 'it is a tar archive', hint)
   }
-  return noImage(path, 'it is neither a SIF nor a squashfs file')
+  return noImage(path, 'it is neither a SIF nor a squashfs nor an ext3 file')
 }
 
 function noImage(path: string, reason: string, hint?: string): SingError {

@@ -19,6 +19,8 @@ export type MountContext = {
   readonly home: string
   /** What default mounts do in an image that lacks their place: an image that cannot be changed cannot get one. */
   readonly missing: Missing
+  /** Changes of the root are there the next time. */
+  readonly keepsChanges: boolean
   /** Size limit of memory-backed directories in bytes; 0 is the kernel's default (half of the memory). */
   readonly memorySize: number
   /** What devices need: above the places of the host, below those of the user. */
@@ -165,7 +167,7 @@ function generatedFiles(context: MountContext): Op[] {
   const { request, config, identity, facts, home } = context
   const missing = context.missing === 'fail' ? 'skip' : context.missing
   // Root of a writable root may want to add users: the image's own files stay.
-  const accounts = !(identity.uid === 0 && (request.writable || isWritableOverlay(request)))
+  const accounts = !(identity.uid === 0 && context.keepsChanges)
   const resolver: Op =
     request.dns.length > 0
       ? {
@@ -192,9 +194,6 @@ function generatedFiles(context: MountContext): Op[] {
   ]
 }
 
-const isWritableOverlay = (request: LaunchRequest): boolean =>
-  request.overlays.some(({ readonly }) => !readonly)
-
 /** The layers that image files need which are bound from, in the order of the binds. */
 export function dataLayers(request: LaunchRequest): { bind: Bind; layer: string; window: Window }[] {
   return request.binds.flatMap((bind, index) =>
@@ -209,7 +208,14 @@ function userBinds({ request, config, missing }: MountContext): Op[] {
     const { source, destination: at, readonly, imageSource: path = '/' } = wanted
     const data = layers.find((layer) => layer.bind === wanted)
     return data
-      ? { op: 'layer-bind', layer: data.layer, path, at, missing: orFail(missing) }
+      ? {
+          op: 'layer-bind',
+          layer: data.layer,
+          path,
+          at,
+          missing: orFail(missing),
+          readonly: readonly || data.window.filesystem !== 'ext3',
+        }
       : bind(source, at, { missing: orFail(missing), readonly })
   })
 }

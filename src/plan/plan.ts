@@ -1,16 +1,17 @@
 /** The outline of every launch: request, configuration, image and machine in; the launch spec out. */
 
 import type { Config } from '../config/schema.ts'
-import { SingError } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
-import type { Image, Window } from '../image/open.ts'
+import type { Image } from '../image/open.ts'
 import { actionScript } from './action.ts'
 import { type DevicePlan, planDevices } from './devices.ts'
 import { type Environment, planEnvironment } from './environment.ts'
 import { asPayload, type Identity, planIdentity, planNamespaces } from './identity.ts'
+import { volumeLayer } from './layers.ts'
 import { dataLayers, hasOwnDev, type MountGroup, mountGroups, workdirDirectories } from './mounts.ts'
 import { ociProgram } from './oci.ts'
 import type { LaunchRequest } from './request.ts'
+import { planRoot } from './root.ts'
 import type { LaunchSpec, Missing, Namespace, Op } from './spec.ts'
 
 export type LaunchPlan = {
@@ -21,6 +22,8 @@ export type LaunchPlan = {
   readonly directories: readonly { readonly path: string; readonly mode: number }[]
   /** Sentences for the person: what was asked for and has no effect. */
   readonly warnings: readonly string[]
+  /** What a curious person may want to know: what is done in another way than usual, and why. */
+  readonly notes?: readonly string[]
 }
 
 export type PlanOptions = {
@@ -28,100 +31,6 @@ export type PlanOptions = {
   readonly debug: boolean
   /** Somebody waits for the end, to clean up. */
   readonly supervised: boolean
-}
-
-type Root = { readonly ops: readonly Op[]; readonly missing: Missing; readonly writable: boolean }
-
-function squashfsLayer(
-  layer: string,
-  window: Window,
-  identity: Identity,
-  facts: HostFacts,
-): Op & { op: 'squashfs' } {
-  const { file, offset, size } = window
-  const mount = facts.isRoot && !facts.inUserNamespace ? 'kernel' : 'fuse'
-  return { op: 'squashfs', layer, file, offset, size, mount, owner: identity.owner }
-}
-
-function imageLayer(image: Image, identity: Identity, facts: HostFacts): Op {
-  const { rootfs } = image
-  if ('directory' in rootfs) return { op: 'directory', layer: 'image', from: rootfs.directory }
-  return squashfsLayer('image', rootfs, identity, facts)
-}
-
-/** The image itself, changeable: only a directory can be. */
-function writableRoot(image: Image, layer: Op): Root {
-  if (image.kind !== 'sandbox') {
-    throw new SingError('UNSUPPORTED', `--writable: ${image.path} is a read-only image`, {
-      hint: 'Use --writable-tmpfs for changes that vanish, --overlay DIRECTORY for changes that stay, or build --sandbox first',
-    })
-  }
-  return { ops: [layer, { op: 'root', layer: 'image' }], missing: 'fail', writable: true }
-}
-
-/** Overlay partitions inside the image that can be read: squashfs ones, topmost first. */
-function embeddedLayers(image: Image, identity: Identity, facts: HostFacts): (Op & { op: 'squashfs' })[] {
-  return (image.overlays ?? [])
-    .filter(({ filesystem }) => filesystem === 'squashfs')
-    .map(({ file, offset, size }, index) =>
-      squashfsLayer(`embedded${index}`, { file, offset, size }, identity, facts),
-    )
-    .reverse()
-}
-
-function overlayRoot(
-  request: LaunchRequest,
-  image: Image,
-  identity: Identity,
-  layer: Op,
-  facts: HostFacts,
-): Root {
-  const embedded = embeddedLayers(image, identity, facts)
-  const writer = request.overlays.find(({ readonly }) => !readonly)
-  const lower = request.overlays.filter(({ readonly }) => readonly)
-  const ops: Op[] = [
-    layer,
-    ...embedded,
-    ...lower.map(
-      ({ path }, index): Op => ({ op: 'directory', layer: `lower${index}`, from: `${path}/upper` }),
-    ),
-    ...(writer ? [{ op: 'directory', layer: 'upper', from: writer.path } as const] : []),
-    ...(request.writableTmpfs ? [{ op: 'memory', layer: 'upper', size: 0 } as const] : []),
-    {
-      op: 'overlay',
-      lower: [
-        ...lower.map((_, index) => `lower${index}`).reverse(),
-        ...embedded.map((op) => op.layer),
-        'image',
-      ],
-      upper: writer || request.writableTmpfs ? 'upper' : undefined,
-      userxattr: identity.inUserNamespace,
-    },
-  ]
-  return { ops, missing: 'create', writable: writer !== undefined || request.writableTmpfs }
-}
-
-/** Without overlay the image is taken as it is: only places that it has can be mounted on. */
-function plainRoot(request: LaunchRequest, layer: Op): Root {
-  if (request.overlays.length > 0 || request.writableTmpfs) {
-    throw new SingError('UNSUPPORTED', 'overlays in a user namespace need Linux 5.11 or later', {
-      hint: 'Build a sandbox directory and use --writable instead',
-    })
-  }
-  return { ops: [layer, { op: 'root', layer: 'image' }], missing: 'skip', writable: false }
-}
-
-function planRoot(
-  request: LaunchRequest,
-  config: Config,
-  image: Image,
-  identity: Identity,
-  facts: HostFacts,
-): Root {
-  const layer = imageLayer(image, identity, facts)
-  if (request.writable) return writableRoot(image, layer)
-  const overlay = config.overlay && (!identity.inUserNamespace || facts.overlayInUserNamespace)
-  return overlay ? overlayRoot(request, image, identity, layer, facts) : plainRoot(request, layer)
 }
 
 function devicePlan(
@@ -175,14 +84,13 @@ function planPrograms(
 
 const optionalMounts = new Set(['proc', 'sys', 'dev', 'devpts', 'home', 'tmp', 'hostfs', 'cwd', 'bind-paths'])
 
-/** What was asked for, or is in the image, and has no effect. */
-function withoutEffect({ noMount }: LaunchRequest, image: Image): string[] {
+/** What was asked for and has no effect. */
+function withoutEffect({ noMount, overlays }: LaunchRequest): string[] {
   const unknown = [...noMount].filter((name) => !name.startsWith('/') && !optionalMounts.has(name))
+  const empty = overlays.filter(({ layers }) => layers?.length === 0)
   return [
+    ...empty.map(({ path }) => `--overlay ${path}:ro has no effect: there is no upper/ with changes in it`),
     ...unknown.map((name) => `--no-mount ${name} has no effect: nothing of that name is mounted`),
-    ...(image.overlays?.some(({ filesystem }) => filesystem === 'ext3')
-      ? [`${image.path} has an ext3 overlay, which cannot be used yet: its changes are missing`]
-      : []),
   ]
 }
 
@@ -204,7 +112,8 @@ export function plan(
 ): LaunchPlan {
   const identity = asPayload(planIdentity(request, facts), request.security?.payload)
   const home = planHome(request, identity)
-  const root = planRoot(request, config, image, identity, facts)
+  const machine = { identity, facts }
+  const root = planRoot(request, config, image, machine)
   const devices = devicePlan(request, config, image, root.missing, facts)
   const environment = planEnvironment(request, image, facts.environment, identity, home, devices)
   const directories = workingDirectories(request, facts, home)
@@ -215,23 +124,27 @@ export function plan(
     identity,
     home,
     missing: root.missing,
+    keepsChanges: root.keepsChanges,
     memorySize: config.sessionSize,
     devices: devices.ops,
   }
   const mounts = mountGroups(context)
+  const ops: Op[] = [
+    ...dataLayers(request).map(({ bind, layer, window }) =>
+      volumeLayer(layer, window, bind.readonly ? 'read' : 'write', machine),
+    ),
+    ...root.ops,
+    ...(request.security?.allowSetuid ? [{ op: 'allow-setuid', at: '/' } as const] : []),
+    ...mounts.flatMap((group) => group.ops),
+    ...(root.writable ? [] : [{ op: 'readonly', at: '/' } as const]),
+  ]
   const wanted: Namespace[] = (['pid', 'ipc', 'uts', 'net'] as const).filter((name) => request[name])
   return {
     spec: {
       namespaces: planNamespaces(identity, wanted),
       ids: identity.ids,
       root: 'new',
-      ops: [
-        ...dataLayers(request).map(({ layer, window }) => squashfsLayer(layer, window, identity, facts)),
-        ...root.ops,
-        ...(request.security?.allowSetuid ? [{ op: 'allow-setuid', at: '/' } as const] : []),
-        ...mounts.flatMap(({ ops }) => ops),
-        ...(root.writable ? [] : [{ op: 'readonly', at: '/' } as const]),
-      ],
+      ops,
       hostname: request.hostname,
       process: {
         programs: planPrograms(request, image, environment, identity),
@@ -241,6 +154,7 @@ export function plan(
         umask: request.umask,
         init: request.init,
         dieWithParent: options.supervised,
+        stay: ops.some((op) => op.op === 'ext3' && op.access === 'write') || undefined,
       },
       openFiles: options.openFiles,
       security: {
@@ -256,8 +170,10 @@ export function plan(
     warnings: [
       ...(request.security?.warnings ?? []),
       ...environment.warnings,
+      ...root.warnings,
       ...devices.warnings,
-      ...withoutEffect(request, image),
+      ...withoutEffect(request),
     ],
+    ...(root.notes.length > 0 ? { notes: root.notes } : {}),
   }
 }

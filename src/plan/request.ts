@@ -2,7 +2,9 @@
 
 import { posix } from 'node:path'
 import { SingError } from '../core/errors.ts'
+import { parseSize } from '../core/units.ts'
 import type { HostFacts } from '../host/facts.ts'
+import type { OverlayLayer } from '../image/overlay.ts'
 import { type Bind, parseBinds, parseMount, sortBinds } from './binds.ts'
 import type { DeviceRequest } from './devices.ts'
 import type { FuseMount } from './fusemount.ts'
@@ -36,8 +38,16 @@ export type LaunchRequest = {
   readonly noMount: ReadonlySet<string>
   readonly writable: boolean
   readonly writableTmpfs: boolean
-  /** Directories whose changes are on top of the image, lowest first. */
-  readonly overlays: readonly { readonly path: string; readonly readonly: boolean }[]
+  /** Bytes that changes in memory may take; undefined: what the configuration says. */
+  readonly writableTmpfsSize: number | undefined
+  /** Make mount points by binds instead of an overlay. */
+  readonly underlay: boolean
+  /** What lies over the image, lowest first; the layers once they were looked up. */
+  readonly overlays: readonly {
+    readonly path: string
+    readonly readonly: boolean
+    readonly layers?: readonly OverlayLayer[]
+  }[]
   readonly pid: boolean
   readonly init: boolean
   readonly ipc: boolean
@@ -146,16 +156,22 @@ function allBinds(flags: Flags, facts: HostFacts): Bind[] {
   return sortBinds(words.map((bind) => ({ ...bind, source: posix.resolve(facts.cwd ?? '/', bind.source) })))
 }
 
+/** On, off, or on with a size. */
+function parseWritableTmpfs(
+  { 'writable-tmpfs': asked }: Flags,
+  compat: boolean,
+): Pick<LaunchRequest, 'writableTmpfs' | 'writableTmpfsSize'> {
+  if (typeof asked !== 'string')
+    return { writableTmpfs: asked === true || compat, writableTmpfsSize: undefined }
+  return { writableTmpfs: true, writableTmpfsSize: parseSize(asked) }
+}
+
 function checkConflicts(request: LaunchRequest): LaunchRequest {
-  const writers = request.overlays.filter(({ readonly }) => !readonly).length
   const refuse = (sentence: string) => {
     throw new SingError('USAGE', sentence, { status: 255 })
   }
-  if (writers > 1) refuse('only one --overlay can be writable: mark the others with :ro')
   if (request.writable && request.overlays.length > 0) refuse('--writable and --overlay exclude each other')
   if (request.writable && request.writableTmpfs) refuse('--writable and --writable-tmpfs exclude each other')
-  if (writers > 0 && request.writableTmpfs)
-    refuse('--writable-tmpfs and a writable --overlay exclude each other: mark the overlay with :ro')
   return request
 }
 
@@ -196,7 +212,8 @@ export function toRequest(
     scratch: requireAbsolute('scratch', commas(flags.scratch)),
     noMount: new Set(commas(flags['no-mount'])),
     writable: flags.writable === true,
-    writableTmpfs: flags['writable-tmpfs'] === true || compat,
+    ...parseWritableTmpfs(flags, compat),
+    underlay: flags.underlay === true,
     overlays: parseOverlays(flags, facts),
     pid,
     init: pid && flags['no-init'] !== true && !compat,

@@ -47,8 +47,8 @@ export type Op =
       readonly size: number
       /** `read` leaves the file as it is, to the last byte; `write` excludes everybody else. */
       readonly access: 'read' | 'write'
-      /** Modes of files do not count, nor do owners that the namespace does not have. */
-      readonly lenient: boolean
+      /** Show every file as owned by these ids (inside the namespace), and let modes not count. */
+      readonly owner?: { readonly uid: number; readonly gid: number } | undefined
       /** Through a loop device, and by the program when the kernel refuses. */
       readonly kernel: boolean
       /** fuse2fs. */
@@ -229,14 +229,8 @@ function opFields(op: Op): Field[] {
       return [op.layer, op.file, op.offset, op.size, op.mount, op.owner?.uid ?? '', op.owner?.gid ?? '']
     case 'ext3':
       return [
-        op.layer,
-        op.file,
-        op.offset,
-        op.size,
-        op.access,
-        op.lenient,
-        op.kernel,
-        op.program ?? '',
+        ...[op.layer, op.file, op.offset, op.size, op.access, op.owner?.uid ?? '', op.owner?.gid ?? ''],
+        ...[op.kernel, op.program ?? ''],
       ]
     case 'directory':
       return [op.layer, op.from, op.locked ?? false]

@@ -49,7 +49,7 @@ const refused: [what: string, args: string[], sentence: RegExp][] = [
   ['a umask that is not octal', before('init', 'umask', '1', '8'), /umask: "8" is no number/],
   ['a umask beyond all', before('init', 'umask', '1', '7777'), /umask: "7777" is no number/],
   ['a root without operations', edit('layer-root', undefined), /no operation makes the root/],
-  ['a layer twice', before('layer-root', 'directory', '2', 'image', '/x'), /two layers "image"/],
+  ['a layer twice', before('layer-root', 'directory', '3', 'image', '/x', '0'), /two layers "image"/],
   ['a layer that nobody made', edit('layer-root', ['other']), /no layer "other" before it/],
   [
     'a place before the root',
@@ -59,7 +59,7 @@ const refused: [what: string, args: string[], sentence: RegExp][] = [
   ['a layer behind the root', before('init', 'memory', '2', 'late', '0'), /comes behind the root/],
   ['two roots', before('init', 'layer-root', '1', 'image'), /comes behind the root/],
   ['layers for the host', edit('root', ['host']), /the host's tree takes no layers/],
-  ['a relative source', edit('directory', ['image', 'x']), /directory: "x" is no absolute path/],
+  ['a relative source', edit('directory', ['image', 'x', '0']), /directory: "x" is no absolute path/],
   ['a relative place', before('init', 'proc', '2', 'proc', 'fail'), /proc: "proc" is no absolute path/],
   ['an unknown way', before('init', 'proc', '2', '/proc', 'maybe'), /unknown word "maybe"/],
   ['a mode beyond all', before('init', 'mkdir', '2', '/x', '17777'), /mkdir: "17777" is no number/],

@@ -164,8 +164,8 @@ describe('flags that have no effect', () => {
   })
 
   it('get a warning where the container is right without them', async () => {
-    const { flags, notices } = await parse(['--underlay'])
-    expect(flags).toMatchObject({ underlay: true })
+    const { flags, notices } = await parse(['--sharens'])
+    expect(flags).toMatchObject({ sharens: true })
     expect(notices).toHaveLength(1)
   })
 })

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { statfsSync, writeFileSync } from 'node:fs'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -34,7 +34,7 @@ describe('a SIF', () => {
       kind: 'sif',
       rootfs: { file: path, offset: partitionAt, size: 4096 },
       arch: hostArchitecture(),
-      writable: false,
+      writable: true,
       bashEnvironment: false,
       overlays: [],
       metadata: { data: { attributes: { labels: { a: 'b' } } }, type: 'container' },
@@ -151,7 +151,7 @@ describe('a sandbox', () => {
       path,
       name: basename(path),
       kind: 'sandbox',
-      rootfs: { directory: path },
+      rootfs: { directory: path, type: statfsSync(path).type },
       arch: undefined,
       writable: true,
       bashEnvironment: false,
@@ -182,7 +182,7 @@ describe('anything else', () => {
     ['a definition', 'Bootstrap: docker\nFrom: alpine\n', 'definition file'],
     ['a tar archive', `${'a'.repeat(257)}ustar`, 'tar archive'],
     ['text about SIF_MAGIC', `about ${' '.repeat(26)}SIF MAGIC and SIF_MAGIC`, 'neither a SIF nor'],
-    ['ext3', `${'\0'.repeat(0x438)}\x53\xef${'\0'.repeat(1000)}`, 'ext3 image'],
+    ['ext3', `${'\0'.repeat(0x438)}\x53\xef${'\0'.repeat(1000)}`, 'can be run and not be looked into'],
   ])('such as %s is refused', async (_, content, sentence) => {
     const path = await fileOf(Buffer.from(content, 'latin1'))
     const expected = { code: 'IMAGE_FORMAT', message: expect.stringContaining(sentence) }

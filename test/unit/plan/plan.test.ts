@@ -105,11 +105,8 @@ describe('the planner', () => {
     const facts = factsOf('laptop')
     const ask = (flags: Parameters<typeof toRequest>[1]) => () =>
       toRequest('exec', flags, ['true'], facts, [])
-    expect(ask({ overlay: ['a', 'b'] })).toThrow('only one --overlay')
     expect(ask({ writable: true, overlay: ['a'] })).toThrow('exclude each other')
     expect(ask({ writable: true, 'writable-tmpfs': true })).toThrow('exclude each other')
-    expect(ask({ overlay: ['a'], 'writable-tmpfs': true })).toThrow('exclude each other')
-    expect(ask({ overlay: ['a:ro'], 'writable-tmpfs': true })).not.toThrow()
     expect(ask({ scratch: ['x'] })).toThrow('not absolute')
     expect(ask({ network: 'bridge' })).toThrow('not available')
   })
@@ -137,13 +134,8 @@ describe('the planner', () => {
         debug: false,
         supervised: false,
       }).warnings
-    const overlay = { file: sif.path, offset: 2097152, size: 1048576 }
     expect(warningsOf({ 'no-mount': ['tmp', 'bind-paths', '/etc/hosts'] }, sif)).toEqual([])
     expect(warningsOf({ 'no-mount': ['nonsense'] }, sif)).toEqual([expect.stringContaining('nonsense')])
-    expect(warningsOf({}, { ...sif, overlays: [{ ...overlay, filesystem: 'squashfs' }] })).toEqual([])
-    expect(warningsOf({}, { ...sif, overlays: [{ ...overlay, filesystem: 'ext3' }] })).toEqual([
-      expect.stringMatching(/fortune\.sif has an ext3 overlay/),
-    ])
   })
 
   it('puts no value of the user on a command line', () => {
