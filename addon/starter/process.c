@@ -64,7 +64,8 @@ void close_all_but(int *kept, unsigned count)
 {
 	unsigned next = STDERR_FILENO + 1;
 
-	qsort(kept, count, sizeof *kept, compare);
+	if (count > 1)
+		qsort(kept, count, sizeof *kept, compare);
 	for (unsigned index = 0; index < count; index++) {
 		if ((unsigned)kept[index] > next)
 			close_range_of(next, (unsigned)kept[index] - 1);
