@@ -224,7 +224,7 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('binds', () => {
 describe.skipIf(!can('userns'))('where no overlay can be made', () => {
   it('a bind that has no place in the image is refused, and nothing is made in a sandbox', async () => {
     const config = join(images.folder, 'no-overlay.conf')
-    writeFileSync(config, 'enable overlay = no\n')
+    writeFileSync(config, 'enable overlay = no\nenable underlay = no\n')
     const bare = join(images.folder, 'no-places')
     cpSync(images.sandbox, bare, { recursive: true, verbatimSymlinks: true })
     for (const place of ['dev', 'mnt']) rmSync(join(bare, place), { recursive: true })

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readlinkSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Duplex, Readable } from 'node:stream'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -50,6 +50,10 @@ const ready = async ({ socket }: Stopped): Promise<string> => String((await once
 const withAnswer: Changes = {
   ops: [...overlayRoot(scene.root), { op: 'answer', at: '/etc/resolv.conf', missing: 'create', mode: 0o644 }],
 }
+
+/** The process outside shows its name instead of the spec; from then on at the latest it takes signals for the payload. */
+const handsOnSignals = ({ pid }: ChildProcess): boolean =>
+  readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', '') === 'sing-starter'
 
 describe.skipIf(!can('userns', 'overlay'))('a launch that is asked to wait', () => {
   it('says when its namespaces exist, and goes on with the answer', async () => {
@@ -117,6 +121,7 @@ describe.skipIf(!can('userns', 'overlay'))('a launch that is asked to wait', () 
     stopped.socket.write('\0')
     await once(stopped.socket, 'close')
     expect(closed).toBe(false)
+    await until(() => handsOnSignals(stopped.child))
     stopped.child.kill('SIGTERM')
     expect((await stopped.ended).status).toBe(143)
     await until(() => closed)
