@@ -14,6 +14,8 @@ export type ErrorCode =
   | 'BIND'
   | 'OVERLAY'
   | 'USER_NAMESPACE'
+  | 'NETWORK'
+  | 'RESOURCES'
   | 'FAKEROOT'
   | 'ENVIRONMENT'
   | 'BUILD'
@@ -71,6 +73,9 @@ const reasons: Record<string, string> = {
   ELOOP: 'too many symbolic links',
   EMFILE: 'too many open files',
   EIO: 'input/output error',
+  EINVAL: 'invalid argument',
+  ERANGE: 'out of range',
+  EBUSY: 'in use',
 }
 
 /** The reason of a system error in words; falls back to the error's own message. */

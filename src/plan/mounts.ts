@@ -163,21 +163,24 @@ function scratchOps({ request, missing, memorySize }: MountContext): Op[] {
   )
 }
 
+/** What the user says, what who sets up the network says, or what the host has. */
+function resolverOp({ dns, network }: LaunchRequest, missing: Missing): Op {
+  const at = '/etc/resolv.conf'
+  if (dns.length > 0) {
+    const text = dns.map((server) => `nameserver ${server}\n`).join('')
+    return { op: 'file', at, missing, mode: 0o644, text }
+  }
+  if (network.kind === 'helper' || network.kind === 'plugins')
+    return { op: 'answer', at, missing, mode: 0o644 }
+  return bind(at, at, { missing, soft: true })
+}
+
 function generatedFiles(context: MountContext): Op[] {
   const { request, config, identity, facts, home } = context
   const missing = context.missing === 'fail' ? 'skip' : context.missing
   // Root of a writable root may want to add users: the image's own files stay.
   const accounts = !(identity.uid === 0 && context.keepsChanges)
-  const resolver: Op =
-    request.dns.length > 0
-      ? {
-          op: 'file',
-          at: '/etc/resolv.conf',
-          missing,
-          mode: 0o644,
-          text: request.dns.map((server) => `nameserver ${server}\n`).join(''),
-        }
-      : bind('/etc/resolv.conf', '/etc/resolv.conf', { missing, soft: true })
+  const resolver = resolverOp(request, missing)
   return [
     ...(config.resolvConf && !request.noMount.has('/etc/resolv.conf') ? [resolver] : []),
     ...(config.passwd && accounts

@@ -4,15 +4,17 @@ import type { Config } from '../config/schema.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { Image } from '../image/open.ts'
 import { actionScript } from './action.ts'
+import type { CgroupPlan } from './cgroup.ts'
 import { type DevicePlan, planDevices } from './devices.ts'
 import { type Environment, planEnvironment } from './environment.ts'
 import { asPayload, type Identity, planIdentity, planNamespaces } from './identity.ts'
 import { volumeLayer } from './layers.ts'
 import { dataLayers, hasOwnDev, type MountGroup, mountGroups, workdirDirectories } from './mounts.ts'
+import type { NetworkPlan } from './network.ts'
 import { ociProgram } from './oci.ts'
 import type { LaunchRequest } from './request.ts'
 import { planRoot } from './root.ts'
-import type { LaunchSpec, Missing, Namespace, Op } from './spec.ts'
+import type { LaunchSpec, Missing, Namespace, Op, Sync } from './spec.ts'
 
 export type LaunchPlan = {
   readonly spec: LaunchSpec
@@ -20,10 +22,17 @@ export type LaunchPlan = {
   readonly mounts: readonly MountGroup[]
   /** Directories of the host to make before the launch. */
   readonly directories: readonly { readonly path: string; readonly mode: number }[]
+  /** What has to be set up from outside between the namespaces and the payload, and taken away afterwards. */
+  readonly around: Around | undefined
   /** Sentences for the person: what was asked for and has no effect. */
   readonly warnings: readonly string[]
   /** What a curious person may want to know: what is done in another way than usual, and why. */
   readonly notes?: readonly string[]
+}
+
+export type Around = {
+  readonly network?: NetworkPlan | undefined
+  readonly cgroups?: (CgroupPlan & { readonly kind: 'groups' }) | undefined
 }
 
 export type PlanOptions = {
@@ -31,6 +40,9 @@ export type PlanOptions = {
   readonly debug: boolean
   /** Somebody waits for the end, to clean up. */
   readonly supervised: boolean
+  readonly around?: Around | undefined
+  /** The descriptor for the talk with who sets up what is around. */
+  readonly sync?: Sync | undefined
 }
 
 function devicePlan(
@@ -138,10 +150,13 @@ export function plan(
     ...mounts.flatMap((group) => group.ops),
     ...(root.writable ? [] : [{ op: 'readonly', at: '/' } as const]),
   ]
-  const wanted: Namespace[] = (['pid', 'ipc', 'uts', 'net'] as const).filter((name) => request[name])
+  const wanted: Namespace[] = (['pid', 'ipc', 'uts', 'net'] as const).filter((name) =>
+    name === 'net' ? request.net && request.network.kind !== 'join' : request[name],
+  )
   return {
     spec: {
       namespaces: planNamespaces(identity, wanted),
+      ...(request.network.kind === 'join' ? { joinNetwork: request.network.path } : {}),
       ids: identity.ids,
       root: 'new',
       ops,
@@ -156,6 +171,7 @@ export function plan(
         dieWithParent: options.supervised,
         stay: ops.some((op) => op.op === 'ext3' && op.access === 'write') || undefined,
       },
+      ...(options.around ? { sync: options.sync } : {}),
       openFiles: options.openFiles,
       security: {
         noNewPrivileges: identity.noNewPrivileges,
@@ -175,5 +191,6 @@ export function plan(
       ...withoutEffect(request),
     ],
     ...(root.notes.length > 0 ? { notes: root.notes } : {}),
+    around: options.around,
   }
 }

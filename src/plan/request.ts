@@ -1,13 +1,14 @@
 /** What the user wants of a launch, with every default and implication resolved. */
 
 import { posix } from 'node:path'
-import { SingError } from '../core/errors.ts'
+import { SingError, shown } from '../core/errors.ts'
 import { parseSize } from '../core/units.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { OverlayLayer } from '../image/overlay.ts'
 import { type Bind, parseBinds, parseMount, sortBinds } from './binds.ts'
 import type { DeviceRequest } from './devices.ts'
 import type { FuseMount } from './fusemount.ts'
+import { type NetworkRequest, parseNetwork } from './network.ts'
 import type { SecurityRequest } from './security.ts'
 
 export type Verb = 'exec' | 'run' | 'shell' | 'test'
@@ -52,7 +53,9 @@ export type LaunchRequest = {
   readonly init: boolean
   readonly ipc: boolean
   readonly uts: boolean
+  /** Its network is not the host's. */
   readonly net: boolean
+  readonly network: NetworkRequest
   readonly hostname: string | undefined
   readonly umask: number | undefined
   readonly dns: readonly string[]
@@ -143,10 +146,15 @@ function parseDevices(flags: Flags, facts: HostFacts): DeviceRequest {
   }
 }
 
-function requireNoNetwork(network: string): void {
-  if (network === 'none') return
-  throw new SingError('UNSUPPORTED', `--network ${network} is not available yet`, {
-    hint: 'Use --net --network none for a container without network, or leave --net out to share the network of the host',
+const isAddress = (word: string): boolean =>
+  /^(\d{1,3}\.){3}\d{1,3}$/.test(word) || /^[0-9a-f:]*:[0-9a-f:.]*(%\w+)?$/i.test(word)
+
+function parseServers(flags: Flags): string[] {
+  const servers = commas(flags.dns)
+  const stranger = servers.find((server) => !isAddress(server))
+  if (stranger === undefined) return servers
+  throw new SingError('NETWORK', `--dns ${shown(stranger)}: not the address of a name server`, {
+    hint: 'Write addresses, as in --dns 192.0.2.53,2001:db8::53',
   })
 }
 
@@ -193,9 +201,7 @@ export function toRequest(
   const compat = flags.compat === true
   const containAll = flags.containall === true || compat
   const pid = ((flags.pid === true || containAll) && flags['no-pid'] !== true) || servesInside(flags)
-  const network = text(flags.network)
-  const net = flags.net === true || network !== undefined
-  if (net) requireNoNetwork(network ?? (facts.isRoot ? 'bridge' : 'none'))
+  const network = parseNetwork(flags, facts)
   const hostname = parseHostname(flags)
   const workdir = text(flags.workdir)
   return checkConflicts({
@@ -219,10 +225,11 @@ export function toRequest(
     init: pid && flags['no-init'] !== true && !compat,
     ipc: flags.ipc === true || containAll,
     uts: flags.uts === true || hostname !== undefined,
-    net,
+    net: network.kind !== 'host',
+    network,
     hostname,
     umask: flags['no-umask'] === true || compat ? 0o022 : undefined,
-    dns: commas(flags.dns),
+    dns: parseServers(flags),
     cwd: text(flags.cwd),
     app: text(flags.app) ?? '',
     shell: text(flags.shell),

@@ -108,7 +108,7 @@ describe('the planner', () => {
     expect(ask({ writable: true, overlay: ['a'] })).toThrow('exclude each other')
     expect(ask({ writable: true, 'writable-tmpfs': true })).toThrow('exclude each other')
     expect(ask({ scratch: ['x'] })).toThrow('not absolute')
-    expect(ask({ network: 'bridge' })).toThrow('not available')
+    expect(ask({ network: 'bridge' })).toThrow('only root')
   })
 
   it('lets bash read the environment scripts that need it, without its own start-up file', () => {
