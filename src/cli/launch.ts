@@ -9,10 +9,12 @@ import { openDataImage } from '../image/data.ts'
 import { type Image, openImage } from '../image/open.ts'
 import { openOverlay } from '../image/overlay.ts'
 import { wantsDevices } from '../plan/devices.ts'
-import { type LaunchPlan, plan } from '../plan/plan.ts'
+import { type Around, type LaunchPlan, plan } from '../plan/plan.ts'
 import { type LaunchRequest, toRequest, type Verb } from '../plan/request.ts'
-import { replace, run } from '../runtime/launch.ts'
-import type { Call, Flags } from './command.ts'
+import type { Sync } from '../plan/spec.ts'
+import { replace, run, scopeMark } from '../runtime/launch.ts'
+import type { Call, Context, Flags } from './command.ts'
+import { resourceFlags } from './options.ts'
 
 /** A mistyped --workdir must not become a directory with the results in it. */
 function requireWorkdir(path: string): void {
@@ -99,10 +101,46 @@ async function runUnpacked(call: Call, { image, decide }: Prepared): Promise<num
   const { image: unpacked, remove } = await unpackImage(image, parent, options)
   try {
     interruption.signal.throwIfAborted()
-    return await run(decide({ image: unpacked, supervised: true }).spec)
+    return await supervise(decide({ image: unpacked, supervised: true }), context)
   } finally {
     await remove()
   }
+}
+
+const quietNetworks: readonly LaunchRequest['network']['kind'][] = ['host', 'none', 'join']
+
+type Surroundings = { readonly around?: Around | undefined; readonly scope?: readonly string[] | undefined }
+
+/** Most launches have nothing around them that the kernel does not make by itself, and look at nothing for it. */
+async function decideAround(
+  flags: Flags,
+  { network }: LaunchRequest,
+  facts: HostFacts,
+  config: Config,
+  isInScope: boolean,
+): Promise<Surroundings> {
+  const isLimited =
+    !isInScope && resourceFlags.some(({ name }) => flags[name] !== undefined && flags[name] !== false)
+  if (!isLimited && quietNetworks.includes(network.kind)) return {}
+  const { decideLimits, decideNetwork } = await import('./around.ts')
+  const limits = isLimited ? await decideLimits(flags, facts, config) : undefined
+  if (limits?.kind === 'scope') return { scope: limits.command }
+  const connection = decideNetwork(network, facts, config)
+  return limits || connection ? { around: { network: connection, cgroups: limits } } : {}
+}
+
+/** The lowest descriptor that the caller has not handed in. */
+function freeDescriptor(taken: readonly number[]): number {
+  let free = 3
+  while (taken.includes(free)) free += 1
+  return free
+}
+
+/** Start the container and wait for its end. */
+async function supervise({ spec, around }: LaunchPlan, { report, descriptors }: Context): Promise<number> {
+  if (!around) return run(spec, { descriptors })
+  const { runAround } = await import('../runtime/around.ts')
+  return runAround(spec, around, { report, descriptors })
 }
 
 /** Most launches ask for no device, and look at none. */
@@ -137,13 +175,23 @@ const namesSecurity = (flags: Flags): boolean =>
     )
   })
 
+type Change = {
+  readonly image?: Image
+  readonly supervised?: boolean
+  /** For who talks with the starter in another way. */
+  readonly sync?: Sync
+}
+
 /** All that was looked up for a launch; `decide` plans it. */
 export type Prepared = {
   readonly image: Image
   readonly facts: HostFacts
   readonly request: LaunchRequest
   readonly config: Config
-  readonly decide: (change?: { readonly image?: Image; readonly supervised?: boolean }) => LaunchPlan
+  readonly around: Around | undefined
+  /** The beginning of a command line that runs the same command again within its limits. */
+  readonly scope: readonly string[] | undefined
+  readonly decide: (change?: Change) => LaunchPlan
 }
 
 /**
@@ -154,10 +202,11 @@ export async function prepare(verb: Verb, call: Call): Promise<Prepared> {
   const { flags, args, context } = call
   const [path = '', ...command] = args
   const image = openImage(path, { ext3: true })
-  const machine = readHostFacts(context.environment)
+  const { [scopeMark]: scoped, ...environment } = context.environment
+  const machine = readHostFacts(environment)
   const files = flags['env-file']
   const assignments = (Array.isArray(files) ? files : []).flatMap((file) =>
-    readEnvironmentFile(file, context.environment),
+    readEnvironmentFile(file, environment),
   )
   const asked = withOverlays(withDataImages(toRequest(verb, flags, command, machine, assignments)))
   const request = namesSecurity(flags)
@@ -166,26 +215,29 @@ export async function prepare(verb: Verb, call: Call): Promise<Prepared> {
   const { config } = await context.settings()
   requireAllowed(image, config)
   const facts = await withDevices(machine, request, config, image)
+  const { around, scope } = await decideAround(flags, request, facts, config, scoped === '1')
   const { openFiles, debug } = context
-  const decide: Prepared['decide'] = ({ image: chosen = image, supervised = false } = {}) =>
-    plan(request, config, chosen, facts, { openFiles, debug, supervised })
-  return { image, facts, request, config, decide }
+  const own = { descriptor: freeDescriptor(context.descriptors) }
+  const decide: Prepared['decide'] = ({ image: chosen = image, supervised = false, sync = own } = {}) =>
+    plan(request, config, chosen, facts, { openFiles, debug, supervised, around, sync })
+  return { image, facts, request, config, around, scope, decide }
 }
 
 /** What exec, run, shell and test do: become the container, or start it and wait where something is left to do afterwards. */
 export async function launch(verb: Verb, call: Call): Promise<number> {
   const { flags, context } = call
   const prepared = await prepare(verb, call)
-  const { image, facts, request } = prepared
-  const decided = prepared.decide()
+  const { image, facts, request, around, scope } = prepared
+  const decided = prepared.decide({ supervised: around !== undefined })
   for (const text of decided.warnings) context.report({ kind: 'warning', text })
   for (const text of decided.notes ?? []) context.report({ kind: 'verbose', text })
   if (flags.plan === true) {
     context.print(`${JSON.stringify(decided.spec, null, 2)}\n`)
     return 0
   }
+  if (scope) return (await import('../runtime/reenter.ts')).enterScope(call, scope)
   if (request.workdir && decided.directories.length > 0) requireWorkdir(request.workdir)
   makeDirectories(decided.directories)
   if (mustUnpack(call, image, facts)) return runUnpacked(call, prepared)
-  return replace(decided.spec, context.descriptors)
+  return around ? supervise(decided, context) : replace(decided.spec, context.descriptors)
 }

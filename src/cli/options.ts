@@ -218,18 +218,15 @@ const isolationFlags = grouped('Isolation:', [
   toggle('ipc', 'own System V IPC and message queues', { short: 'i', env: ['IPC', 'UNSHARE_IPC'] }),
   toggle('uts', 'own host name', { env: ['UTS', 'UNSHARE_UTS'] }),
   text('hostname', 'host name inside', { placeholder: 'name' }),
-  toggle('net', 'own network, loopback only', { short: 'n', env: ['NET', 'UNSHARE_NET'] }),
-  text('network', 'kind of the own network: none', { placeholder: 'kind' }),
-  list('network-args', 'arguments for network plugins', {
+  toggle('net', 'own network: loopback only, a bridge for root', { short: 'n', env: ['NET', 'UNSHARE_NET'] }),
+  text('network', 'kind of the own network: none, pasta, slirp4netns; for root bridge, ptp, ... (CNI)', {
+    placeholder: 'name',
+  }),
+  list('network-args', 'for the own network: portmap=8080:80/tcp, as root also IP=10.22.0.5', {
     split: 'commas',
-    hidden: true,
-    later: 'network plugins cannot be used; --network none gives a network of its own',
+    placeholder: 'arguments',
   }),
-  path('netns-path', 'join this network namespace', {
-    hidden: true,
-    refused: 'joining a network needs privilege there; leave it out to share the network of the host',
-    personal: true,
-  }),
+  path('netns-path', 'join this network namespace (root)'),
   list('dns', 'name servers', { split: 'commas', placeholder: 'addresses' }),
   toggle('no-umask', 'umask 0022 instead of the one of the caller'),
   toggle('sharens', 'share namespaces between processes of one parent', {
@@ -299,21 +296,20 @@ const deviceFlags = grouped('Devices:', [
   }),
 ])
 
-const limit = { later: 'resources cannot be limited' }
-const resourceFlags = grouped('Resources:', [
-  path('apply-cgroups', 'limits from a file', { placeholder: 'file', ...limit, hostPath: true }),
-  number('blkio-weight', 'weight of block input and output', limit),
-  list('blkio-weight-device', 'the same for a device', limit),
-  number('cpu-shares', 'weight of processor time', limit),
+export const resourceFlags = grouped('Resources:', [
+  path('apply-cgroups', 'limits from a file of OCI resources (TOML)', { placeholder: 'file' }),
+  number('blkio-weight', 'weight of block input and output, 10 to 1000'),
+  list('blkio-weight-device', 'the same for a device: /dev/sda:500', { placeholder: 'device:weight' }),
+  number('cpu-shares', 'weight of processor time, 1024 is usual'),
   // The peers read CPU_SHARES here too, a slip that gives one variable two meanings.
-  text('cpus', 'number of processors', { placeholder: 'number', ...limit }),
-  text('cpuset-cpus', 'processors to run on', limit),
-  text('cpuset-mems', 'memory nodes to use', limit),
-  text('memory', 'memory', { placeholder: 'size', ...limit }),
-  text('memory-reservation', 'memory that is always left', { placeholder: 'size', ...limit }),
-  text('memory-swap', 'memory and swap', { placeholder: 'size', ...limit }),
-  toggle('oom-kill-disable', 'do not end processes when memory runs out', limit),
-  number('pids-limit', 'number of processes', limit),
+  text('cpus', 'number of processors, such as 1.5', { placeholder: 'number' }),
+  text('cpuset-cpus', 'processors to run on, such as 0-3,7', { placeholder: 'numbers' }),
+  text('cpuset-mems', 'memory nodes to use', { placeholder: 'numbers' }),
+  text('memory', 'memory, such as 512M', { placeholder: 'size' }),
+  text('memory-reservation', 'memory that is always left', { placeholder: 'size' }),
+  text('memory-swap', 'memory and swap together; -1: as much swap as there is', { placeholder: 'size' }),
+  toggle('oom-kill-disable', 'wait instead of ending processes when memory runs out (cgroup v1)'),
+  number('pids-limit', 'number of processes'),
 ])
 
 const imageFlags = grouped('Image:', [

@@ -1,7 +1,10 @@
 /** Perform a launch spec: become the container, or start it and wait. */
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { constants } from 'node:os'
+import type { Duplex } from 'node:stream'
 import { SingError } from '../core/errors.ts'
 import { programPath } from '../native/paths.ts'
 import { replaceKeeping } from '../native/replace.ts'
@@ -11,6 +14,9 @@ type Execve = (file: string, args: readonly string[], environment: Readonly<Reco
 
 /** Both engines have it (Node since 22.15); the type definitions of the oldest one do not. */
 const { execve } = process as unknown as { execve: Execve }
+
+/** The variable that tells a command that it runs within its limits already. */
+export const scopeMark = 'SING_IN_SCOPE'
 
 const E2BIG = 7
 
@@ -34,12 +40,21 @@ function startError(error: unknown): SingError {
  * `descriptors` are those that the caller handed in besides 0 to 2; they stay open.
  */
 export function replace(spec: LaunchSpec, descriptors: readonly number[]): never {
-  const starter = programPath('sing-starter')
   const args = ['sing-starter', ...encodeSpec(spec)]
+  return replaceBy(programPath('sing-starter'), args, spec.process.environment, descriptors)
+}
+
+/** The same for any program. */
+export function replaceBy(
+  file: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  descriptors: readonly number[],
+): never {
   try {
     // Loading the addon costs a millisecond, and process.execve is as good where nothing was handed in.
-    if (descriptors.length === 0) return execve(starter, args, spec.process.environment)
-    const errno = replaceKeeping(starter, args, spec.process.environment, descriptors)
+    if (descriptors.length === 0) return execve(file, args, environment)
+    const errno = replaceKeeping(file, args, environment, descriptors)
     throw Object.assign(new Error(`errno ${errno}`), { code: errno === E2BIG ? 'E2BIG' : undefined })
   } catch (error) {
     throw startError(error)
@@ -51,24 +66,19 @@ export type RunOptions = {
   readonly stdin?: 'inherit' | 'ignore'
   readonly onLine?: ((line: string) => void) | undefined
   readonly signal?: AbortSignal | undefined
+  /** Descriptors that the caller handed in besides 0 to 2; the child has them too. */
+  readonly descriptors?: readonly number[]
+  /**
+   * For a spec with `sync`: called with the pid when the namespaces exist; the launch goes on with the text that it
+   * resolves with, and not at all when it rejects.
+   */
+  readonly between?: ((pid: number) => Promise<string>) | undefined
 }
 
-const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
-
-const signalNumbers: Record<string, number> = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGILL: 4,
-  SIGABRT: 6,
-  SIGKILL: 9,
-  SIGSEGV: 11,
-  SIGPIPE: 13,
-  SIGTERM: 15,
-}
+const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGCONT'] as const
 
 /** The keys of a terminal signal its whole foreground job: the child has got these, a second one would be one too many. */
-const fromKeys: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT']
+const fromKeys: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGTSTP']
 
 /** Whether we are in the foreground job of a terminal. proc_pid_stat(5), fields 5 and 8. */
 function isForeground(): boolean {
@@ -91,21 +101,65 @@ function splitLines(onLine: (line: string) => void): { push: (chunk: Buffer) => 
   }
 }
 
+type Stdio = 'inherit' | 'ignore' | 'pipe' | number
+
+/** One entry for each descriptor of the child; those that nobody names stay closed. */
+function stdioOf(spec: LaunchSpec, { stdin = 'inherit', onLine, descriptors = [] }: RunOptions): Stdio[] {
+  const output = onLine ? 'pipe' : 'inherit'
+  const most = Math.max(2, spec.sync?.descriptor ?? 0, ...descriptors)
+  return Array.from({ length: most + 1 }, (_, fd): Stdio => {
+    if (fd === 0) return stdin
+    if (fd <= 2) return output
+    if (fd === spec.sync?.descriptor) return 'pipe'
+    return descriptors.includes(fd) ? fd : 'ignore'
+  })
+}
+
+/** Answer a starter that waits in its namespaces. Resolves without a question when it ends before. */
+async function answer(
+  child: ChildProcess,
+  socket: Duplex,
+  between: NonNullable<RunOptions['between']>,
+): Promise<void> {
+  socket.on('error', () => {})
+  const ended = once(child, 'exit').then(() => false)
+  if (
+    !(await Promise.race([
+      once(socket, 'data').then(
+        () => true,
+        () => false,
+      ),
+      ended,
+    ]))
+  )
+    return
+  try {
+    socket.end(`${await between(child.pid ?? 0)}\0`)
+  } catch (error) {
+    socket.destroy()
+    throw error
+  }
+}
+
 /**
  * Start the spec as a child and wait. Resolves with its exit status, 128 + n when signal n ended it.
  * Signals that reach us meanwhile are handed on; what they do is the child's business.
  */
 export function run(spec: LaunchSpec, options: RunOptions = {}): Promise<number> {
-  const { stdin = 'inherit', onLine } = options
-  const output = onLine ? 'pipe' : 'inherit'
+  const { onLine, between } = options
   const child = spawn(programPath('sing-starter'), encodeSpec(spec), {
     env: { ...spec.process.environment },
-    stdio: [stdin, output, output],
-  })
+    stdio: stdioOf(spec, options),
+  } satisfies SpawnOptions)
   const handOn = (name: NodeJS.Signals) => {
     if (!(fromKeys.includes(name) && isForeground())) child.kill(name)
   }
+  const stop = () => {
+    handOn('SIGTSTP')
+    process.kill(process.pid, 'SIGSTOP')
+  }
   for (const name of forwarded) process.on(name, handOn)
+  process.on('SIGTSTP', stop)
   options.signal?.addEventListener('abort', () => child.kill('SIGTERM'), { once: true })
   if (onLine) {
     for (const stream of [child.stdout, child.stderr]) {
@@ -114,10 +168,20 @@ export function run(spec: LaunchSpec, options: RunOptions = {}): Promise<number>
       stream?.on('end', lines.end)
     }
   }
-  return new Promise<number>((resolve, reject) => {
+  const socket = spec.sync && (child.stdio[spec.sync.descriptor] as Duplex | null | undefined)
+  const answered = socket && between ? answer(child, socket, between) : undefined
+  const ended = new Promise<number>((resolve, reject) => {
     child.on('error', (error) => reject(startError(error)))
-    child.on('close', (code, signal) => resolve(code ?? 128 + (signalNumbers[signal ?? ''] ?? 0)))
-  }).finally(() => {
-    for (const name of forwarded) process.off(name, handOn)
+    child.on('close', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)))
   })
+  answered?.catch(() => {})
+  return ended
+    .then(async (status) => {
+      await answered
+      return status
+    })
+    .finally(() => {
+      for (const name of forwarded) process.off(name, handOn)
+      process.off('SIGTSTP', stop)
+    })
 }

@@ -4,7 +4,7 @@ import type { HostFacts } from '../host/facts.ts'
 import { enginePath } from '../native/paths.ts'
 import { planIdentity } from '../plan/identity.ts'
 import { planReentry } from '../plan/section.ts'
-import { replace } from './launch.ts'
+import { replace, replaceBy, scopeMark } from './launch.ts'
 
 const mark = 'SING_REENTERED'
 
@@ -25,6 +25,23 @@ export function isReentered(context: Pick<Reentry['context'], 'environment'>): b
   return context.environment[mark] === '1'
 }
 
+/** The environment that tells the engine what `bin/sing` told it the first time. */
+function secondLife(context: Reentry['context']): Record<string, string> {
+  return {
+    ...context.environment,
+    SING_CALLED_AS: context.calledAs,
+    SING_DESCRIPTORS: context.descriptors.join(' '),
+    ...(context.openFiles === undefined ? {} : { SING_OPEN_FILES: String(context.openFiles) }),
+  }
+}
+
+/** Replace this process by `command`, which is to run the same command again. Does not return. */
+export function enterScope({ argv, context }: Reentry, command: readonly string[]): never {
+  const [program = ''] = command
+  const environment = { ...secondLife(context), [scopeMark]: '1' }
+  return replaceBy(program, [...command, ...enginePath(), ...argv], environment, context.descriptors)
+}
+
 /** Replace this process by the same command inside the namespace. Does not return. @throws SingError USER_NAMESPACE */
 export function reenterAsRoot(
   call: Reentry,
@@ -33,13 +50,7 @@ export function reenterAsRoot(
 ): never {
   const { context } = call
   const identity = planIdentity({ fakeroot: true, ignoreSubids: options.ignoreSubids, userns: true }, facts)
-  const environment = {
-    ...context.environment,
-    [mark]: '1',
-    SING_CALLED_AS: context.calledAs,
-    SING_DESCRIPTORS: context.descriptors.join(' '),
-    ...(context.openFiles === undefined ? {} : { SING_OPEN_FILES: String(context.openFiles) }),
-  }
+  const environment = { ...secondLife(context), [mark]: '1' }
   const spec = planReentry(
     [...enginePath(), ...call.argv],
     environment,
