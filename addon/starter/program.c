@@ -118,6 +118,6 @@ void become(const struct spec *spec, const struct caller *caller)
 						   arguments[0]);
 	}
 	if (searched)
-		fail("cannot run %s: not found in the image (searched PATH=%s)", names, search_path());
-	fail("cannot run %s: not found in the image", names);
+		fail("cannot run %s: executable file not found in the image (searched PATH=%s)", names, search_path());
+	fail("cannot run %s: executable file not found in the image", names);
 }

@@ -87,7 +87,7 @@ const runExec = `case $1 in
 [ -x "$1" ] || _sing_fail "cannot run $1: permission denied";;
 *) _sing_i=$IFS; IFS=:; _sing_f=
 for _sing_d in $PATH; do if [ -f "\${_sing_d:-.}/$1" ] && [ -x "\${_sing_d:-.}/$1" ]; then _sing_f=1; break; fi; done
-IFS=$_sing_i; [ -n "$_sing_f" ] || _sing_fail "cannot run $1: not found in the image (searched PATH=$PATH)";;
+IFS=$_sing_i; [ -n "$_sing_f" ] || _sing_fail "cannot run $1: executable file not found in the image (searched PATH=$PATH)";;
 esac`
 
 const runShell = `if [ -n "\${SINGULARITY_SHELL:-}" ]; then

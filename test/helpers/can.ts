@@ -16,6 +16,10 @@ const lacks = {
   subuid: 'newuidmap or a range in /etc/subuid is missing',
   debootstrap: 'debootstrap is missing, or apt names no mirror that answers',
   peer: 'SING_PEER names no program that runs the peer',
+  cwltool: 'cwltool is not installed',
+  snakemake: 'snakemake is not installed, or older than 7',
+  toil: 'toil is not installed',
+  slurm: 'Slurm or munge is not installed, or the tests do not run as root',
   sanitizers: 'gcc has no libraries of its sanitizers',
 } as const
 
@@ -68,6 +72,14 @@ function probe(ability: Ability): boolean {
       return hasProgram('debootstrap') && mirrorAnswers()
     case 'peer':
       return isExecutable(process.env.SING_PEER)
+    case 'cwltool':
+      return hasProgram('cwltool')
+    case 'snakemake':
+      return works(['sh', '-c', 'case $(snakemake --version) in [0-6].*) false ;; *.*) ;; *) false ;; esac'])
+    case 'toil':
+      return hasProgram('toil-cwl-runner')
+    case 'slurm':
+      return process.getuid?.() === 0 && ['munged', 'slurmctld', 'slurmd', 'sbatch', 'srun'].every(hasProgram)
     case 'sanitizers':
       return works([
         'sh',

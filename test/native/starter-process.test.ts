@@ -55,9 +55,9 @@ describe.skipIf(!can('userns'))('the program', () => {
   for (const name of ['script', 'text']) chmodSync(join(broken, 'bin', name), 0o755)
 
   it.each([
-    ['foo', 'cannot run foo: not found in the image (searched PATH=/bin)'],
-    ['/no/foo', 'cannot run /no/foo: not found in the image'],
-    ['/bin/probe/foo', 'cannot run /bin/probe/foo: not found in the image'],
+    ['foo', 'cannot run foo: executable file not found in the image (searched PATH=/bin)'],
+    ['/no/foo', 'cannot run /no/foo: executable file not found in the image'],
+    ['/bin/probe/foo', 'cannot run /bin/probe/foo: executable file not found in the image'],
     ['/etc', 'cannot run /etc: Is a directory'],
     ['/bin/plain', 'cannot run /bin/plain: Permission denied'],
     ['plain', 'cannot run /bin/plain: Permission denied'],
@@ -73,7 +73,7 @@ describe.skipIf(!can('userns'))('the program', () => {
 
   it('names all that were tried', async () => {
     const { stderr } = await runs([['/bin/bash', '-c', 'x'], ['/bin/sh']])
-    expect(stderr).toBe('FATAL:   cannot run /bin/bash, /bin/sh: not found in the image\n')
+    expect(stderr).toBe('FATAL:   cannot run /bin/bash, /bin/sh: executable file not found in the image\n')
   })
 })
 
@@ -213,7 +213,7 @@ describe.skipIf(!can('userns'))('the end of the payload', () => {
     const { status, stderr } = await probe([], { ...withInit, process })
     expect({ status, stderr }).toEqual({
       status: 255,
-      stderr: 'FATAL:   cannot run /none: not found in the image\n',
+      stderr: 'FATAL:   cannot run /none: executable file not found in the image\n',
     })
   })
 })
