@@ -3,11 +3,13 @@
 import { chmodSync, mkdirSync, statSync } from 'node:fs'
 import type { Config } from '../config/load.ts'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
+import type { Report } from '../core/events.ts'
 import { readEnvironmentFile } from '../host/envfile.ts'
 import { type HostFacts, readHostFacts } from '../host/facts.ts'
 import { openDataImage } from '../image/data.ts'
 import { type Image, openImage } from '../image/open.ts'
 import { openOverlay } from '../image/overlay.ts'
+import type { Bind } from '../plan/binds.ts'
 import { wantsDevices } from '../plan/devices.ts'
 import { type Around, type LaunchPlan, plan } from '../plan/plan.ts'
 import { type LaunchRequest, toRequest, type Verb } from '../plan/request.ts'
@@ -49,6 +51,25 @@ function withOverlays(request: LaunchRequest): LaunchRequest {
     layers: openOverlay(overlay.path, overlay.readonly),
   }))
   return { ...request, overlays }
+}
+
+/** Whatever else is wrong with it is told when it is bound. */
+function isAbsent(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) === undefined
+  } catch {
+    return false
+  }
+}
+
+/** Optional binds whose source the host does not have are left out. */
+function withoutAbsent(request: LaunchRequest, report: Report): LaunchRequest {
+  const isThere = ({ optional, source, destination }: Bind): boolean => {
+    if (!optional || !isAbsent(source)) return true
+    report({ kind: 'verbose', text: `${source} does not exist and is not bound at ${destination}` })
+    return false
+  }
+  return { ...request, binds: request.binds.filter(isThere) }
 }
 
 const allowances = { sif: 'sif', squashfs: 'squashfs', ext3: 'extfs', sandbox: 'directory' } as const
@@ -208,7 +229,8 @@ export async function prepare(verb: Verb, call: Call): Promise<Prepared> {
   const assignments = (Array.isArray(files) ? files : []).flatMap((file) =>
     readEnvironmentFile(file, environment),
   )
-  const asked = withOverlays(withDataImages(toRequest(verb, flags, command, machine, assignments)))
+  const wanted = toRequest(verb, flags, command, machine, assignments)
+  const asked = withOverlays(withDataImages(withoutAbsent(wanted, context.report)))
   const request = namesSecurity(flags)
     ? await (await import('./security.ts')).withSecurity(asked, flags, machine)
     : asked

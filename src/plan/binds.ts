@@ -1,5 +1,6 @@
 /** The words of --bind and --mount as values: `src[:dst[:options]]` lists and `type=bind,...` fields. */
 
+import { posix } from 'node:path'
 import { SingError } from '../core/errors.ts'
 import type { Window } from '../image/open.ts'
 
@@ -13,7 +14,9 @@ export type Bind = {
   readonly objectId?: number
   /** The file system in the image file, once it was looked up. */
   readonly window?: Window
-  /** Not handed on to containers started inside. */
+  /** Left out where the host does not have the source. */
+  readonly optional: boolean
+  /** Handed on to containers started inside. */
   readonly nested: boolean
   /** The words as the user wrote them, for messages. */
   readonly text: string
@@ -21,7 +24,7 @@ export type Bind = {
 
 type Option = { name: string; value: string | undefined }
 
-const knownOption = /^(ro|rw|image-src=.*|id=.*)$/
+const knownOption = /^(ro|rw|optional|nonested|image-src=.*|id=.*)$/
 
 function bindError(text: string, reason: string, hint?: string): SingError {
   return new SingError('BIND', `--bind ${text}: ${reason}`, { hint })
@@ -58,9 +61,13 @@ function splitSpecs(list: string): string[] {
 
 function parseOption(text: string, word: string): Option {
   if (!knownOption.test(word))
-    throw bindError(text, `unknown option "${word}"`, 'Options are ro, rw, image-src=PATH and id=NUMBER')
+    throw bindError(
+      text,
+      `unknown option "${word}"`,
+      'Options are ro, rw, optional, nonested, image-src=PATH and id=NUMBER',
+    )
   const [name = '', ...value] = word.split('=')
-  return { name, value: value.length > 0 ? value.join('=') : undefined }
+  return { name, value: value.length > 0 ? withoutEscapes(value.join('=')) : undefined }
 }
 
 function objectId(text: string, value: string | undefined): number {
@@ -79,6 +86,9 @@ function imageFields(text: string, options: readonly Option[]): Pick<Bind, 'imag
   }
 }
 
+/** Also `//` and `/x/..`. */
+export const isRoot = (path: string): boolean => posix.normalize(path) === '/'
+
 function checkPlaces(text: string, source: string, destination: string): void {
   if (!source) throw bindError(text, 'the source is empty')
   if (!destination.startsWith('/')) {
@@ -88,20 +98,23 @@ function checkPlaces(text: string, source: string, destination: string): void {
       'Write it with a leading slash: --bind SOURCE:/DESTINATION',
     )
   }
+  if (isRoot(destination)) throw bindError(text, 'the root of the container cannot be replaced')
 }
 
 function parseSpec(text: string): Bind {
   const [source = '', destination = '', options = '', ...more] = splitRaw(text, ':')
   if (more.length > 0) throw bindError(text, 'too many colons', 'Write a colon that belongs to a path as \\:')
-  const parsed = options === '' ? [] : options.split(',').map((word) => parseOption(text, word))
+  const parsed = options === '' ? [] : splitRaw(options, ',').map((word) => parseOption(text, word))
+  const has = (name: string) => parsed.some((option) => option.name === name)
   const from = withoutEscapes(source)
   const at = withoutEscapes(destination) || from
   checkPlaces(text, from, at)
   return {
     source: from,
     destination: at,
-    readonly: parsed.some(({ name }) => name === 'ro'),
-    nested: true,
+    readonly: parsed.findLast(({ name }) => name === 'ro' || name === 'rw')?.name === 'ro',
+    optional: has('optional'),
+    nested: !has('nonested'),
     text,
     ...imageFields(text, parsed),
   }
@@ -134,7 +147,7 @@ const mountAliases: Record<string, string> = {
   target: 'destination',
   readonly: 'ro',
 }
-const mountFlags = new Set(['ro', 'nonested'])
+const mountFlags = new Set(['ro', 'rw', 'optional', 'nonested'])
 const mountValues = new Set(['type', 'source', 'destination', 'image-src', 'id'])
 
 function mountOptions(text: string): Map<string, string> {
@@ -145,7 +158,7 @@ function mountOptions(text: string): Map<string, string> {
     const good = mountFlags.has(name) ? value.length === 0 : mountValues.has(name) && value.length > 0
     if (!good) {
       throw new SingError('BIND', `--mount ${text}: unknown option "${field}"`, {
-        hint: 'Options are type=bind, source=, destination=, ro, nonested, image-src= and id=',
+        hint: 'Options are type=bind, source=, destination=, ro, rw, optional, nonested, image-src= and id=',
       })
     }
     options.set(name, value.join('='))
@@ -170,12 +183,15 @@ export function parseMount(text: string): Bind {
   const destination = need('destination')
   if (!destination.startsWith('/'))
     throw new SingError('BIND', `--mount ${text}: the destination "${destination}" is not absolute`)
+  if (isRoot(destination))
+    throw new SingError('BIND', `--mount ${text}: the root of the container cannot be replaced`)
   const image = options.get('image-src')
   const id = options.get('id')
   return {
     source,
     destination,
-    readonly: options.has('ro'),
+    readonly: options.has('ro') && !options.has('rw'),
+    optional: options.has('optional'),
     nested: !options.has('nonested'),
     text,
     ...(image === undefined ? {} : { imageSource: image }),

@@ -268,6 +268,14 @@ function fuseOps({ request, config, missing }: MountContext): Op[] {
   return fuseMounts.map((mount) => ({ op: 'fuse', missing: orFail(missing), ...mount }))
 }
 
+/** A home below /tmp must not be covered by it. */
+function homeAndTemporary(context: MountContext): MountGroup[] {
+  const home: MountGroup = { reason: 'home', ops: homeOps(context) }
+  const temporary: MountGroup = { reason: 'tmp', ops: temporaryOps(context) }
+  const below = ['/tmp', '/var/tmp'].some((place) => isBelow(context.home, place))
+  return below ? [temporary, home] : [home, temporary]
+}
+
 /** Mounts that are there for one reason; `docs/plan.md` names the reasons. */
 export type MountGroup = {
   readonly reason:
@@ -291,8 +299,7 @@ export function mountGroups(context: MountContext): MountGroup[] {
     { reason: 'dev', ops: devOps(context) },
     { reason: 'bind-paths', ops: configuredBinds(context) },
     { reason: 'kernel', ops: kernelOps(context) },
-    { reason: 'home', ops: homeOps(context) },
-    { reason: 'tmp', ops: temporaryOps(context) },
+    ...homeAndTemporary(context),
     { reason: 'scratch', ops: scratchOps(context) },
     { reason: 'files', ops: generatedFiles(context) },
     ...(context.devices.length > 0 ? [{ reason: 'devices', ops: context.devices } as const] : []),

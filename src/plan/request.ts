@@ -5,7 +5,7 @@ import { SingError, shown } from '../core/errors.ts'
 import { parseSize } from '../core/units.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { OverlayLayer } from '../image/overlay.ts'
-import { type Bind, parseBinds, parseMount, sortBinds } from './binds.ts'
+import { type Bind, isRoot, parseBinds, parseMount, sortBinds } from './binds.ts'
 import type { DeviceRequest } from './devices.ts'
 import type { FuseMount } from './fusemount.ts'
 import { type NetworkRequest, parseNetwork } from './network.ts'
@@ -121,6 +121,8 @@ function parseOverlays(flags: Flags, facts: HostFacts): LaunchRequest['overlays'
 function requireAbsolute(flag: string, paths: readonly string[]): readonly string[] {
   for (const path of paths) {
     if (!path.startsWith('/')) throw new SingError('BIND', `--${flag} ${path}: the path is not absolute`)
+    if (isRoot(path))
+      throw new SingError('BIND', `--${flag} ${path}: the root of the container cannot be replaced`)
   }
   return paths
 }

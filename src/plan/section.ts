@@ -59,8 +59,11 @@ function rootOps(request: SectionRequest, facts: HostFacts): Op[] {
 
 function userBinds(request: SectionRequest, cwd: string): Op[] {
   const binds = [...request.binds.flatMap(parseBinds), ...request.mounts.map(parseMount)]
-  return sortBinds(binds).map(({ source, destination, readonly }) =>
-    bind(source.startsWith('/') ? source : `${cwd}/${source}`, destination, 'fail', { readonly }),
+  return sortBinds(binds).map(({ source, destination, readonly, optional }) =>
+    bind(source.startsWith('/') ? source : `${cwd}/${source}`, destination, 'fail', {
+      readonly,
+      soft: optional,
+    }),
   )
 }
 

@@ -42,6 +42,9 @@ describe('--bind', () => {
     ['/a:/b:id=0', 'number of an object'],
     ['/a:/b:id=x', 'number of an object'],
     [':/b', 'source is empty'],
+    ['/a:/', 'the root of the container cannot be replaced'],
+    ['/', 'the root of the container cannot be replaced'],
+    ['/a:/b/..', 'the root of the container cannot be replaced'],
   ])('refuses %s', (list, reason) => {
     expect(() => parseBinds(list)).toThrow(reason)
   })
@@ -52,6 +55,24 @@ describe('--bind', () => {
       imageSource: '/sub',
       readonly: true,
     })
+  })
+})
+
+describe('options of binds', () => {
+  it.each([
+    ['--bind', '/a:/b:ro,optional', { readonly: true, optional: true, nested: true }],
+    ['--bind', '/a:/b:nonested', { readonly: false, optional: false, nested: false }],
+    ['--bind', '/a:/b:ro,rw', { readonly: false }],
+    ['--bind', '/a:/b:rw,ro', { readonly: true }],
+    ['--bind', '/a:/b:image-src=/c\\,d\\:e,ro', { imageSource: '/c,d:e', readonly: true }],
+    [
+      '--mount',
+      'type=bind,source=/a,destination=/b,optional,nonested,ro',
+      { readonly: true, optional: true, nested: false },
+    ],
+    ['--mount', 'type=bind,source=/a,destination=/b,rw', { readonly: false, optional: false, nested: true }],
+  ])('are read from %s %s', (flag, text, expected) => {
+    expect(flag === '--bind' ? parseBinds(text)[0] : parseMount(text)).toMatchObject(expected)
   })
 })
 
