@@ -231,10 +231,11 @@ export async function prepare(verb: Verb, call: Call): Promise<Prepared> {
   )
   const wanted = toRequest(verb, flags, command, machine, assignments)
   const asked = withOverlays(withDataImages(withoutAbsent(wanted, context.report)))
-  const request = namesSecurity(flags)
-    ? await (await import('./security.ts')).withSecurity(asked, flags, machine)
-    : asked
   const { config } = await context.settings()
+  const request =
+    namesSecurity(flags) || config.rootCapabilities !== 'full'
+      ? await (await import('./security.ts')).withSecurity(asked, flags, machine, config)
+      : asked
   requireAllowed(image, config)
   const facts = await withDevices(machine, request, config, image)
   const { around, scope } = await decideAround(flags, request, facts, config, scoped === '1')

@@ -1,5 +1,6 @@
 /** The flags that need a look at the machine before they can be decided: privileges, profiles, FUSE programs. */
 
+import type { Config } from '../config/load.ts'
 import { SingError, shown } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
 import {
@@ -48,9 +49,15 @@ export async function withSecurity(
   request: LaunchRequest,
   flags: Flags,
   facts: HostFacts,
+  config: Config,
 ): Promise<LaunchRequest> {
   const wishes = parseSecurity(flags)
-  const held = { capabilities: heldCapabilities(), modules: securityModules(), nameOf: userName }
+  const held = {
+    rootHasAll: config.rootCapabilities === 'full',
+    capabilities: heldCapabilities(),
+    modules: securityModules(),
+    nameOf: userName,
+  }
   const { request: security, capabilities } = decideSecurity(wishes, planIdentity(request, facts), held)
   const secured: LaunchRequest = { ...request, security, fuseMounts: fuseMounts(flags, facts) }
   if (wishes.profile === undefined) return secured

@@ -244,6 +244,23 @@ const table = {
       'only images below these directories may be started',
     ),
   },
+  rootCapabilities: {
+    ...choice(
+      'root default capabilities',
+      ['full', 'no'],
+      'full',
+      'what root has in containers without --keep-privs, --no-privs and --add-caps',
+    ),
+    scope: 'site',
+    // Grants to root in a file of the peers are not read: without them it has none.
+    confType: {
+      ...choiceType(['full', 'file', 'no']),
+      read: one((word) =>
+        word === 'full' ? 'full' : ['file', 'no'].includes(word.toLowerCase()) ? 'no' : undefined,
+      ),
+      write: (value) => [value],
+    },
+  } as Directive<'full' | 'no'>,
   fusemount: policy('enable fusemount', true, 'users may mount FUSE programs of their own (--fusemount)'),
   systemdCgroups: toggle(
     'systemd cgroups',
@@ -294,7 +311,6 @@ export const withoutEffect: Readonly<Record<string, string>> = {
   'shared loop devices': 'images are served through FUSE, without loop devices',
   'use nvidia-container-cli': '--nv brings in drivers by itself',
   'nvidia-container-cli path': '--nv brings in drivers by itself',
-  'root default capabilities': 'root has what the kernel gives; --no-privs and --drop-caps take it away',
   'allow net users': unprivileged,
   'allow net groups': unprivileged,
   'allow net networks': unprivileged,

@@ -105,6 +105,8 @@ export function parseSecurity(flags: Flags): SecurityWishes {
 export type Held = {
   /** Capabilities that root of the machine has itself. */
   readonly capabilities: bigint
+  /** Root of the machine has them in containers without asking: the site's to say. */
+  readonly rootHasAll: boolean
   /** Security modules that are active. */
   readonly modules: readonly string[]
   /** The name of a user of the machine, where it has one. */
@@ -158,10 +160,12 @@ function choosePayload(
 function chooseCapabilities(
   wishes: SecurityWishes,
   identity: Identity,
+  held: Held,
   payload: Payload | undefined,
 ): bigint {
   const { add, drop, privileges } = wishes
-  const full = identity.capabilities === 'all' && privileges !== 'none' && payload === undefined
+  const given = held.rootHasAll || privileges === 'keep' || !isRealRoot(identity)
+  const full = identity.capabilities === 'all' && given && privileges !== 'none' && payload === undefined
   const base = full ? capabilityBits(allCapabilities) : 0n
   return (base | capabilityBits(add)) & ~capabilityBits(drop)
 }
@@ -196,7 +200,7 @@ export function decideSecurity(wishes: SecurityWishes, identity: Identity, held:
   requireModule(wishes.label, held)
   requireHeld(wishes, identity, held)
   const payload = choosePayload(wishes, identity, held)
-  const bits = chooseCapabilities(wishes, identity, payload)
+  const bits = chooseCapabilities(wishes, identity, held, payload)
   // Who has less than all for good, and who brings a filter, gets nothing back by programs with a setuid bit either.
   const limited = wishes.privileges === 'none' || payload !== undefined
   const filtered = wishes.profile !== undefined && spelled(bits) !== 'all'

@@ -122,6 +122,13 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('capabilities', () => {
     expect(await capabilities(['--no-privs'], self)).toBe('0')
     expect(await capabilities(['--no-privs', '--add-caps', 'net_raw'], self)).toBe(raw)
     expect(await capabilities(['--security', 'uid:99'], self)).toBe('0')
+    const config = join(images.folder, 'root.conf')
+    for (const word of ['file', 'no']) {
+      writeFileSync(config, `root default capabilities = ${word}\n`)
+      const args = ['-c', config, 'exec', images.everything, 'grep', 'CapEff', '/proc/self/status']
+      const { stdout } = await sing(args, { ...self, cwd: images.folder })
+      expect(stdout).toBe('CapEff:\t0000000000000000\n')
+    }
     const { stdout } = await exec(
       ['--security', 'uid:99', '--allow-setuid'],
       ['grep', ' / / ', '/proc/self/mountinfo'],

@@ -41,6 +41,7 @@ const user: Identity = { ...alone, uid: 1000, gid: 1000, name: 'me', capabilitie
 
 const held: Held = {
   capabilities: capabilityBits(allCapabilities.filter((name) => name !== 'CAP_SYS_RESOURCE')),
+  rootHasAll: true,
   modules: ['apparmor'],
   nameOf: (uid) => (uid === 33 ? 'www-data' : undefined),
 }
@@ -166,6 +167,17 @@ describe('who', () => {
       expect(() => decide(identity, flags)).toThrow(sentence)
     },
   )
+
+  it('has what the site gives to root', () => {
+    const limited = { ...held, rootHasAll: false }
+    const decided = (identity: Identity, flags: Flags) =>
+      decideSecurity(parseSecurity(flags), identity, limited).request.powers
+    expect(decided(root, {})).toEqual({ capabilities: 'none' })
+    expect(decided(root, { 'add-caps': 'net_raw' })).toEqual({ capabilities: hex(NET_RAW) })
+    expect(decided(root, { 'keep-privs': true })).toEqual({ capabilities: 'all' })
+    expect(decided(fakeroot, {})).toEqual({ capabilities: 'all' })
+    expect(decided(user, {})).toEqual({ capabilities: 'none' })
+  })
 
   it('is not asked about capabilities that all of them include', () => {
     expect(powers(root, { 'add-caps': ['all'] })).toEqual({ capabilities: 'all' })
