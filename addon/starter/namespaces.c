@@ -216,13 +216,25 @@ void enter_mount_namespace(const struct spec *spec)
 	debug("entered the mount namespace");
 }
 
+/* The ports of a network of one's own are one's own: a server that is used to port 80 needs no privilege for it. */
+static void open_low_ports(void)
+{
+	static const char path[] = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+
+	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		debug("ports below 1024 stay closed to users: %s: %s", path, strerror(errno));
+}
+
 void enter_other_namespaces(const struct spec *spec)
 {
 	int others = spec->namespaces & ~(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID);
 
 	if (unshare(others) != 0)
 		fail("cannot create namespaces: %s%s", strerror(errno), restriction());
-	if (others & CLONE_NEWNET)
+	if (others & CLONE_NEWNET) {
 		raise_loopback();
+		open_low_ports();
+	}
 	debug("entered the other namespaces");
 }
