@@ -76,6 +76,7 @@ const reasons: Record<string, string> = {
   EINVAL: 'invalid argument',
   ERANGE: 'out of range',
   EBUSY: 'in use',
+  EADDRINUSE: 'it is in use',
 }
 
 /** The reason of a system error in words; falls back to the error's own message. */

@@ -196,26 +196,28 @@ function resolverOf(program: HelperName, { resolvConf }: NetworkFacts): string {
   return hasOld ? withServer(resolvConf, pastaResolver) : resolvConf
 }
 
-const packages = 'Install the package passt (pasta) or slirp4netns'
+/** The package that has the program. */
+const packageOf = { pasta: 'passt', slirp4netns: 'slirp4netns' } as const
 
-/** pasta is quicker, and takes address and routes from the host, which therefore must have some. */
+/**
+ * slirp4netns works anywhere; pasta takes address and routes from the host, which therefore must have some, and its
+ * releases of 2023, which distributions still have, repeat what a server sends last.
+ */
 function chooseHelper(wanted: HelperName | undefined, facts: NetworkFacts): HelperName {
-  if (wanted === undefined) {
-    if (facts.pasta && (facts.defaultRoute || !facts.slirp4netns)) wanted = 'pasta'
-    else if (facts.slirp4netns) wanted = 'slirp4netns'
-    else return refuse('a network of your own needs pasta or slirp4netns, and neither is installed', packages)
-  }
-  if (!facts[wanted])
+  const program = wanted ?? (facts.slirp4netns ? 'slirp4netns' : 'pasta')
+  if (!facts[program] && wanted)
+    refuse(`--network ${wanted}: it is not installed`, `Install the package ${packageOf[wanted]}`)
+  if (!facts[program])
     refuse(
-      `--network ${wanted}: ${wanted} is not installed`,
-      `Install the package ${wanted === 'pasta' ? 'passt' : wanted}`,
+      'a network of your own needs slirp4netns or pasta, and neither is installed',
+      'Install the package slirp4netns or passt (pasta)',
     )
-  if (wanted === 'pasta' && !facts.defaultRoute)
+  if (program === 'pasta' && !facts.defaultRoute)
     refuse(
       'pasta cannot connect the container: this machine has no default route to take an address from',
-      'Use --network slirp4netns (package slirp4netns), which needs none',
+      'Install the package slirp4netns, and use --network slirp4netns, which needs none',
     )
-  return wanted
+  return program
 }
 
 /**

@@ -9,9 +9,10 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
-import { createConnection } from 'node:net'
+import { createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Stream, Writable } from 'node:stream'
@@ -51,6 +52,18 @@ function complaint(path: string): string {
     .map((line) => line.trim())
     .filter((line) => line && !/syslog$|^sent tapfd|^received tapfd|^Starting slirp|^\* /.test(line))
   return shown(lines.slice(0, 3).join('; ')) || 'it ended without a word'
+}
+
+/** Programs are content with a part of what they are to listen on, or say nothing useful. */
+async function requireFree({ host, protocol }: Port): Promise<void> {
+  const listener =
+    protocol === 'tcp' ? createServer().listen(host, '0.0.0.0') : createSocket('udp4').bind(host, '0.0.0.0')
+  try {
+    await once(listener, 'listening')
+  } catch (error) {
+    refuse(`cannot map the port ${host}/${protocol} of this machine: ${reasonOf(error)}`, error)
+  }
+  await new Promise<void>((resolve) => void listener.close(() => resolve()))
 }
 
 /** How long a program may take to be ready. */
@@ -173,6 +186,7 @@ export type Helper = Disposable & { readonly record: HelperRecord }
  * @throws SingError NETWORK with what the program said; nothing runs then
  */
 export async function startHelper(plan: HelperPlan, target: number, life?: Stream): Promise<Helper> {
+  for (const port of plan.ports) await requireFree(port)
   const folder = mkdtempSync(join(tmpdir(), 'sing-network-'))
   try {
     const start = { pasta: startPasta, slirp4netns: startSlirp }[plan.program]

@@ -129,9 +129,11 @@ const any = { kind: 'helper', program: undefined, ports: [port(8080, 80)] } as P
   typeof planHelper
 >[0]
 
+const pasta = { ...any, program: 'pasta' } as const
+
 describe('a network of a user', () => {
   it('is connected by pasta, whose resolver reaches that of the host', () => {
-    expect(planHelper(any, machine)).toEqual({
+    expect(planHelper(pasta, machine)).toEqual({
       kind: 'helper',
       program: 'pasta',
       path: '/usr/bin/pasta',
@@ -142,16 +144,14 @@ describe('a network of a user', () => {
 
   it('keeps the resolvers of a host that has only those of IPv6', () => {
     const resolvConf = 'nameserver 2001:db8::53\n'
-    expect(planHelper(any, { ...machine, resolvConf }).resolver).toBe(resolvConf)
+    expect(planHelper(pasta, { ...machine, resolvConf }).resolver).toBe(resolvConf)
   })
 
-  it.each([
-    ['pasta is not installed', { pasta: undefined }],
-    ['pasta would have no address to take', { defaultRoute: false }],
-  ])('is connected by slirp4netns where %s', (_, change) => {
-    const { program, resolver } = planHelper(any, { ...machine, ...change })
+  it('is connected by slirp4netns, or by pasta where that is missing', () => {
+    const { program, resolver } = planHelper(any, machine)
     expect(program).toBe('slirp4netns')
     expect(resolver).toMatch(/^nameserver 10\.0\.2\.3\n/)
+    expect(planHelper(any, { ...machine, slirp4netns: undefined }).program).toBe('pasta')
   })
 
   const lacking: [
@@ -165,10 +165,16 @@ describe('a network of a user', () => {
       'both',
       {},
       { pasta: undefined, slirp4netns: undefined },
-      /needs pasta or slirp4netns/,
-      /passt .* or slirp4netns/,
+      /needs slirp4netns or pasta/,
+      /slirp4netns or passt/,
     ],
-    ['pasta', { program: 'pasta' }, { pasta: undefined }, /pasta is not installed/, /package passt/],
+    [
+      'pasta',
+      { program: 'pasta' },
+      { pasta: undefined },
+      /--network pasta: it is not installed/,
+      /package passt/,
+    ],
     [
       'slirp4netns',
       { program: 'slirp4netns' },
