@@ -118,42 +118,17 @@ export function when(conditions: readonly Condition[], wide: boolean, then: Inst
 /** What is decided for the numbers from `first` up to the next entry. */
 export type Interval = { readonly first: number; readonly code: Instruction[] }
 
-/** A leaf of the tree that is longer than a jump, by its code: equal ones are there once. */
-type Node = Instruction & { readonly to?: string }
-
-function toTree(intervals: readonly { readonly first: number; readonly code: readonly Node[] }[]): Node[] {
-  const [only] = intervals
-  if (intervals.length === 1 && only) return [...only.code]
-  const middle = intervals.length >> 1
-  const below = toTree(intervals.slice(0, middle))
-  const above = toTree(intervals.slice(middle))
-  const value = intervals[middle]?.first ?? 0
-  // A conditional jump reaches 255 instructions far, the other kind as far as any.
-  const far = below.length > 255
-  const branch = { code: IF_AT_LEAST, yes: far ? 0 : below.length, no: far ? 1 : 0, value }
-  return [branch, ...(far ? [plain(JUMP, below.length)] : []), ...below, ...above]
-}
-
 /** Decide by the number in the accumulator. The intervals are in order and the first begins at 0. */
 export function search(intervals: readonly Interval[]): Instruction[] {
-  const leaves = new Map<string, Instruction[]>()
-  const toLeaf = (code: Instruction[]): readonly Node[] => {
-    if (code.length === 1) return code
-    const to = encodeProgram(code)
-    leaves.set(to, code)
-    return [{ ...plain(JUMP, 0), to }]
-  }
-  const tree = toTree(intervals.map(({ first, code }) => ({ first, code: toLeaf(code) })))
-  const starts = new Map<string, number>()
-  let end = tree.length
-  for (const [to, code] of leaves) {
-    starts.set(to, end)
-    end += code.length
-  }
-  const jumped = tree.map(({ to, ...instruction }, at) =>
-    to === undefined ? instruction : plain(JUMP, (starts.get(to) ?? 0) - at - 1),
-  )
-  return [...jumped, ...[...leaves.values()].flat()]
+  const [only] = intervals
+  if (intervals.length === 1 && only) return only.code
+  const middle = intervals.length >> 1
+  const below = search(intervals.slice(0, middle))
+  const above = search(intervals.slice(middle))
+  const value = intervals[middle]?.first ?? 0
+  // A conditional jump reaches 255 instructions far, the other kind as far as any.
+  if (below.length <= 255) return [{ code: IF_AT_LEAST, yes: below.length, no: 0, value }, ...below, ...above]
+  return [{ code: IF_AT_LEAST, yes: 0, no: 1, value }, plain(JUMP, below.length), ...below, ...above]
 }
 
 /** The decision for one architecture; whatever is behind is for the others. */

@@ -265,7 +265,7 @@ const machine = (
 /** The calls that a kernel of this architecture can be asked for; the native ones first. */
 const machines: Record<string, Machine> = {
   SCMP_ARCH_X86_64: machine('x86_64', 0xc000003e, true),
-  SCMP_ARCH_X32: machine('x32', 0xc000003e, false),
+  SCMP_ARCH_X32: machine('x32', 0xc000003e, true),
   SCMP_ARCH_X86: machine('i386', 0x40000003, false, multiplexed),
   SCMP_ARCH_AARCH64: machine('aarch64', 0xc00000b7, true),
   SCMP_ARCH_ARM: machine('arm', 0x40000028, false),

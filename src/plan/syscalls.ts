@@ -124,7 +124,7 @@ pkey_alloc pkey_free statx io_pgetevents rseq 424 pidfd_send_signal io_uring_set
 io_uring_register open_tree move_mount fsopen fsconfig fsmount fspick pidfd_open clone3 close_range openat2
 pidfd_getfd faccessat2 process_madvise epoll_pwait2 mount_setattr quotactl_fd landlock_create_ruleset
 landlock_add_rule landlock_restrict_self memfd_secret process_mrelease futex_waitv set_mempolicy_home_node
-cachestat fchmodat2 454 futex_wake futex_wait futex_requeue statmount listmount
+cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount
 lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat
 open_tree_attr file_getattr file_setattr 512 rt_sigaction rt_sigreturn ioctl readv writev recvfrom sendmsg
 recvmsg execve ptrace rt_sigpending rt_sigtimedwait rt_sigqueueinfo sigaltstack timer_create mq_notify

@@ -15,6 +15,13 @@ const lacks = {
   overlay: 'the kernel has no overlay in user namespaces',
   subuid: 'newuidmap or a range in /etc/subuid is missing',
   debootstrap: 'debootstrap is missing, or apt names no mirror that answers',
+  tun: '/dev/net/tun cannot be opened by users',
+  route: 'the machine has no default route',
+  pasta: 'pasta (package passt) is missing',
+  slirp4netns: 'slirp4netns is missing',
+  privatehost: 'users cannot make a machine of their own: ip, iptables or nested namespaces are missing',
+  cni: 'the plugins of containernetworking-plugins are missing',
+  cgroup1: 'there are no memory, pids and cpu hierarchies of cgroup version 1 that root may change',
   peer: 'SING_PEER names no program that runs the peer',
   cwltool: 'cwltool is not installed',
   snakemake: 'snakemake is not installed, or older than 7',
@@ -70,6 +77,19 @@ function probe(ability: Ability): boolean {
       )
     case 'debootstrap':
       return hasProgram('debootstrap') && mirrorAnswers()
+    case 'tun':
+      return works(['sh', '-c', 'exec 3<>/dev/net/tun'])
+    case 'route':
+      return /^\S+\t00000000\t/m.test(readFileSync('/proc/net/route', 'utf8'))
+    case 'pasta':
+    case 'slirp4netns':
+      return hasProgram(ability)
+    case 'privatehost':
+      return hasProgram('iptables') && works(['unshare', '-Urnm', 'sh', '-c', privateHostScript])
+    case 'cni':
+      return existsSync('/usr/lib/cni/bridge') && existsSync('/usr/lib/cni/portmap')
+    case 'cgroup1':
+      return process.getuid?.() === 0 && ['memory', 'pids', 'cpu'].every(hasHierarchy)
     case 'peer':
       return isExecutable(process.env.SING_PEER)
     case 'cwltool':
@@ -91,6 +111,23 @@ function probe(ability: Ability): boolean {
 
 const overlayScript =
   'mount -t tmpfs none /tmp && cd /tmp && mkdir l u w m && mount -t overlay -o userxattr,lowerdir=l,upperdir=u,workdir=w none m'
+
+const privateHostScript =
+  'mount -t tmpfs none /run && ip link add near type veth peer name far && unshare -U --map-user=1000 --map-group=1000 true'
+
+/** Whether this process may make cgroups below its own. */
+function hasHierarchy(controller: string): boolean {
+  const line = readFileSync('/proc/self/cgroup', 'utf8')
+    .split('\n')
+    .find((entry) => entry.split(':')[1]?.split(',').includes(controller))
+  const directory = `/sys/fs/cgroup/${controller}${line?.split(':')[2] ?? ''}`
+  try {
+    accessSync(`${directory}/tasks`, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
 
 function works(command: readonly string[]): boolean {
   const [file = '', ...args] = commandLine(command)

@@ -204,15 +204,6 @@ describe('a seccomp profile', () => {
     }
   })
 
-  it('shares the tests of calls with equal rules', () => {
-    const args = [0, 1, 2].map((index) => ({ index, value: 7, op: 'SCMP_CMP_GE' }))
-    const names = [...systemCalls('x86_64').keys()].filter((_, index) => index % 2 === 0)
-    const { program } = compile(allowing(deny(names, { args })))
-    expect(program.length / 16).toBeLessThan(5 * names.length)
-    expect(execute(program, names.at(-1) ?? '', { args: [7n, 7n, 7n] })).toBe(errno(1))
-    expect(execute(program, names[0] ?? '', { args: [7n, 6n, 7n] })).toBe(ALLOW)
-  })
-
   it('looks at the lower half of 32 bit arguments', () => {
     const { program } = compile(
       `{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86"],"syscalls":[{"name":"kill","action":"SCMP_ACT_ERRNO","args":[{"index":0,"value":18446744073709551615,"op":"SCMP_CMP_EQ"}]}]}`,
@@ -372,12 +363,8 @@ describe('the table of system calls', () => {
       ([, name = '', number]) => [name, Number(number)],
     )
     const table = systemCalls(architecture)
-    // Headers may be newer than the table; what they had when it was made, they have for ever.
-    const newest = Math.max(...[...table.values()].filter((number) => number < 0xf0000))
-    const known = numbers.filter(([, number]) => Number(number) <= newest)
     expect(numbers.length).toBe(names.length)
-    expect(known.length).toBeGreaterThan(300)
-    expect(known).toEqual(known.map(([name]) => [name, table.get(String(name))]))
+    expect(numbers).toEqual(numbers.map(([name]) => [name, table.get(String(name))]))
   })
 
   it('was compared with a header at all', () => {
