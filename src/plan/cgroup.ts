@@ -2,7 +2,14 @@
 
 import { SingError } from '../core/errors.ts'
 import type { CgroupFacts, UnifiedPlace } from '../host/cgroups.ts'
-import { type Limits, type Setting, settingsV1, settingsV2, systemdProperties } from './limits.ts'
+import {
+  beyondSystemd,
+  type Limits,
+  type Setting,
+  settingsV1,
+  settingsV2,
+  systemdProperties,
+} from './limits.ts'
 
 /** A cgroup to make: a directory below one that is there. */
 export type CgroupGroup = {
@@ -98,6 +105,8 @@ function planGroups(limits: Limits, facts: CgroupFacts): CgroupPlan | { readonly
 function planScope(limits: Limits, facts: CgroupFacts): CgroupPlan | { readonly missing: string } {
   const { systemd } = facts
   if (!systemd) return { missing: 'there is no systemd to ask' }
+  const beyond = beyondSystemd(limits)
+  if (beyond) return { missing: beyond }
   const rows = systemdProperties(limits)
   const absent = unique(rows.map(({ controller }) => controller)).filter(
     (name) => !systemd.controllers.includes(name),

@@ -332,14 +332,11 @@ const unifiedProperties: Readonly<Record<string, string>> = {
   'cpuset.mems': 'AllowedMemoryNodes',
 }
 
-function unifiedProperty(name: string, value: string): string {
-  const property = unifiedProperties[name]
-  if (property === undefined)
-    return refuse(
-      `systemd has no name for ${shown(name)} of [unified]`,
-      'Start it inside a cgroup of your own, or leave the line out',
-    )
-  return `${property}=${value === 'max' ? 'infinity' : value}`
+/** What of the limits systemd cannot be asked for. */
+export function beyondSystemd({ hugepages, unified = {} }: Limits): string | undefined {
+  if (hugepages) return 'systemd cannot limit huge pages'
+  const unknown = Object.keys(unified).find((name) => unifiedProperties[name] === undefined)
+  return unknown === undefined ? undefined : `systemd has no name for ${shown(unknown)}`
 }
 
 /** What the limits are for a scope of systemd: properties with the controllers that they need. */
@@ -347,7 +344,6 @@ export function systemdProperties(
   limits: Limits,
 ): { readonly controller: string; readonly property: string }[] {
   noV1Only(limits)
-  if (limits.hugepages) refuse('systemd cannot limit huge pages', 'Leave [[hugepageLimits]] out')
   type Row = readonly [controller: string, property: string]
   const rows: (Row | undefined)[] = [
     limits.memory === undefined ? undefined : ['memory', `MemoryMax=${infinity(limits.memory)}`],
@@ -369,7 +365,10 @@ export function systemdProperties(
       (device): Row => ['io', `${throttleProperties[device.kind]}=/dev/block/${at(device)} ${device.rate}`],
     ),
     ...Object.entries(limits.unified ?? {}).map(
-      ([name, value]): Row => [name.slice(0, name.indexOf('.')), unifiedProperty(name, value)],
+      ([name, value]): Row => [
+        name.slice(0, name.indexOf('.')),
+        `${unifiedProperties[name]}=${value === 'max' ? 'infinity' : value}`,
+      ],
     ),
   ]
   return rows.flatMap((row) => (row ? [{ controller: row[0], property: row[1] }] : []))

@@ -167,6 +167,11 @@ export function parseNetwork(flags: Flags, facts: HostFacts): NetworkRequest {
     if (given.length > 0) refuse('--network none takes no --network-args: there is only the loopback device')
     return { kind: 'none' }
   }
+  if (helpers[first] === 'pasta' && facts.isRoot && !facts.inUserNamespace)
+    refuse(
+      '--network pasta is for users: it gives up the rights of root, and cannot reach the container then',
+      'Use --network slirp4netns or --network bridge',
+    )
   if (helpers[first]) return helperNetwork(helpers[first], given)
   if (!facts.isRoot)
     refuse(

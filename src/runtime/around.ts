@@ -55,9 +55,14 @@ export async function setUp(around: Around, pid: number, options: AroundOptions)
   }
 }
 
-/** A network namespace that stays, so that plugins can clean up in it, until disposed. */
+/** A network namespace that stays, so that plugins can clean up in it, until disposed; one that is gone is nothing to hold. */
 export function holdNetwork(pid: number): Disposable & { readonly path: string } {
-  const fd = openSync(namespaceOf(pid), 'r')
+  let fd: number
+  try {
+    fd = openSync(namespaceOf(pid), 'r')
+  } catch {
+    return { path: namespaceOf(pid), [Symbol.dispose]: () => {} }
+  }
   return { path: `/proc/${process.pid}/fd/${fd}`, [Symbol.dispose]: () => closeSync(fd) }
 }
 

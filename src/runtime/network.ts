@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs'
 import type { Stream } from 'node:stream'
-import type { Report } from '../core/events.ts'
+import { type Report, silent } from '../core/events.ts'
 import type { NetworkPlan } from '../plan/network.ts'
 import {
   type Attachment,
@@ -38,11 +38,7 @@ const helperAddresses = { pasta: [], slirp4netns: ['10.0.2.100'] } as const
 
 export const namespaceOf = (pid: number): string => `/proc/${pid}/ns/net`
 
-async function setUpPlugins(
-  plan: NetworkPlan & { readonly kind: 'plugins' },
-  pid: number,
-  report: Report,
-): Promise<Network> {
+async function setUpPlugins(plan: NetworkPlan & { readonly kind: 'plugins' }, pid: number): Promise<Network> {
   const container = `sing-${pid}-${startTime(pid)}`
   const wanted = plan.networks.map((network, index) =>
     toAttachment(network, findNetwork(network.name, plan.configurations), container, index),
@@ -53,8 +49,8 @@ async function setUpPlugins(
   try {
     for (const attachment of wanted) added.push(await addNetwork(attachment, place))
   } catch (error) {
-    // Also the one that failed half-way.
-    await undoNetwork(record(wanted.slice(0, added.length + 1)), report)
+    // Also the one that failed half-way, whose plugins may complain a second time.
+    await undoNetwork(record(wanted.slice(0, added.length + 1)), silent)
     throw error
   }
   return {
@@ -73,9 +69,9 @@ async function setUpPlugins(
 export async function setUpNetwork(
   plan: NetworkPlan,
   pid: number,
-  options: { readonly report: Report; readonly life?: Stream | undefined },
+  options: { readonly life?: Stream | undefined } = {},
 ): Promise<Network> {
-  if (plan.kind === 'plugins') return setUpPlugins(plan, pid, options.report)
+  if (plan.kind === 'plugins') return setUpPlugins(plan, pid)
   const helper = await startHelper(plan, pid, options.life)
   return {
     addresses: helperAddresses[plan.program],

@@ -192,6 +192,36 @@ describe.skipIf(!can('root', 'cgroup1'))('cgroups of root', () => {
   })
 })
 
+describe.skipIf(!can('root', 'cgroup2'))('a cgroup of version 2', () => {
+  const unified = '/sys/fs/cgroup/unified'
+  const control = join(unified, 'cgroup.subtree_control')
+  const wasOn = existsSync(control) && readFileSync(control, 'utf8').includes('hugetlb')
+  afterAll(() => {
+    if (!wasOn) writeFileSync(control, '-hugetlb')
+  })
+
+  it('is made with its controller, beside those of version 1, and is gone afterwards', async () => {
+    const text =
+      '[memory]\nlimit = 67108864\n[[hugepageLimits]]\npageSize = "2MB"\nlimit = 4194304\n[unified]\n"hugetlb.1GB.max" = "0"\n'
+    const file = write('unified.toml', text)
+    const show2 = (name: string) => `cat ${unified}$(grep ^0:: /proc/self/cgroup | cut -c 4-)/${name}`
+    const script = [show2('hugetlb.2MB.max'), show2('hugetlb.1GB.max'), show('memory.limit_in_bytes')].join(
+      '; ',
+    )
+    const { stdout, stderr } = await exec(['--apply-cgroups', file], script)
+    expect(stderr).toBe('')
+    expect(stdout).toBe('4194304\n0\n67108864\n')
+    expect(readdirSync(unified).filter((name) => /^sing-\d/.test(name))).toEqual([])
+  })
+
+  it('says which limit the kernel does not have', async () => {
+    const file = write('unknown.toml', '[unified]\n"hugetlb.3MB.max" = "0"\n')
+    const { status, stderr } = await exec(['--apply-cgroups', file], 'echo started')
+    expect(stderr).toMatch(/cannot set hugetlb\.3MB\.max: the kernel has no such limit/)
+    expect(status).toBe(255)
+  })
+})
+
 describe.skipIf(!can('root', 'cgroup1', 'userns', 'fuse', 'overlay'))('a cgroup of the own', () => {
   const directories = ['memory', 'pids'].map((controller) =>
     join(ownGroup(controller), `delegated-${process.pid}`),

@@ -133,7 +133,8 @@ describe.skipIf(!can('userns', 'fuse', 'overlay', 'privatehost', 'cni'))('networ
       echo '{"name":"x","plugins":[]}' >/run/networks/x.conf; try
       echo '{"name":"x","cniVersion":1,"type":"ptp"}' >/run/networks/x.conf; try
       echo '{"name":"x","type":"../ptp"}' >/run/networks/x.conf; try
-      head -c 300000 /dev/zero >/run/networks/x.conf; try`)
+      head -c 300000 /dev/zero >/run/networks/x.conf; try
+      rm -r /run/networks; : >/run/networks; try`)
     expect(stderr.match(/^FATAL: {3}.*$/gm)).toEqual([
       'FATAL:   cannot read the network configuration /run/networks/x.conf: it is no JSON',
       'FATAL:   cannot read the network configuration /run/networks/x.conf: it is no JSON object',
@@ -141,6 +142,7 @@ describe.skipIf(!can('userns', 'fuse', 'overlay', 'privatehost', 'cni'))('networ
       'FATAL:   /run/networks/x.conf is no network configuration: its cniVersion is no version',
       'FATAL:   /run/networks/x.conf is no network configuration: a plugin of it has no type',
       'FATAL:   /run/networks/x.conf is no network configuration: it is larger than 256 KiB',
+      'FATAL:   cannot read the network configurations in /run/networks: not a directory',
     ])
   })
 })

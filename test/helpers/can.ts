@@ -21,6 +21,7 @@ const lacks = {
   slirp4netns: 'slirp4netns is missing',
   privatehost: 'users cannot make a machine of their own: ip, iptables or nested namespaces are missing',
   cni: 'the plugins of containernetworking-plugins are missing',
+  cgroup2: 'there is no hierarchy of cgroup version 2 whose root we are in, with hugetlb, without systemd',
   cgroup1: 'there are no memory, pids and cpu hierarchies of cgroup version 1 that root may change',
   peer: 'SING_PEER names no program that runs the peer',
   cwltool: 'cwltool is not installed',
@@ -88,6 +89,8 @@ function probe(ability: Ability): boolean {
       return hasProgram('iptables') && works(['unshare', '-Urnm', 'sh', '-c', privateHostScript])
     case 'cni':
       return existsSync('/usr/lib/cni/bridge') && existsSync('/usr/lib/cni/portmap')
+    case 'cgroup2':
+      return process.getuid?.() === 0 && hasUnifiedRoot()
     case 'cgroup1':
       return process.getuid?.() === 0 && ['memory', 'pids', 'cpu'].every(hasHierarchy)
     case 'peer':
@@ -114,6 +117,13 @@ const overlayScript =
 
 const privateHostScript =
   'mount -t tmpfs none /run && ip link add near type veth peer name far && unshare -U --map-user=1000 --map-group=1000 true'
+
+/** Huge pages are what a machine whose other controllers are of version 1 has left for version 2. */
+function hasUnifiedRoot(): boolean {
+  const file = '/sys/fs/cgroup/unified/cgroup.controllers'
+  const isRoot = readFileSync('/proc/self/cgroup', 'utf8').split('\n').includes('0::/')
+  return isRoot && existsSync(file) && readFileSync(file, 'utf8').split(/\s/).includes('hugetlb')
+}
 
 /** Whether this process may make cgroups below its own. */
 function hasHierarchy(controller: string): boolean {

@@ -116,6 +116,9 @@ describe('a scope of systemd', () => {
   it('is what root takes where systemd rules', () => {
     const facts = { ...nothing, v2: [place()], systemd: { ...session, session: false } }
     expect(planCgroup(memory, facts, root)).toEqual(scope(['MemoryMax=100'], []))
+    expect(groupsOf({ unified: { 'memory.oom.group': '1' } }, facts, root)).toEqual({
+      '/sys/fs/cgroup/job': ['memory.oom.group'],
+    })
     expect(groupsOf(memory, facts, { ...root, systemd: false })).toEqual({
       '/sys/fs/cgroup/job': ['memory.max'],
     })

@@ -98,6 +98,7 @@ describe('the network', () => {
       /takes no --network-args/,
     ],
     ['a network twice', { network: 'a,a' }, root, /--network a: named twice/],
+    ['pasta of root', { network: 'pasta' }, root, /--network pasta is for users/],
     ['an odd name', { network: '../x' }, root, /not the name of a network/],
     [
       'arguments of another network',
