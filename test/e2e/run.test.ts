@@ -5,7 +5,6 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -333,32 +332,3 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('--fakeroot', () => {
     expect(stdout).toBe('refused\n')
   })
 })
-
-describe.skipIf(!can('userns', 'fuse', 'overlay'))('many containers', () => {
-  it('start one after the other and leave nothing', async () => {
-    for (let count = 0; count < 200; count += 1) {
-      const { status } = await exec([images.everything, 'true'])
-      expect(status).toBe(0)
-    }
-    await expect.poll(() => serversOf(images.everything), { timeout: 10_000 }).toEqual([])
-  })
-
-  it('start at the same time', async () => {
-    const all = await Promise.all(
-      Array.from({ length: 32 }, () => exec([images.everything, 'cat', '/etc/hostname'])),
-    )
-    expect(all.map(({ stdout, status }) => [stdout, status])).toEqual(all.map(() => ['suite-image\n', 0]))
-    await expect.poll(() => serversOf(images.everything), { timeout: 10_000 }).toEqual([])
-  })
-})
-
-/** Processes that still have the image open, as far as they may be looked at. */
-function serversOf(image: string): string[] {
-  return readdirSync('/proc').filter((pid) => {
-    try {
-      return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === image)
-    } catch {
-      return false
-    }
-  })
-}
