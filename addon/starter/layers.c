@@ -163,7 +163,11 @@ bool perform_ext3(struct stage *stage, const struct op *op, struct input *input)
 	if (!mount_ext3_by_program(stage, op, input, layer))
 		return false;
 	AUTO_CLOSE int top = open_layer(stage, op->layer_number);
-	return (top >= 0 && restrict_mount(top, MS_NOSUID | MS_NODEV | (op->writable ? 0 : MS_RDONLY), false)) ||
+	struct stat status;
+	/* Until it is asked for, the owner of the root is uid 0, whom the namespace may not have: nobody could write. */
+	if (top < 0 || fstat(top, &status) != 0)
+		return refuse("%s", strerror(errno));
+	return restrict_mount(top, MS_NOSUID | MS_NODEV | (op->writable ? 0 : MS_RDONLY), false) ||
 	       refuse("%s", strerror(errno));
 }
 

@@ -87,6 +87,9 @@ static _Noreturn void keep(int begin, int *kept, unsigned count)
 	kept[count++] = begin;
 	kept[count++] = inotify;
 	leave_job();
+	/* Whoever reads what the payload writes is to see its end. */
+	dup2(STDIN_FILENO, STDOUT_FILENO);
+	dup2(STDIN_FILENO, STDERR_FILENO);
 	close_all_but(kept, count);
 	if (read(begin, &byte, 1) == 1)
 		while (read(inotify, &event, sizeof event) == (ssize_t)sizeof event)

@@ -34,6 +34,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     summary: 'Show what an image says about itself',
     load: async () => (await import('./commands/inspect.ts')).command,
   },
+  overlay: {
+    summary: 'Make file systems that keep the changes of containers',
+    loadGroup: async () => (await import('./commands/overlay.ts')).subcommands,
+  },
   run: { summary: 'Run the runscript of an image', load: () => action('run') },
   'run-help': {
     summary: 'Show the help text of an image',
@@ -67,7 +71,6 @@ export const laterCommands: Readonly<Record<string, string>> = {
   keys: 'there is no keyring',
   keyserver: 'key servers cannot be asked',
   oci: 'OCI bundles cannot be run',
-  overlay: 'overlay images cannot be made; --overlay takes a directory',
   plugin: 'there are no plugins',
   pull: 'images cannot be fetched from registries',
   push: 'images cannot be sent to registries',

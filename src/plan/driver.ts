@@ -6,29 +6,29 @@ import type { OverlayLayer } from '../image/overlay.ts'
 import type { Machine } from './layers.ts'
 
 /** File systems that an overlay of the kernel fails on, by number (statfs(2)): as the place of changes, or even below it. */
-const unfit: Readonly<Record<number, { readonly name: string; readonly below: boolean }>> = {
-  [0x6969]: { name: 'NFS', below: false },
-  [0x0bd00bd0]: { name: 'Lustre', below: false },
-  [0x47504653]: { name: 'GPFS', below: false },
-  [0xaad7aaea]: { name: 'PanFS', below: false },
-  [0x19830326]: { name: 'BeeGFS', below: false },
-  [0x5346414f]: { name: 'AFS', below: false },
-  [0x6b414653]: { name: 'AFS', below: false },
-  [0x65735546]: { name: 'FUSE', below: true },
-  [0x794c7630]: { name: 'another overlay', below: true },
-  [0x61756673]: { name: 'aufs', below: true },
-  [0x00c36400]: { name: 'Ceph', below: true },
-  [0x01021997]: { name: '9p', below: true },
-  [0xff534d42]: { name: 'CIFS', below: true },
-  [0xfe534d42]: { name: 'SMB', below: true },
-}
+const unfit: ReadonlyMap<number, { readonly name: string; readonly below: boolean }> = new Map([
+  [0x6969, { name: 'NFS', below: false }],
+  [0x0bd00bd0, { name: 'Lustre', below: false }],
+  [0x47504653, { name: 'GPFS', below: false }],
+  [0xaad7aaea, { name: 'PanFS', below: false }],
+  [0x19830326, { name: 'BeeGFS', below: false }],
+  [0x5346414f, { name: 'AFS', below: false }],
+  [0x6b414653, { name: 'AFS', below: false }],
+  [0x65735546, { name: 'FUSE', below: true }],
+  [0x794c7630, { name: 'another overlay', below: true }],
+  [0x61756673, { name: 'aufs', below: true }],
+  [0x00c36400, { name: 'Ceph', below: true }],
+  [0x01021997, { name: '9p', below: true }],
+  [0xff534d42, { name: 'CIFS', below: true }],
+  [0xfe534d42, { name: 'SMB', below: true }],
+])
 
 const isDirectory = (layer: Window | Directory): layer is Directory => 'directory' in layer
 
 /** Why the kernel cannot have a directory in an overlay; undefined when it can. */
 function unfitness({ directory, type }: Directory, holdsChanges: boolean): string | undefined {
   // Large numbers are negative where statfs gives them as 32 bits.
-  const found = type === undefined ? undefined : unfit[type >>> 0]
+  const found = type === undefined ? undefined : unfit.get(type >>> 0)
   if (!found || (found.below && !holdsChanges)) return undefined
   return `${directory} lies on ${found.name}`
 }

@@ -34,7 +34,11 @@ export type Description = {
   alignment?: number
 }
 
-export type NewObject = Description & { data: Uint8Array | AsyncIterable<Uint8Array> }
+export type NewObject = Description & {
+  data: Uint8Array | AsyncIterable<Uint8Array>
+  /** Leave holes for zeros. Only for the last object of a file, whose rest is cut off before. */
+  sparse?: boolean
+}
 
 /** A place for an object that someone else writes. */
 export type Slot = {
@@ -247,15 +251,17 @@ export async function writeData(
   file: FileHandle,
   path: string,
   offset: number,
-  { dataType, extra, data }: NewObject,
+  { dataType, extra, data, sparse = false }: NewObject,
 ) {
   const needsDigest = !extra && (dataType === dataTypes.ociBlob || dataType === dataTypes.ociRootIndex)
   const hash = needsDigest ? createHash('sha256') : undefined
   let size = 0
+  if (sparse) await file.truncate(offset)
   for await (const chunk of data instanceof Uint8Array ? [data] : data) {
     hash?.update(chunk)
     try {
-      await writeAll(file, offset + size, chunk)
+      if (sparse && isZero(chunk)) await file.truncate(offset + size + chunk.length)
+      else await writeAll(file, offset + size, chunk)
     } catch (cause) {
       throw writeError(path, cause)
     }
@@ -263,6 +269,10 @@ export async function writeData(
   }
   return { size, extra: hash ? digestExtra(`sha256:${hash.digest('hex')}`) : (extra ?? new Uint8Array()) }
 }
+
+const zeros = Buffer.alloc(1 << 20)
+const isZero = (bytes: Uint8Array): boolean =>
+  bytes.length <= zeros.length && zeros.subarray(0, bytes.length).equals(bytes)
 
 /** Write all bytes at a position; system errors come as they are. */
 export async function writeAll(file: FileHandle, offset: number, bytes: Uint8Array): Promise<void> {

@@ -28,6 +28,7 @@ const lacks = {
   snakemake: 'snakemake is not installed, or older than 7',
   toil: 'toil is not installed',
   slurm: 'Slurm or munge is not installed, or the tests do not run as root',
+  ext3: 'fuse2fs, fuse-overlayfs or mke2fs is missing',
   sanitizers: 'gcc has no libraries of its sanitizers',
 } as const
 
@@ -69,6 +70,8 @@ function probe(ability: Ability): boolean {
       return works(['unshare', '--user', '--map-root-user', 'sh', '-c', 'exec 3<>/dev/fuse'])
     case 'overlay':
       return works(['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', overlayScript])
+    case 'ext3':
+      return ['fuse2fs', 'fuse-overlayfs', 'mke2fs'].every(hasProgram)
     case 'subuid':
       return (
         hasProgram('newuidmap') &&

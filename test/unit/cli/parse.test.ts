@@ -138,6 +138,25 @@ describe('the environment', () => {
   })
 })
 
+describe('a flag that may have a size', () => {
+  it.each([
+    [['--writable-tmpfs'], {}, true],
+    [['--writable-tmpfs=true'], {}, true],
+    [['--writable-tmpfs=2G'], {}, '2G'],
+    [['--writable-tmpfs=2G', '--writable-tmpfs=false'], {}, false],
+    [[], { SINGULARITY_WRITABLE_TMPFS: '64M' }, '64M'],
+    [[], { APPTAINER_WRITABLE_TMPFS: '1' }, true],
+    [['--writable-tmpfs'], { SINGULARITY_WRITABLE_TMPFS: '64M' }, true],
+  ] as const)('is %s with %o: %s', async (words, variables, value) => {
+    expect(await values([...words], variables)).toEqual({ 'writable-tmpfs': value })
+  })
+
+  it('takes nothing else', async () => {
+    await expect(values(['--writable-tmpfs=much'])).rejects.toThrow(/true, false or a size/)
+    await expect(values([], { SING_WRITABLE_TMPFS: 'much' })).rejects.toThrow(/true, false or a size/)
+  })
+})
+
 describe('flags that have no effect', () => {
   it.each(['--oci', '--data=a:/b'])('are refused when they are not for users: %s', async (word) => {
     await expect(parse([word])).rejects.toMatchObject({
