@@ -350,6 +350,26 @@ static const struct {
 	{ "readonly", OP_READONLY, 1, 1, read_readonly },
 };
 
+static bool is_within(const char *path, const char *directory)
+{
+	size_t length = strlen(directory);
+
+	while (length > 0 && directory[length - 1] == '/')
+		length--;
+	return strncmp(path, directory, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+/* Programs of the container begin to serve behind the last operation: a look at such a place would wait for ever. */
+static void check_served(const struct record *record, const struct spec *spec, const struct op *op)
+{
+	for (unsigned index = 0; index < spec->op_count; index++) {
+		const struct op *earlier = &spec->ops[index];
+
+		if (op->at && earlier->kind == OP_FUSE && earlier->inside && is_within(op->at, earlier->at))
+			fail("launch spec: %s: nobody serves %s yet", record->name, earlier->at);
+	}
+}
+
 /* Layers and the root come first; places exist only when there is a root. */
 static void check_order(const struct record *record, const struct spec *spec, const struct op *op)
 {
@@ -377,6 +397,7 @@ bool read_operation(const struct record *record, struct spec *spec)
 		op->kind = rows[index].kind;
 		rows[index].read(record, spec, op);
 		check_order(record, spec, op);
+		check_served(record, spec, op);
 		spec->op_count++;
 		return true;
 	}

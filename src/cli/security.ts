@@ -11,7 +11,7 @@ import {
   securityModules,
   userName,
 } from '../host/security.ts'
-import { type FuseMount, fuseEnvironment, parseFuseMount } from '../plan/fusemount.ts'
+import { type FuseMount, fuseEnvironment, parseFuseMount, requireApart } from '../plan/fusemount.ts'
 import { planIdentity } from '../plan/identity.ts'
 import type { LaunchRequest } from '../plan/request.ts'
 import { decideSecurity, parseSecurity } from '../plan/security.ts'
@@ -38,6 +38,7 @@ function fuseMounts(flags: Flags, facts: HostFacts): FuseMount[] {
       hint: 'Ask the administrator for access to /dev/fuse (mode 0666)',
     })
   }
+  requireApart(mounts)
   return mounts.map((mount) => withHostProgram(mount, facts))
 }
 

@@ -1,5 +1,6 @@
 /** The words of --fusemount: `TYPE:PROGRAM [ARGUMENTS] MOUNTPOINT`. */
 
+import { posix } from 'node:path'
 import { SingError } from '../core/errors.ts'
 
 export type FuseMount = {
@@ -43,6 +44,30 @@ export function parseFuseMount(text: string): FuseMount {
   if (words.length === 0) throw refuse('there is no program')
   // Programs made with libfuse go into the background unless they are told not to.
   return { side, words: daemon ? words : [...words, '-f'], at, environment: [] }
+}
+
+const isWithin = (path: string, directory: string): boolean =>
+  `${posix.normalize(path)}/`.startsWith(posix.normalize(`${directory}/`))
+
+/**
+ * A program of the image begins to serve when all mounts are made: whoever touched its place before would wait for ever.
+ * @throws SingError for a mount point at or below that of an earlier program of the image
+ */
+export function requireApart(mounts: readonly FuseMount[]): void {
+  for (const [index, { at }] of mounts.entries()) {
+    const earlier = mounts
+      .slice(0, index)
+      .find(({ side, at: place }) => side === 'container' && isWithin(at, place))
+    if (!earlier) continue
+    throw new SingError(
+      'USAGE',
+      `--fusemount: ${at} lies in what ${earlier.words[0]} serves at ${earlier.at}`,
+      {
+        hint: 'Choose mount points that do not lie in each other',
+        status: 255,
+      },
+    )
+  }
 }
 
 /** What a program of the host needs of the caller's environment; no secrets, for it becomes part of a command line. */

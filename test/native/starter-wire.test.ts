@@ -74,6 +74,15 @@ const refused: [what: string, args: string[], sentence: RegExp][] = [
     before('layer-root', 'squashfs', '7', 'x', '/x', '0', '1', 'fuse', '0', ''),
     /an owner has a uid and a gid/,
   ],
+  [
+    'a place that nobody serves yet',
+    before(
+      'init',
+      ...['fuse', '5', '/a/', 'create', 'container', '1', 'sh'],
+      ...['mkdir', '2', '/a/b', '755'],
+    ),
+    /mkdir: nobody serves \/a\/ yet/,
+  ],
   ['an odd number of lines', before('init', 'records', '3', '/x', 'fail', 'a'), /records: 3 fields/],
   [
     'a line break in a line',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { fuseEnvironment, parseFuseMount } from '../../../src/plan/fusemount.ts'
+import { fuseEnvironment, parseFuseMount, requireApart } from '../../../src/plan/fusemount.ts'
 
 describe('--fusemount', () => {
   it.each([
@@ -27,6 +27,18 @@ describe('--fusemount', () => {
     ['host:/mnt', 'there is no program'],
   ])('refuses %s', (text, reason) => {
     expect(() => parseFuseMount(text)).toThrow(reason)
+  })
+
+  it.each([
+    [['container:a /far', 'container:b /far'], '/far lies in what a serves at /far'],
+    [['container:a /far/', 'host:b /x/../far/b'], '/x/../far/b lies in what a serves at /far/'],
+    [['container:a /', 'container:b /b'], '/b lies in what a serves at /'],
+    [['container:a /far', 'container:b /further', 'host:c /'], undefined],
+    [['host:a /far', 'container:b /far/b'], undefined],
+  ])('has mounts apart that would wait for each other: %j', (texts, reason) => {
+    const check = () => requireApart(texts.map(parseFuseMount))
+    if (reason) expect(check).toThrow(reason)
+    else expect(check).not.toThrow()
   })
 
   it('shows programs of the host no more of the environment than they need', () => {
