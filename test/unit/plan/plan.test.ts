@@ -1,97 +1,27 @@
 /** The planner's decisions, pinned: every host times every request, as files that are read in review like code. */
 
-import { readdirSync, readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
+import { readdirSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { defaultConfig } from '../../../src/config/schema.ts'
-import type { HostFacts } from '../../../src/host/facts.ts'
 import type { Image } from '../../../src/image/open.ts'
 import { plan } from '../../../src/plan/plan.ts'
-import { toRequest, type Verb } from '../../../src/plan/request.ts'
+import { toRequest } from '../../../src/plan/request.ts'
 import { encodeSpec } from '../../../src/plan/spec.ts'
-
-const fixtures = fileURLToPath(new URL('../../../fixtures/', import.meta.url))
-const hosts = readdirSync(`${fixtures}hosts`).map((name) => name.replace('.json', ''))
-const factsOf = (host: string): HostFacts => ({
-  subids: undefined,
-  ...JSON.parse(readFileSync(`${fixtures}hosts/${host}.json`, 'utf8')),
-})
-
-const sif: Image = {
-  path: '/data/fortune.sif',
-  name: 'fortune.sif',
-  kind: 'sif',
-  rootfs: { file: '/data/fortune.sif', offset: 36864, size: 1048576 },
-  arch: 'amd64',
-  writable: false,
-  bashEnvironment: false,
-}
-const sandbox: Image = {
-  ...sif,
-  path: '/data/tree',
-  name: 'tree',
-  kind: 'sandbox',
-  rootfs: { directory: '/data/tree' },
-  writable: true,
-}
-
-type Case = { verb: Verb; flags: Parameters<typeof toRequest>[1]; command: string[]; image: Image }
-const cases: Record<string, Case> = {
-  exec: { verb: 'exec', flags: {}, command: ['cat', '/etc/os-release'], image: sif },
-  'run-sandbox': { verb: 'run', flags: {}, command: ['a', 'b c'], image: sandbox },
-  'shell-contain': { verb: 'shell', flags: { contain: true, ipc: true }, command: [], image: sif },
-  containall: {
-    verb: 'exec',
-    flags: { containall: true, workdir: 'w', scratch: ['/scratch'] },
-    command: ['true'],
-    image: sif,
-  },
-  fakeroot: { verb: 'exec', flags: { fakeroot: true }, command: ['id'], image: sif },
-  'fakeroot-ignore-subuid': {
-    verb: 'exec',
-    flags: { fakeroot: true, 'ignore-subuid': true },
-    command: ['id'],
-    image: sif,
-  },
-  binds: {
-    verb: 'exec',
-    flags: {
-      bind: ['/b:/m/sub', 'a:/m:ro'],
-      mount: ['type=bind,source=/c,destination=/n,nonested'],
-      env: ['A=1'],
-      hostname: 'node',
-    },
-    command: ['true'],
-    image: sif,
-  },
-  writable: { verb: 'exec', flags: { writable: true }, command: ['true'], image: sandbox },
-  'writable-tmpfs': {
-    verb: 'exec',
-    flags: { 'writable-tmpfs': true, cleanenv: true, 'no-home': true },
-    command: ['true'],
-    image: sif,
-  },
-}
-
-function decide(host: string, name: string): unknown {
-  const { verb, flags, command, image } = cases[name] as Case
-  const facts = factsOf(host)
-  try {
-    const options = { openFiles: 1024, debug: false, supervised: false }
-    const request = toRequest(verb, flags, command, facts, [])
-    // The mounts by reason are those of the spec once more.
-    const { mounts: _, ...decided } = plan(request, defaultConfig, image, facts, options)
-    return decided
-  } catch (error) {
-    const { code, message, hint } = error as { code: string; message: string; hint: string }
-    return { refused: { code, message, hint } }
-  }
-}
+import { casesOn, decide, factsOf, fixtures, hosts, record, show, sif } from './recorded.ts'
 
 describe.each(hosts)('on %s', (host) => {
-  it.each(Object.keys(cases))('%s is planned as recorded', async (name) => {
-    await expect(`${JSON.stringify(decide(host, name), null, 2)}\n`).toMatchFileSnapshot(
-      `${fixtures}specs/${host}/${name}.json`,
+  it.each(casesOn(host))('%s is planned as recorded', async (name) => {
+    const { decision, scripts } = record(host, name)
+    await expect(`${show(decision)}\n`).toMatchFileSnapshot(`${fixtures}specs/${host}/${name}.json`)
+    for (const script of scripts)
+      await expect(`${script.text}\n`).toMatchFileSnapshot(`${fixtures}specs/scripts/${script.name}`)
+  })
+
+  it('has no other records', () => {
+    expect(readdirSync(`${fixtures}specs/${host}`).sort()).toEqual(
+      casesOn(host)
+        .map((name) => `${name}.json`)
+        .sort(),
     )
   })
 })
