@@ -121,12 +121,13 @@ static uint64_t mount_at(const char *path)
 static _Noreturn void be_middle(const struct stage *stage, const char *const arguments[], const char *at, int file,
 				int socket, int errors)
 {
-	uint64_t before = mount_at(at);
+	uint64_t before;
 	pid_t program;
 	int tree;
 
 	if (unshare(CLONE_NEWNS) != 0)
 		give_up(errors, "own mount namespace");
+	before = mount_at(at);
 	program = fork();
 	if (program < 0)
 		give_up(errors, "fork");

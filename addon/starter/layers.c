@@ -317,9 +317,25 @@ static bool mount_kernel_overlay(struct stage *stage, const struct op *op)
 	return set_root(stage, "root");
 }
 
+/*
+ * Who put changes there is told by work/work: the kernel makes it without any permission. Where the kernel was here before,
+ * fuse-overlayfs leaves it like that, and nobody could tell that its marks lie among the changes from now on.
+ */
+static void note_fuse_overlay(const struct stage *stage, const struct op *op)
+{
+	char name[64], directory[32];
+
+	changes_name(op, directory);
+	snprintf(name, sizeof name, "%s/work/work", directory);
+	AUTO_CLOSE int work = openat(stage->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (work >= 0 && chmod(path_of(work).text, 0700) != 0)
+		debug("%s: %s", name, strerror(errno));
+}
+
 static bool mount_fuse_overlay(struct stage *stage, const struct op *op)
 {
-	char options[LONGEST_OPTIONS] = "allow_other,", base[64], root[64];
+	/* With access control lists (the default) a layer without them makes every look at the files of others fail. */
+	char options[LONGEST_OPTIONS] = "allow_other,noacl,", base[64], root[64];
 	const char *arguments[] = { op->program, "-o", options, root, NULL };
 	size_t length = strlen(options);
 	int mounted;
@@ -328,6 +344,7 @@ static bool mount_fuse_overlay(struct stage *stage, const struct op *op)
 	snprintf(root, sizeof root, "%s/root", stage->covered);
 	if (!write_layers(op, base, options + length, sizeof options - length))
 		return false;
+	note_fuse_overlay(stage, op);
 	mounted = mount_by_program(stage, arguments, root, -1);
 	if (mounted < 0)
 		return false;

@@ -3,7 +3,7 @@
 import { SingError } from '../core/errors.ts'
 import type { Directory, Image, Window } from '../image/open.ts'
 import type { OverlayLayer } from '../image/overlay.ts'
-import type { Machine } from './layers.ts'
+import { kernelMounts, type Machine } from './layers.ts'
 
 /** File systems that an overlay of the kernel fails on, by number (statfs(2)): as the place of changes, or even below it. */
 const unfit: ReadonlyMap<number, { readonly name: string; readonly below: boolean }> = new Map([
@@ -50,11 +50,13 @@ export type Driver =
   | { readonly kind: 'none' }
 
 /** Why the kernel cannot do it at all. */
-function obstacle(stack: Stack, { identity, facts }: Machine): string | undefined {
+function obstacle(stack: Stack, machine: Machine): string | undefined {
+  const { identity, facts } = machine
   const { image, lower, writer } = stack
   if (identity.inUserNamespace && !facts.overlayInUserNamespace)
     return 'this kernel has overlays for root alone (for users since Linux 5.11)'
-  if (writer && !isDirectory(writer)) return `changes go to the ext3 in ${writer.file}`
+  if (writer && !isDirectory(writer) && !kernelMounts(machine))
+    return `changes go to the ext3 in ${writer.file}`
   const below = [image.rootfs, ...lower].filter(isDirectory).map((layer) => unfitness(layer, false))
   return [...(writer && isDirectory(writer) ? [unfitness(writer, true)] : []), ...below].find(Boolean)
 }
@@ -85,9 +87,18 @@ export type DriverOptions = {
   readonly underlayAllowed: boolean
 }
 
+/** An ext3 that the kernel could mount lies below fuse-overlayfs only through fuse2fs: it tells when all is written. */
+function canUseFuse({ lower, writer }: Stack, machine: Machine): boolean {
+  const { fuse, fuse2fs } = machine.facts
+  const hasExt3 = [...lower, ...(writer ? [writer] : [])].some(
+    (layer) => !isDirectory(layer) && layer.filesystem === 'ext3',
+  )
+  return fuse && (fuse2fs !== undefined || !hasExt3 || !kernelMounts(machine))
+}
+
 /** @throws SingError OVERLAY when changes could not be kept, or layers not be shown */
 export function chooseDriver(stack: Stack, options: DriverOptions, machine: Machine): Driver {
-  const { fuse, fuseOverlayfs } = machine.facts
+  const { facts } = machine
   if (options.underlay) return underlay(stack, '--underlay is given', options.underlayAllowed)
   if (!options.overlayAllowed)
     return underlay(
@@ -99,7 +110,8 @@ export function chooseDriver(stack: Stack, options: DriverOptions, machine: Mach
   const soft = misreading(stack)
   const reason = hard ?? soft
   if (reason === undefined) return { kind: 'kernel' }
-  if (fuse && fuseOverlayfs) return { kind: 'fuse', program: fuseOverlayfs, reason }
+  if (facts.fuseOverlayfs && canUseFuse(stack, machine))
+    return { kind: 'fuse', program: facts.fuseOverlayfs, reason }
   if (hard !== undefined) return underlay(stack, hard, options.underlayAllowed)
   return { kind: 'kernel', warning: `${soft}, which is missing: what was removed there may appear again` }
 }

@@ -8,9 +8,9 @@ import type { Op } from './spec.ts'
 
 export type Machine = { readonly identity: Identity; readonly facts: HostFacts }
 
-/** A file system that `loop devices` can show is mounted by the kernel for the real root alone. */
-const kernelMounts = ({ identity, facts }: Machine): boolean =>
-  facts.isRoot && !facts.inUserNamespace && !identity.namespace
+/** File systems in files are mounted by the kernel for the real root alone, where it has loop devices. */
+export const kernelMounts = ({ identity, facts }: Machine): boolean =>
+  facts.isRoot && !facts.inUserNamespace && !identity.namespace && facts.loop
 
 export function squashfsLayer(layer: string, window: Window, { identity, facts }: Machine): Op {
   const { file, offset, size } = window
@@ -20,7 +20,7 @@ export function squashfsLayer(layer: string, window: Window, { identity, facts }
 
 function requireExt3({ file }: Window, machine: Machine): void {
   const { facts } = machine
-  if (kernelMounts(machine) && facts.loop) return
+  if (kernelMounts(machine)) return
   if (!facts.fuse) throw noFuse(file)
   if (facts.fuse2fs) return
   throw new SingError(
@@ -44,7 +44,7 @@ export function ext3Layer(layer: string, window: Window, access: 'read' | 'write
     size,
     access,
     owner: identity.owner,
-    kernel: kernelMounts(machine) && facts.loop,
+    kernel: kernelMounts(machine),
     program: facts.fuse ? facts.fuse2fs : undefined,
   }
 }
@@ -59,7 +59,7 @@ function noFuse(file: string): SingError {
 export function volumeLayer(layer: string, window: Window, access: 'read' | 'write', machine: Machine): Op {
   if (window.filesystem === 'ext3') return ext3Layer(layer, window, access, machine)
   const { facts } = machine
-  if (!facts.fuse && !(kernelMounts(machine) && facts.loop)) throw noFuse(window.file)
+  if (!facts.fuse && !kernelMounts(machine)) throw noFuse(window.file)
   return squashfsLayer(layer, window, machine)
 }
 

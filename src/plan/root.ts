@@ -84,6 +84,11 @@ function readStack(request: LaunchRequest, image: Image): Stack {
 const nameBelow = (layer: OverlayLayer, name: string): string =>
   canTakeChanges(layer) ? `${name}/upper` : name
 
+/** Below fuse-overlayfs the kernel's mount of an ext3 would outlive the container by a moment, unwritten. */
+function throughProgram(op: Op): Op {
+  return op.op === 'ext3' && op.program !== undefined ? { ...op, kernel: false } : op
+}
+
 function layerOp(layer: OverlayLayer, name: string, access: 'read' | 'write', machine: Machine): Op {
   if ('file' in layer) return volumeLayer(name, layer, access, machine)
   return { op: 'directory', layer: name, from: layer.directory, locked: access === 'write' || undefined }
@@ -97,10 +102,10 @@ function upperOps({ writer }: Stack, request: LaunchRequest, config: Config, mac
 
 function overlayOps(stack: Stack, upper: readonly Op[], program: string | undefined, machine: Machine): Op[] {
   const lower = stack.lower.map((layer, index) => ({ layer, name: `lower${index}` }))
+  const layers = [...lower.map(({ layer, name }) => layerOp(layer, name, 'read', machine)), ...upper]
   return [
     imageLayer(stack.image.rootfs, 'read', machine),
-    ...lower.map(({ layer, name }) => layerOp(layer, name, 'read', machine)),
-    ...upper,
+    ...(program === undefined ? layers : layers.map(throughProgram)),
     {
       op: 'overlay',
       lower: [...lower.map(({ layer, name }) => nameBelow(layer, name)).reverse(), 'image'],

@@ -244,6 +244,23 @@ describe.skipIf(!can('userns', 'fuse', 'overlay', 'ext3'))('an ext3 as overlay',
     }
   })
 
+  it.skipIf(!can('subuid'))('is shared by a user and the root of a range of ids', async () => {
+    const changes = await ext3()
+    expect(await inside('echo 1 > /one; mkdir /dir', ['--overlay', changes])).toEqual(well())
+    const script = 'echo 2 >> /one; touch /dir/x; chown 5:5 /dir/x; stat -c %u /dir/x'
+    expect(await inside(script, ['--fakeroot', '--overlay', changes])).toEqual(well('5\n'))
+    expect(await inside('echo 3 >> /one; cat /one', ['--overlay', changes])).toEqual(well('1\n2\n3\n'))
+  })
+
+  it('does not hide what it did to a directory from the kernel', async () => {
+    const below = await ext3()
+    await inside('true', ['--overlay', below])
+    const changes = folder()
+    await inside('true', ['--overlay', changes])
+    await inside('rm -r /madness; mkdir /madness', ['--overlay', `${below}:ro`, '--overlay', changes])
+    expect(await inside('ls -A /madness | wc -l', ['--overlay', changes])).toEqual(well('0\n'))
+  })
+
   it('lies above a squashfs, and below changes in memory', async () => {
     const changes = await ext3()
     const squashfs = at('more.sqfs')

@@ -50,6 +50,22 @@ const refused: [what: string, args: string[], sentence: RegExp][] = [
   ['a umask beyond all', before('init', 'umask', '1', '7777'), /umask: "7777" is no number/],
   ['a root without operations', edit('layer-root', undefined), /no operation makes the root/],
   ['a layer twice', before('layer-root', 'directory', '3', 'image', '/x', '0'), /two layers "image"/],
+  [
+    'an ext3 that nobody mounts',
+    before('layer-root', 'ext3', '9', 'x', '/x', '0', '1', 'read', '', '', '0', ''),
+    /neither the kernel nor a program/,
+  ],
+  [
+    'an ext3 in a way that there is not',
+    before('layer-root', 'ext3', '9', 'x', '/x', '0', '1', 'both', '', '', '1', ''),
+    /unknown word "both"/,
+  ],
+  [
+    'changes of a layer that nobody made',
+    before('layer-root', 'overlay', '4', '', '1', '', 'other/upper'),
+    /no layer "other" before it/,
+  ],
+  ['two roots of different kinds', before('init', 'underlay', '1', 'image'), /comes behind the root/],
   ['a layer that nobody made', edit('layer-root', ['other']), /no layer "other" before it/],
   [
     'a place before the root',

@@ -28,6 +28,7 @@ const laptop = {
   environment: {},
 } satisfies HostFacts
 
+const root = { ...laptop, uid: 0, gid: 0, isRoot: true, loop: true }
 const bareHost = { ...laptop, fuse2fs: undefined, fuseOverlayfs: undefined }
 const oldKernel = { ...laptop, overlayInUserNamespace: false }
 
@@ -83,7 +84,7 @@ function rootOf(asked: Case): string {
       case 'squashfs':
         return [`${op.layer}:squashfs`]
       case 'ext3':
-        return [`${op.layer}:ext3-${op.access}`]
+        return [`${op.layer}:ext3-${op.access}${op.kernel ? '-kernel' : ''}`]
       case 'directory':
         return [`${op.layer}:directory${op.locked ? '-locked' : ''}`]
       case 'memory':
@@ -217,6 +218,16 @@ describe('the root', () => {
       'a sandbox on NFS without fuse-overlayfs',
       { image: onNfs, facts: bareHost },
       'image:directory, underlay',
+    ],
+    [
+      'an ext3 of root below fuse-overlayfs',
+      { over: [['/o.img', ext3]], facts: root },
+      `${image}, upper:ext3-write, fuse(upper image), stay`,
+    ],
+    [
+      'an ext3 of root without programs',
+      { over: [['/o.img', ext3]], facts: { ...root, fuse2fs: undefined } },
+      `${image}, upper:ext3-write-kernel, kernel(upper image), stay`,
     ],
     ['--underlay', { flags: { underlay: true } }, `${image}, underlay`],
     ['overlays turned off', { config: { overlay: false } }, `${image}, underlay`],
