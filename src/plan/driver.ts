@@ -65,7 +65,7 @@ function obstacle(stack: Stack, machine: Machine): string | undefined {
 function misreading({ lower, writer }: Stack): string | undefined {
   for (const layer of writer ? [writer, ...lower] : lower) {
     if (isDirectory(layer) ? layer.marked : layer.filesystem === 'ext3')
-      return `changes in ${isDirectory(layer) ? layer.directory : layer.file} are marked for fuse-overlayfs`
+      return `changes in ${isDirectory(layer) ? layer.directory : layer.file} may be marked for fuse-overlayfs`
   }
   return undefined
 }
@@ -113,5 +113,8 @@ export function chooseDriver(stack: Stack, options: DriverOptions, machine: Mach
   if (facts.fuseOverlayfs && canUseFuse(stack, machine))
     return { kind: 'fuse', program: facts.fuseOverlayfs, reason }
   if (hard !== undefined) return underlay(stack, hard, options.underlayAllowed)
-  return { kind: 'kernel', warning: `${soft}, which is missing: what was removed there may appear again` }
+  return {
+    kind: 'kernel',
+    warning: `${soft}, which cannot be used here: what was removed there may appear again`,
+  }
 }
