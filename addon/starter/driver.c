@@ -123,7 +123,7 @@ static _Noreturn void be_middle(const struct stage *stage, const char *const arg
 {
 	uint64_t before;
 	pid_t program;
-	int tree;
+	int tree, cloning;
 
 	if (unshare(CLONE_NEWNS) != 0)
 		give_up(errors, "own mount namespace");
@@ -137,10 +137,13 @@ static _Noreturn void be_middle(const struct stage *stage, const char *const arg
 	if (wait_for_child(program) != 0 || mount_at(at) == before)
 		_exit(STATUS_FATAL);
 	tree = (int)syscall(OPEN_TREE, AT_FDCWD, at, TREE_CLONE | O_CLOEXEC);
-	if (tree < 0)
-		give_up(errors, "open_tree");
+	cloning = errno;
+	/* In any case: a server whose own namespace has the mount would never end. */
 	if (umount2(at, MNT_DETACH) != 0)
 		give_up(errors, "umount");
+	errno = cloning;
+	if (tree < 0)
+		give_up(errors, "open_tree");
 	if (!send_descriptor(socket, tree))
 		give_up(errors, "sendmsg");
 	_exit(0);

@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import type { Op } from '../../src/plan/spec.ts'
 import { can } from '../helpers/can.ts'
 import { give } from '../helpers/temp.ts'
-import { launch, launchThrough, makeScene, makeSpec } from './starter.ts'
+import { launch, launchThrough, makeScene, makeSpec, processesWith, until } from './starter.ts'
 
 const scene = makeScene()
 
@@ -80,8 +80,10 @@ describe.skipIf(!can('userns', 'fuse', 'ext3'))('a program that mounts', () => {
   })
 
   onlyHere('needs a kernel that can clone mounts', async () => {
+    const before = processesWith('fuse-overlayfs')
     const spec = makeSpec(scene.root, ['id'], { ops: overlay(folder(), program) })
     const { stderr } = await launchThrough(scene, ['without', '428=38'], spec) // open_tree
     expect(stderr).toMatch(/open_tree: Function not implemented/)
+    await until(() => processesWith('fuse-overlayfs').every((pid) => before.includes(pid)))
   })
 })
