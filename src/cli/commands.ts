@@ -28,6 +28,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     summary: 'Print the completion script for a shell',
     load: async () => (await import('./commands/completion.ts')).command,
   },
+  config: {
+    summary: 'Show the configuration and change it',
+    loadGroup: async () => (await import('./commands/config.ts')).subcommands,
+  },
   exec: { summary: 'Run a command in a container', load: () => action('exec') },
   help: { summary: 'Show help', load: async () => (await import('./commands/help.ts')).command },
   inspect: {
@@ -62,7 +66,6 @@ export const laterCommands: Readonly<Record<string, string>> = {
   cache: 'there is no image cache to manage',
   capability: 'capabilities cannot be granted to users',
   checkpoint: 'containers cannot be checkpointed',
-  config: 'the configuration is changed with an editor',
   data: 'data containers cannot be made',
   delete: 'images cannot be removed from a library',
   doctor: 'the machine cannot be examined',

@@ -121,7 +121,7 @@ export type Defaults = ReadonlyMap<string, readonly Default[]>
 const none: Defaults = new Map()
 
 /** A value with the names it came by, for messages. */
-type Found = { readonly value: Value | undefined; readonly origins: readonly string[] }
+export type Found = { readonly value: Value | undefined; readonly origins: readonly string[] }
 
 const entriesOf = (value: Value): readonly string[] => (Array.isArray(value) ? value : [String(value)])
 
@@ -189,6 +189,19 @@ function judge(flag: Flag, { value, origins: [origin] }: Found): string | undefi
 }
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
+
+/** Values of flags that no command line gives: of the environment and of `defaults`, nothing of them judged. */
+export function standingFlags(
+  flags: readonly Flag[],
+  environment: Environment,
+  defaults: Defaults,
+): ReadonlyMap<string, Found> {
+  const found = flags.map((flag): [string, Found] => [
+    flag.name,
+    resolve(flag, undefined, environment, defaults.get(flag.name) ?? []),
+  ])
+  return new Map(found.filter(([, { value }]) => value !== undefined))
+}
 
 /**
  * Values of the flags: words of the command line (as `argv` cut them), then the environment, then `defaults`.

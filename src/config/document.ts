@@ -11,8 +11,14 @@ export type Entry = { readonly key: string; readonly line: number; readonly valu
 export type Node =
   /** `empty`: nothing, `~` or `null` without quotes. */
   | { readonly kind: 'word'; readonly line: number; readonly text: string; readonly empty: boolean }
-  | { readonly kind: 'list'; readonly line: number; readonly items: readonly Node[] }
-  | { readonly kind: 'map'; readonly line: number; readonly entries: readonly Entry[] }
+  /** `flow`: within brackets. */
+  | { readonly kind: 'list'; readonly line: number; readonly flow: boolean; readonly items: readonly Node[] }
+  | {
+      readonly kind: 'map'
+      readonly line: number
+      readonly flow: boolean
+      readonly entries: readonly Entry[]
+    }
 
 export type FlagValue = string | boolean | number | readonly string[]
 
@@ -50,22 +56,34 @@ const owners: Readonly<Record<Scope, string>> = {
   project: 'any file',
 }
 
+/** Line 0 is that of a value which stands in no file yet. */
 const refuse = ({ file }: Place, line: number, sentence: string, hint?: string): SingError =>
-  new SingError('USAGE', `${shown(file)}:${line}: ${sentence}`, { status: 255, hint })
+  new SingError('USAGE', `${shown(file)}${line > 0 ? `:${line}` : ''}: ${sentence}`, { status: 255, hint })
 
-/** `./` and `../` begin at the folder of the file, `~/` at home. `quote` writes what the value cannot hold as it is. */
-function hostPath(text: string, { file, home }: Place, quote: (path: string) => string): string {
+/** Where `./` and `~/` lead, and whether a path writes commas and colons with a backslash. */
+export type Start = {
+  readonly folder: string
+  readonly home: string | undefined
+  readonly escapes?: boolean | undefined
+}
+
+/** A value that begins with a path of the host: `./` and `../` begin at the folder, `~/` at home. */
+export function resolveHostPath(text: string, { folder, home, escapes }: Start): string {
+  const quote = (path: string) => (escapes ? path.replace(/[\\:,]/g, '\\$&') : path)
   return text.replace(
     /^(|.*\b(?:source|src)=)(~|\.\.?)(?=\/|:|,|$)/,
     (whole, before: string, start: string) => {
       if (start === '~') return home === undefined ? whole : before + quote(home)
-      return before + quote(posix.join(posix.dirname(file), start))
+      return before + quote(posix.join(folder, start))
     },
   )
 }
 
-const escaped = (path: string): string => path.replace(/[\\:,]/g, '\\$&')
-const asIs = (path: string): string => path
+const startOf = ({ file, home }: Place, escapes = false): Start => ({
+  folder: posix.dirname(file),
+  home,
+  escapes,
+})
 
 const wordOf = (node: Node): string | undefined =>
   node.kind === 'word' && !node.empty ? node.text : undefined
@@ -118,7 +136,7 @@ function readSetting(place: Place, key: string, node: Node): Setting {
   if (ranks[place.scope] > ranks[scope])
     throw refuse(place, node.line, `${key} may be set by ${owners[scope]}`)
   const words = type.list ? wordsOf(node) : [wordOf(node)].filter((word) => word !== undefined)
-  const resolved = hostPaths ? words?.map((word) => hostPath(word, place, asIs)) : words
+  const resolved = hostPaths ? words?.map((word) => resolveHostPath(word, startOf(place))) : words
   const value = resolved && type.read(resolved)
   if (value === undefined) throw mismatch(place, key, node, type.expected)
   return { key, value, line: node.line }
@@ -137,8 +155,8 @@ function listOf(place: Place, key: string, flag: Flag, node: Node): string[] {
   if (flag.name === 'env' && node.kind === 'map') return assignmentsOf(place, key, node)
   const words = wordsOf(node)
   if (!words) throw mismatch(place, key, node, 'a word or a list of words')
-  const quote = flag.escapes ? escaped : asIs
-  const paths = flag.hostPath ? words.map((word) => hostPath(word, place, quote)) : words
+  const start = startOf(place, flag.escapes)
+  const paths = flag.hostPath ? words.map((word) => resolveHostPath(word, start)) : words
   return flag.split === 'commas' ? paths.flatMap((word) => word.split(',')).map((word) => word.trim()) : paths
 }
 
@@ -159,7 +177,7 @@ function flagValue(place: Place, key: string, flag: Flag, node: Node): FlagValue
     }
     case 'string':
       if (word === undefined) throw mismatch(place, key, node, flag.placeholder ?? 'a word')
-      return flag.hostPath ? hostPath(word, place, asIs) : word
+      return flag.hostPath ? resolveHostPath(word, startOf(place)) : word
   }
 }
 

@@ -82,7 +82,9 @@ async function readSite({ configFile, flags, environment }: Where): Promise<(Fou
   return Promise.all(found.map((file) => (file === undefined ? undefined : read(file))))
 }
 
-function absent(file: string | undefined, scope: Scope): Looked[] {
+/** What is told of a file: what was found, or that it is not there. */
+function told(found: Found | undefined, file: string | undefined, scope: Scope): Looked[] {
+  if (found) return [found.looked]
   return file === undefined ? [] : [{ file, scope, state: 'absent', notes: [] }]
 }
 
@@ -100,21 +102,19 @@ export async function loadSettings(where: Where): Promise<Settings> {
   const cwd = currentDirectory()
   const own = userFile(environment)
   const project = cwd === undefined ? undefined : findProjectFile(cwd, home)
-  const place = (file: string, scope: Scope): Place => ({ file, scope, home, flags })
-  const site = await readSite(where)
-  const user = findFile(own) && (await readOwnLayer(place(own ?? '', 'user')))
-  const work = project && (await readOwnLayer(place(project, 'project')))
-  const found = [...site, user, work].filter((entry) => entry !== undefined && entry !== '')
+  const [conf, site] = await readSite(where)
+  const read = async (file: string | undefined, scope: Scope): Promise<Found | undefined> =>
+    file === undefined ? undefined : readOwnLayer({ file, scope, home, flags })
+  const user = await read(findFile(own), 'user')
+  const work = await read(project, 'project')
   const files = [
-    ...found.map(({ looked }) => looked),
-    ...(where.configFile === undefined && !site[1] ? absent(siteFile, 'site') : []),
-    ...(user ? [] : absent(own, 'user')),
+    ...told(conf, undefined, 'site'),
+    ...told(site, where.configFile === undefined ? siteFile : undefined, 'site'),
+    ...told(user, own, 'user'),
+    ...told(work, undefined, 'project'),
   ]
-  if (found.length === 0) return { ...defaultSettings, files }
-  const ignored = files.filter(({ state }) => state === 'ignored')
-  return {
-    ...mergeLayers(found.flatMap(({ layer }) => layer ?? [])),
-    files,
-    warnings: ignored.map(warning),
-  }
+  const layers = [conf, site, user, work].flatMap((found) => found?.layer ?? [])
+  const warnings = files.filter(({ state }) => state === 'ignored').map(warning)
+  const merged = layers.length > 0 ? mergeLayers(layers) : defaultSettings
+  return { ...merged, files, warnings }
 }

@@ -348,6 +348,13 @@ function rows(entries: object, prefix: string): [string, Directive][] {
 /** All directives by key, in the order of the table. */
 export const directives: ReadonlyMap<string, Directive> = new Map(rows(table, ''))
 
+/** Every name that a directive has in a `singularity.conf`, with or without effect. */
+export const confNames = (): string[] => [
+  ...[...directives.values()].flatMap(({ conf }) => conf ?? []),
+  ...launchTwins.map(({ conf }) => conf),
+  ...Object.keys(withoutEffect),
+]
+
 /** Values by key as one configuration; what they leave out has its default. */
 export function toConfig(values: ReadonlyMap<string, unknown>): Config {
   const build = (entries: object, prefix: string): unknown =>

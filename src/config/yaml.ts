@@ -3,7 +3,15 @@
  * the rest of a start.
  */
 
-import { EVENT_ID, type Event, getScalarValue, parseEvents, SCALAR_STYLE, YAMLException } from 'js-yaml'
+import {
+  COLLECTION_STYLE,
+  EVENT_ID,
+  type Event,
+  getScalarValue,
+  parseEvents,
+  SCALAR_STYLE,
+  YAMLException,
+} from 'js-yaml'
 import { SingError, shown } from '../core/errors.ts'
 import type { Entry, Node } from './document.ts'
 
@@ -36,6 +44,8 @@ function readEvents(text: string, file: string): Event[] {
     throw yamlError(file, (error.mark?.line ?? 0) + 1, `no YAML: ${error.reason}`)
   }
 }
+
+const isFlow = ({ style }: { readonly style: unknown }): boolean => style === COLLECTION_STYLE.FLOW
 
 /** Puts the nodes of one document together from the events of the parser. */
 class Builder {
@@ -87,9 +97,9 @@ class Builder {
         return { kind: 'word', line, text, empty: plain && ['', '~', 'null'].includes(text) }
       }
       case EVENT_ID.SEQUENCE:
-        return { kind: 'list', line, items: this.#all(() => this.#node()) }
+        return { kind: 'list', line, flow: isFlow(event), items: this.#all(() => this.#node()) }
       case EVENT_ID.MAPPING:
-        return { kind: 'map', line, entries: this.#all(() => this.#entry()) }
+        return { kind: 'map', line, flow: isFlow(event), entries: this.#all(() => this.#entry()) }
       default:
         throw yamlError(this.#file, line, 'no YAML: it ends too early')
     }

@@ -1,10 +1,10 @@
 /** Configuration files and profiles, and what they do to a launch. */
 
-import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
-import { sing } from '../helpers/sing.ts'
+import { program, run as runProgram, sing, testUser } from '../helpers/sing.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
 import { type Images, makeImages } from './images.ts'
 
@@ -104,5 +104,207 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a launch', () => {
     user('launch: { hostname: of-user }\n')
     const { stdout } = await run(['--build-config', 'exec', images.everything, 'hostname'])
     expect(stdout).not.toBe('of-user\n')
+  })
+})
+
+describe('config list', () => {
+  it('tells each value and where it comes from', async () => {
+    const own = user('# mine\nmount: { home: no }\nlaunch: { bind: [/a] }\nprofiles: { p: { pid: yes } }\n')
+    const env = { SINGULARITY_BIND: '/b', SING_DOCKER_PASSWORD: 'secret', SING_CONTAIN: '1' }
+    const { stdout, status } = await run(['config', 'list', '--json'], { env })
+    const { values, files } = JSON.parse(stdout)
+    expect(status).toBe(0)
+    expect(values).toEqual(
+      expect.arrayContaining([
+        { key: 'mount.home', value: 'no', from: `${own}:2` },
+        { key: 'mount.tmp', value: 'yes', from: 'default' },
+        { key: 'launch.bind', value: ['/a'], from: `${own}:3` },
+        { key: 'launch.bind', value: ['/b'], from: 'SINGULARITY_BIND' },
+        { key: 'launch.contain', value: true, from: 'SING_CONTAIN' },
+        { key: 'launch.docker-password', value: '(not shown)', from: 'SING_DOCKER_PASSWORD' },
+        { key: 'profiles.p.pid', value: true, from: `${own}:4` },
+      ]),
+    )
+    expect(stdout).not.toContain('secret')
+    expect(files).toContainEqual({ file: own, scope: 'user', state: 'read', notes: [] })
+    const text = (await run(['config', 'list'], { env })).stdout
+    expect(text).toMatch(/^KEY +VALUE +FROM\n/)
+    expect(text).toMatch(new RegExp(`^mount.home +no +${own}:2$`, 'm'))
+  })
+
+  it('tells what has no effect, and directives that nobody knows', async () => {
+    const site = write('site.conf', 'mount porc = no\nallow setuid = yes\n')
+    const { stdout } = await run(['--config', site, 'config', 'list', '--all'])
+    expect(stdout).toContain('line 1: nobody knows the directive mount porc')
+    expect(stdout).toMatch(/allow setuid +there is no setuid program/)
+  })
+
+  it('stops at a value that a variable cannot have', async () => {
+    const { status, stderr } = await run(['config', 'list'], { env: { SING_PID: 'some' } })
+    expect({ status, stderr }).toEqual({
+      status: 255,
+      stderr: expect.stringContaining('the variable SING_PID is "some"'),
+    })
+  })
+})
+
+describe('config get, set and unset', () => {
+  it('change the own file, and only the key', async () => {
+    const own = user('# mine\nmount:\n  tmp: no # sure\n')
+    chmodSync(own, 0o640)
+    expect(await run(['config', 'set', 'mount.home', 'no'])).toMatchObject({ status: 0, stderr: '' })
+    expect(await run(['config', 'set', 'launch.bind', '/a', './b c'])).toMatchObject({ status: 0 })
+    expect(readFileSync(own, 'utf8')).toBe(
+      `# mine\nmount:\n  tmp: no # sure\n  home: no\nlaunch:\n  bind: [/a, "${work()}/b c"]\n`,
+    )
+    expect(statSync(own).mode & 0o777).toBe(0o640)
+    expect((await run(['config', 'get', 'launch.bind'])).stdout).toBe(`/a\n${work()}/b c\n`)
+    expect((await run(['config', 'get', 'mount home'])).stdout).toBe('no\n')
+    await run(['config', 'unset', 'launch.bind'])
+    await run(['config', 'unset', 'mount.home'])
+    expect(readFileSync(own, 'utf8')).toBe('# mine\nmount:\n  tmp: no # sure\n')
+    expect(await run(['config', 'get', 'launch.bind'])).toMatchObject({ status: 1, stdout: '' })
+  })
+
+  it('make the file where there is none, for its owner alone', async () => {
+    const options = { env: { XDG_CONFIG_HOME: join(home, 'new') } }
+    await run(['config', 'set', 'profiles.mpi.sharens', 'yes'], options)
+    await run(['config', 'set', 'profile', 'mpi'], options)
+    const path = join(home, 'new/sing/config.yaml')
+    expect(readFileSync(path, 'utf8')).toBe('profiles:\n  mpi:\n    sharens: yes\nprofile: [mpi]\n')
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    expect((await run(['config', 'get', 'profiles.mpi'], options)).stdout).toBe('profiles.mpi.sharens yes\n')
+    expect((await run(['config', 'get', 'profiles.mpi.sharens'], options)).stdout).toBe('yes\n')
+  })
+
+  it('change the file of the project, or of the site', async () => {
+    await run(['config', 'set', '--project', 'launch.hostname', 'h'])
+    expect(readFileSync(join(work(), '.sing.yaml'), 'utf8')).toBe('launch:\n  hostname: h\n')
+    const site = write('site.yaml', '')
+    await run(['--config', site, 'config', 'set', '--site', 'images.sif', 'no'])
+    expect(readFileSync(site, 'utf8')).toBe('images:\n  sif: no\n')
+  })
+
+  it.each([
+    [['set', 'mount.hmoe', 'no'], 255, 'there is no key mount.hmoe\n         Did you mean mount.home?'],
+    [['set', 'launch.bnid', '/a'], 255, 'no flag has the name bnid\n         Did you mean bind?'],
+    [['set', 'mount.home', 'maybe'], 255, 'config.yaml: mount.home: expected yes or no, got "maybe"'],
+    [['set', 'images.sif', 'no'], 255, "config.yaml: images.sif may be set by the site's file alone"],
+    [
+      ['set', '--project', 'launch.env-file', 'x'],
+      255,
+      'launch.env-file may be set by the file of the site or',
+    ],
+    [['set', '--project', '--site', 'passwd', 'no'], 1, '--site and --project exclude each other'],
+    [['set', 'passwd', 'no', 'yes'], 1, 'passwd takes one value, not 2'],
+    [['set', 'profiles.a', 'x'], 1, 'profiles.a is a profile: name one of its flags'],
+    [['get', 'launch.profile'], 255, 'there is no key launch.profile'],
+  ])('%j is refused', async (args, status, sentence) => {
+    const outcome = await run(['config', ...args])
+    expect(outcome.status).toBe(status)
+    expect(outcome.stderr).toContain(sentence)
+    expect(existsSync(join(home, '.config/sing/config.yaml'))).toBe(false)
+  })
+
+  it('leave a file alone that they do not understand, or that is not to be believed', async () => {
+    const own = user('{ mount: { home: no } }\n')
+    const odd = await run(['config', 'set', 'passwd', 'no'])
+    expect(odd.stderr).toContain('its layout is too unusual')
+    expect(readFileSync(own, 'utf8')).toBe('{ mount: { home: no } }\n')
+    chmodSync(own, 0o666)
+    expect((await run(['config', 'set', 'passwd', 'no'])).stderr).toContain(
+      'is not changed: others may write',
+    )
+    const conf = write('site.conf', '')
+    const site = await run(['--config', conf, 'config', 'set', '--site', 'passwd', 'no'])
+    expect(site.stderr).toContain('site.conf is no YAML file')
+    const none = await run(['config', 'set', 'passwd', 'no'], { env: { HOME: '' } })
+    expect(none.stderr).toContain('HOME is not set')
+  })
+
+  it.skipIf(can('root') && testUser().uid === 0)('tell what cannot be written', async () => {
+    chmodSync(join(home, '.config/sing'), 0o555)
+    const { status, stderr } = await run(['config', 'set', 'passwd', 'no'])
+    expect({ status, stderr }).toEqual({
+      status: 255,
+      stderr: expect.stringContaining('config.yaml: permission denied'),
+    })
+  })
+})
+
+describe('config global', () => {
+  const conf = () => join(home, 'site.conf')
+  const global = (...args: string[]) => run(['--config', conf(), 'config', 'global', ...args])
+
+  it('reads and changes a singularity.conf as the peers do', async () => {
+    write('site.conf', '# site\nbind path = /a\nmount dev = yes\n')
+    expect((await global('--get', 'bind path')).stdout).toBe('/a\n')
+    await global('--set', 'bind path', '/b')
+    await global('-s', 'mount dev', 'minimal')
+    expect((await global('-g', 'bind path')).stdout).toBe('/a,/b\n')
+    expect(readFileSync(conf(), 'utf8')).toBe('# site\nbind path = /a\nbind path = /b\nmount dev = minimal\n')
+    expect((await global('--dry-run', '--reset', 'bind path')).stdout).toBe('# site\nmount dev = minimal\n')
+    await global('--unset', 'bind path', '/a')
+    await global('--reset', 'mount dev')
+    expect(readFileSync(conf(), 'utf8')).toBe('# site\nbind path = /b\n')
+  })
+
+  it.each([
+    [['--get', 'nonsense'], 255, '"nonsense" is no directive'],
+    [['--set', 'mount dev', 'all'], 255, 'mount dev = all: expected yes or no or minimal'],
+    [['--set', 'mount dev'], 1, '--set mount dev needs a value'],
+    [['--unset', 'bind path', '/z'], 255, 'bind path has no value "/z"'],
+    [['mount dev'], 1, 'needs one of --set, --unset, --get, --reset'],
+    [['--get', '--set', 'mount dev'], 1, 'needs one of --set, --unset, --get, --reset'],
+    [['--set', 'allow setuid', 'no'], 0, '"allow setuid" has no effect here: there is no setuid program'],
+  ])('answers %j', async (args, status, sentence) => {
+    const outcome = await global(...args)
+    expect(outcome.status).toBe(status)
+    expect(outcome.stderr).toContain(sentence)
+  })
+})
+
+describe('config fakeroot', () => {
+  it('is for root', async () => {
+    const { status, stderr } = await run(['config', 'fakeroot', '--add', testUser().name])
+    const expected = testUser().uid === 0 ? 0 : 255
+    expect(status).toBe(expected)
+    if (expected !== 0) expect(stderr).toContain('only root can give ranges of subordinate ids away')
+  })
+
+  it.skipIf(!can('root'))('gives ranges to users and takes them back', async () => {
+    const folder = temporaryFolder()
+    const script = `
+      cp -a /etc "$1/etc" && mount --bind "$1/etc" /etc && cd / || exit 9
+      printf 'x:100000:65536\\n' | tee /etc/subuid >/etc/subgid
+      step() { "$sing" config fakeroot "$@" 2>&1; echo "$? $(sed -n '2,$p' /etc/subuid | tr '\\n' ' ')$(cmp /etc/subuid /etc/subgid)"; }
+      sing=$2
+      step --add daemon; step --add daemon; step --add bin; step --disable daemon; step -e daemon; step --remove bin
+      step --remove bin; step --add nosuch; step daemon`
+    const { stdout } = await runProgram(
+      ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', folder, program],
+      { as: 'self' },
+    )
+    expect(stdout).toBe(
+      `0 1:4294836224:65536 
+0 1:4294836224:65536 
+0 1:4294836224:65536 2:4294770688:65536 
+0 !1:4294836224:65536 2:4294770688:65536 
+0 1:4294836224:65536 2:4294770688:65536 
+0 1:4294836224:65536 
+FATAL:   bin has no range in /etc/subuid
+         Give one: sing config fakeroot --add bin
+255 1:4294836224:65536 
+FATAL:   there is no user nosuch
+255 1:4294836224:65536 
+Error for command "config fakeroot": needs one of --add, --disable, --enable, --remove
+
+Usage:
+  sing config fakeroot <action> <user>
+
+Run 'sing config fakeroot --help' for more.
+1 1:4294836224:65536 
+`,
+    )
   })
 })
