@@ -12,6 +12,7 @@ enum { LONGEST = 4096 };
 static char kept[LONGEST];
 static struct timespec debug_start;
 static bool debug_on;
+static int failure_fd = -1;
 
 /* A name from the image could hold control characters, which command a terminal (C0, DEL and, in UTF-8, C1). */
 static bool is_control(const unsigned char *text)
@@ -47,6 +48,11 @@ bool is_debugging(void)
 	return debug_on;
 }
 
+void tell_failure_to(int fd)
+{
+	failure_fd = fd;
+}
+
 void fail(const char *format, ...)
 {
 	char text[LONGEST];
@@ -56,6 +62,8 @@ void fail(const char *format, ...)
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
 	say("FATAL:   ", text);
+	if (failure_fd >= 0)
+		dprintf(failure_fd, "failed\n");
 	_exit(STATUS_FATAL);
 }
 

@@ -14,6 +14,9 @@ bool is_debugging(void);
 /* Say why the launch ends, and end it with STATUS_FATAL. */
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* From here on `fail` also writes "failed" to this descriptor. */
+void tell_failure_to(int fd);
+
 /*
  * Keep the reason why an operation cannot be done; the caller of the operation decides whether that is the end.
  * Returns false, so that an operation can `return refuse(...)`.

@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include "fail.h"
+#include "instance.h"
 #include "security.h"
 #include "stage.h"
 
@@ -108,6 +109,7 @@ void become(const struct spec *spec, const struct caller *caller)
 		char **arguments = spec->programs[index];
 		bool search = !strchr(arguments[0], '/');
 
+		report_attempt(spec, index);
 		if (search)
 			run_from_path(arguments);
 		else

@@ -92,6 +92,22 @@ static void take_join_net(const struct record *record, struct spec *spec)
 	spec->network = path_field(record, 0);
 }
 
+static void take_join(const struct record *record, struct spec *spec)
+{
+	spec->join = (pid_t)number_field(record, 0, 10, INT_MAX);
+	spec->join_started = number_field(record, 1, 10, UINT64_MAX);
+	if (spec->join == 0 || spec->join_started == 0)
+		fail("launch spec: join: 0 is no process");
+}
+
+static void take_share(const struct record *record, struct spec *spec)
+{
+	spec->meeting_place = path_field(record, 0);
+	spec->group = record->fields[1];
+	if (spec->group[0] == '\0' || spec->group[0] == '.' || strchr(spec->group, '/'))
+		fail("launch spec: share: \"%.100s\" is no name", spec->group);
+}
+
 static void take_range(const struct record *record, struct id_map *map)
 {
 	const uint64_t ids = UINT32_MAX; /* the last one, (uid_t)-1, means "no id" */
@@ -174,6 +190,13 @@ static void take_stay(const struct record *record, struct spec *spec)
 {
 	(void)record;
 	spec->stay = true;
+}
+
+static void take_instance(const struct record *record, struct spec *spec)
+{
+	spec->instance = true;
+	spec->job = (pid_t)number_field(record, 0, 10, INT_MAX);
+	spec->confirming = (unsigned)number_field(record, 1, 10, INT_MAX);
 }
 
 static void take_init(const struct record *record, struct spec *spec)
@@ -290,6 +313,8 @@ static const struct row {
 	{ "debug", 1, 1, ONCE, take_debug },
 	{ "namespaces", 0, 6, ONCE, take_namespaces },
 	{ "join-net", 1, 1, OPTIONAL, take_join_net },
+	{ "join", 2, 2, OPTIONAL, take_join },
+	{ "share", 2, 2, OPTIONAL, take_share },
 	{ "uid", 3, 3, REPEATED | OPTIONAL, take_uid },
 	{ "gid", 3, 3, REPEATED | OPTIONAL, take_gid },
 	{ "mapper", 2, 2, OPTIONAL, take_mapper },
@@ -302,6 +327,7 @@ static const struct row {
 	{ "die-with-parent", 0, 0, OPTIONAL, take_die_with_parent },
 	{ "stay", 0, 0, OPTIONAL, take_stay },
 	{ "sync", 1, 2, OPTIONAL, take_sync },
+	{ "instance", 2, 2, OPTIONAL, take_instance },
 	{ "open-files", 1, 1, OPTIONAL, take_open_files },
 	{ "no-new-privileges", 1, 1, ONCE, take_no_new_privileges },
 	{ "capabilities", 1, 1, ONCE, take_capabilities },
@@ -360,6 +386,12 @@ static void check_together(const struct spec *spec)
 		fail("launch spec: hostname: it needs a uts namespace");
 	if (spec->init && !(spec->namespaces & CLONE_NEWPID))
 		fail("launch spec: init: it needs a pid namespace");
+	if (spec->join && (spec->namespaces || spec->new_root || spec->op_count > 0))
+		fail("launch spec: join: the container is there, and nothing is made in it");
+	if (spec->group && (!spec->new_root || spec->namespaces & (CLONE_NEWPID | CLONE_NEWNET)))
+		fail("launch spec: share: it needs a new root, and no pid or net namespace");
+	if (spec->instance && !(spec->namespaces & CLONE_NEWPID))
+		fail("launch spec: instance: it needs a pid namespace");
 	for (unsigned index = 0; index < spec->op_count; index++) {
 		if (spec->ops[index].kind == OP_FUSE && spec->ops[index].inside && !(spec->namespaces & CLONE_NEWPID))
 			fail("launch spec: fuse: a program of the container needs a pid namespace");

@@ -120,7 +120,10 @@ struct seccomp {
 struct spec {
 	bool debug;
 	int namespaces; /* CLONE_NEW... */
-	const char *network; /* path of a net namespace to join, or NULL */
+	const char *network;    /* path of a net namespace to join, or NULL */
+	pid_t join;             /* a process whose namespaces are entered instead, or 0 */
+	uint64_t join_started;  /* when it was started, in clock ticks since boot */
+	const char *meeting_place, *group; /* of processes that share the container; NULL: it is not shared */
 	struct id_map uids, gids;
 	const char *newuidmap, *newgidmap; /* NULL: the starter writes the maps */
 	bool deny_setgroups;
@@ -132,8 +135,11 @@ struct spec {
 	bool init;
 	bool die_with_parent;
 	bool stay;            /* end only when all that was written is in its files */
-	int sync; /* socket to the engine, or -1 */
-	int life; /* what the process outside of a pid namespace keeps open, or -1 */
+	int sync;             /* socket to the engine, or -1 */
+	int life;             /* what the process outside of a pid namespace, or process 1 of an instance, keeps open, or -1 */
+	bool instance;        /* process 1 outlives the payload, and nobody waits outside */
+	pid_t job;            /* ... but not this process, unless it is 0 */
+	unsigned confirming;  /* ... and as many of the first programs say themselves that they run */
 	int64_t open_files;   /* or -1 */
 	bool no_new_privileges;
 	bool all_capabilities; /* what is there stays */

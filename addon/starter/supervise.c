@@ -13,6 +13,7 @@
 #include "supervise.h"
 
 #include "fail.h"
+#include "instance.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,10 +48,13 @@ static size_t whole_length(int argc, char **argv)
 	return whole;
 }
 
-/* A list of processes shows what this one does, not the whole spec. */
-static void rename_process(const char *name, int argc, char **argv)
+void rename_process(const char *name, int argc, char **argv)
 {
-	size_t whole = whole_length(argc, argv), length = strlen(name);
+	static size_t whole; /* of the first time: afterwards the arguments are gone */
+	size_t length = strlen(name);
+
+	if (whole == 0)
+		whole = whole_length(argc, argv);
 
 	prctl(PR_SET_NAME, name);
 	if (whole <= length)
@@ -193,15 +197,11 @@ void tell_root_is_made(int written)
 	close(written);
 }
 
-void enter_pid_namespace(const struct spec *spec, int argc, char **argv)
+void fork_watched(const struct spec *spec, int argc, char **argv)
 {
 	int life[2];
 	pid_t child;
 
-	if (!(spec->namespaces & CLONE_NEWPID))
-		return;
-	if (unshare(CLONE_NEWPID) != 0)
-		fail("cannot enter the pid namespace: %s", strerror(errno));
 	child = leave_behind("enter the pid namespace", life);
 	if (child == 0)
 		return;
@@ -210,17 +210,44 @@ void enter_pid_namespace(const struct spec *spec, int argc, char **argv)
 	_exit(watch(child));
 }
 
+static void fork_unwatched(void)
+{
+	pid_t child = fork();
+
+	if (child < 0)
+		fail("cannot enter the pid namespace: %s", strerror(errno));
+	if (child > 0)
+		report_and_leave(child);
+	setsid();
+}
+
+void enter_pid_namespace(const struct spec *spec, int argc, char **argv)
+{
+	if (!(spec->namespaces & CLONE_NEWPID))
+		return;
+	if (unshare(CLONE_NEWPID) != 0)
+		fail("cannot enter the pid namespace: %s", strerror(errno));
+	if (spec->instance)
+		fork_unwatched();
+	else
+		fork_watched(spec, argc, argv);
+}
+
 void leave_init_behind(const struct spec *spec, int argc, char **argv)
 {
 	pid_t child;
 
 	if (!spec->init)
 		return;
+	if (spec->instance)
+		hold_signals();
 	child = fork();
 	if (child < 0)
 		fail("cannot start the payload: %s", strerror(errno));
 	if (child == 0)
 		return;
+	if (spec->instance)
+		keep_instance(spec, child, argc, argv);
 	close_all_but(NULL, 0);
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);

@@ -7,9 +7,12 @@
 
 /*
  * Go on as process 1 of the pid namespace, when the spec has one. The process that came here stays behind: it hands on
- * signals and ends with the status of process 1.
+ * signals and ends with the status of process 1. That of an instance ends at once.
  */
 void enter_pid_namespace(const struct spec *spec, int argc, char **argv);
+
+/* The same in the pid namespace that the next child belongs to, as any process. */
+void fork_watched(const struct spec *spec, int argc, char **argv);
 
 /*
  * With `stay`: go on as a child. The process that came here stays outside, hands on signals, and ends with the child's
@@ -29,5 +32,8 @@ void leave_init_behind(const struct spec *spec, int argc, char **argv);
  * make the kernel forget it (prctl(2), PR_SET_PDEATHSIG), so it is asked for behind them.
  */
 void follow_parent(const struct spec *spec, const struct caller *caller);
+
+/* A list of processes shows what this one does, not the whole spec, which is gone afterwards. */
+void rename_process(const char *name, int argc, char **argv);
 
 #endif

@@ -167,10 +167,28 @@ export type Sync = {
   readonly life?: number | undefined
 }
 
+/** A running process, told from a later one with the same pid by when it was started (clock ticks since boot). */
+export type ProcessName = { readonly pid: number; readonly started: string }
+
+/** Where processes meet that share one container: a directory of the user's, and a file in it. */
+export type Share = { readonly place: string; readonly group: string }
+
+/** A container that nobody waits for: its init outlives the payload. Descriptor 3 is a report to the engine, 4 leads back. */
+export type Kept = {
+  /** The instance ends with this process; 0: with none. */
+  readonly job: number
+  /** So many of the first programs are scripts that say by themselves when they have come to their command. */
+  readonly confirming: number
+}
+
 export type LaunchSpec = {
   readonly namespaces: readonly Namespace[]
   /** Path of a network namespace to join instead of making one. */
   readonly joinNetwork?: string | undefined
+  /** Enter the container of this process instead of making one. */
+  readonly join?: ProcessName | undefined
+  /** Make the container, or enter it when another process of the group has made it. */
+  readonly share?: Share | undefined
   readonly ids: {
     readonly uids: readonly IdRange[]
     readonly gids: readonly IdRange[]
@@ -200,6 +218,7 @@ export type LaunchSpec = {
     readonly stay?: boolean | undefined
   }
   readonly sync?: Sync | undefined
+  readonly instance?: Kept | undefined
   /** Soft limit of open files that the caller had; the engine raised it. */
   readonly openFiles?: number | undefined
   readonly security: {
@@ -310,6 +329,8 @@ export function encodeSpec(spec: LaunchSpec): string[] {
     ...record('debug', [spec.debug]),
     ...record('namespaces', spec.namespaces),
     ...(spec.joinNetwork === undefined ? [] : record('join-net', [spec.joinNetwork])),
+    ...(spec.join ? record('join', [spec.join.pid, spec.join.started]) : []),
+    ...(spec.share ? record('share', [spec.share.place, spec.share.group]) : []),
     ...ids.uids.flatMap(range('uid')),
     ...ids.gids.flatMap(range('gid')),
     ...(ids.mapper ? record('mapper', [ids.mapper.newuidmap, ids.mapper.newgidmap]) : []),
@@ -322,6 +343,7 @@ export function encodeSpec(spec: LaunchSpec): string[] {
     ...(process.dieWithParent ? record('die-with-parent', []) : []),
     ...(process.stay ? record('stay', []) : []),
     ...(spec.sync ? record('sync', syncFields(spec.sync)) : []),
+    ...(spec.instance ? record('instance', [spec.instance.job, spec.instance.confirming]) : []),
     ...(spec.openFiles === undefined ? [] : record('open-files', [spec.openFiles])),
     ...record('no-new-privileges', [security.noNewPrivileges]),
     ...record('capabilities', [security.capabilities]),

@@ -130,6 +130,22 @@ const refused: [what: string, args: string[], sentence: RegExp][] = [
   ['an answer that nobody gives', before('init', 'answer', '3', '/x', 'fail', '644'), /nobody is asked/],
   ['a closed descriptor', before('no-new-privileges', 'sync', '1', '99'), /sync: 99 is no descriptor/],
   ['a standard descriptor', before('no-new-privileges', 'sync', '1', '1'), /sync: 1 is no descriptor/],
+  ['a process without a pid to join', before('uid', 'join', '2', '0', '1'), /join: 0 is no process/],
+  ['a container to join and to make', before('uid', 'join', '2', '1', '1'), /nothing is made in it/],
+  ['a group that is a path', before('uid', 'share', '2', '/tmp', 'a/b'), /share: "a\/b" is no name/],
+  ['a group that meets nowhere', before('uid', 'share', '2', 'tmp', 'a'), /share: "tmp" is no absolute path/],
+  [
+    'a group with a pid namespace',
+    edit('namespaces', ['user', 'mount', 'pid']).flatMap((word, index, words) =>
+      word === 'uid' && words[index + 1] === '3' ? ['share', '2', '/tmp', 'a', word] : [word],
+    ),
+    /share: it needs a new root, and no pid or net namespace/,
+  ],
+  [
+    'an instance without processes of its own',
+    before('no-new-privileges', 'instance', '2', '0', '0'),
+    /instance: it needs a pid namespace/,
+  ],
   ['an unknown filter', edit('filter', ['all']), /filter: unknown word "all"/],
   ['capabilities that are no set', edit('capabilities', ['some']), /capabilities: "some" is no number/],
   ['capabilities beyond all', edit('capabilities', ['0x10000000000000000']), /capabilities: .* is no number/],
