@@ -14,6 +14,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	exports.Set("Packer", packer_class(env));
 	exports.Set("Image", image_class(env));
 	exports.Set("replaceProcess", process_replacer(env));
+	exports.Set("lockFile", file_locker(env));
 	exports.Set("libsquashfs", SING_LIBSQUASHFS);
 	return exports;
 }

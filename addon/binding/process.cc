@@ -1,10 +1,12 @@
-// Becomes another program; the way of the engines themselves, process.execve, closes what the caller handed in.
+// Becomes another program; the way of the engines themselves, process.execve, closes what the caller handed in. And locks files,
+// which the engines cannot.
 #include "process.h"
 
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <string>
+#include <sys/file.h>
 #include <unistd.h>
 #include <vector>
 
@@ -61,9 +63,22 @@ Napi::Value replace_process(const Napi::CallbackInfo &info)
 	return Napi::Number::New(info.Env(), errno);
 }
 
+/* lockFile(descriptor): takes the exclusive lock if it is free; 0, or errno */
+Napi::Value lock_file(const Napi::CallbackInfo &info)
+{
+	const int result = flock(info[0].As<Napi::Number>().Int32Value(), LOCK_EX | LOCK_NB);
+
+	return Napi::Number::New(info.Env(), result == 0 ? 0 : errno);
+}
+
 } // namespace
 
 Napi::Function process_replacer(Napi::Env env)
 {
 	return Napi::Function::New(env, replace_process, "replaceProcess");
+}
+
+Napi::Function file_locker(Napi::Env env)
+{
+	return Napi::Function::New(env, lock_file, "lockFile");
 }

@@ -1,9 +1,10 @@
-// Becoming another program, with more than the standard descriptors.
+// Becoming another program with more than the standard descriptors, and locks on files.
 #ifndef SING_BINDING_PROCESS_H
 #define SING_BINDING_PROCESS_H
 
 #include <napi.h>
 
 Napi::Function process_replacer(Napi::Env env);
+Napi::Function file_locker(Napi::Env env);
 
 #endif

@@ -22,7 +22,7 @@ async function removeAbandoned(parent: string): Promise<void> {
 }
 
 /** Remove a tree that may hold directories without permissions. */
-async function removeTree(directory: string): Promise<void> {
+export async function removeTree(directory: string): Promise<void> {
   try {
     await rm(directory, { recursive: true, force: true })
   } catch {
@@ -38,7 +38,12 @@ async function openDirectories(directory: string): Promise<void> {
   }
 }
 
-export type Unpacked = { readonly image: Image; readonly remove: () => Promise<void> }
+export type Unpacked = {
+  readonly image: Image
+  /** What was made for it; whoever is marked as its owner keeps it from being removed. */
+  readonly directory: string
+  readonly remove: () => Promise<void>
+}
 
 /**
  * Unpack the root file system of an image below `parent`.
@@ -50,7 +55,7 @@ export async function unpackImage(
   { report, signal }: { readonly report: Report; readonly signal: AbortSignal },
 ): Promise<Unpacked> {
   const { rootfs } = image
-  if ('directory' in rootfs) return { image, remove: async () => {} }
+  if ('directory' in rootfs) return { image, directory: rootfs.directory, remove: async () => {} }
   let directory: string
   try {
     await removeAbandoned(parent)
@@ -68,7 +73,11 @@ export async function unpackImage(
     mkdirSync(tree, { mode: 0o755 })
     await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
     await squashfs.extract(tree, { report, signal, ownership: process.geteuid?.() === 0 })
-    return { image: { ...image, kind: 'sandbox', rootfs: { directory: tree }, writable: false }, remove }
+    return {
+      image: { ...image, kind: 'sandbox', rootfs: { directory: tree }, writable: false },
+      directory,
+      remove,
+    }
   } catch (error) {
     await remove()
     throw error
