@@ -38,6 +38,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     summary: 'Show what an image says about itself',
     load: async () => (await import('./commands/inspect.ts')).command,
   },
+  instance: {
+    summary: 'Run containers in the background',
+    loadGroup: async () => (await import('./commands/instance.ts')).subcommands,
+  },
   overlay: {
     summary: 'Make file systems that keep the changes of containers',
     loadGroup: async () => (await import('./commands/overlay.ts')).subcommands,
@@ -69,7 +73,6 @@ export const laterCommands: Readonly<Record<string, string>> = {
   data: 'data containers cannot be made',
   delete: 'images cannot be removed from a library',
   doctor: 'the machine cannot be examined',
-  instance: 'containers cannot be kept in the background (start, run, list, stop and stats)',
   key: 'there is no keyring',
   keys: 'there is no keyring',
   keyserver: 'key servers cannot be asked',

@@ -12,9 +12,11 @@ import { openOverlay } from '../image/overlay.ts'
 import type { Bind } from '../plan/binds.ts'
 import { wantsDevices } from '../plan/devices.ts'
 import { type Around, type LaunchPlan, plan } from '../plan/plan.ts'
-import { type LaunchRequest, toRequest, type Verb } from '../plan/request.ts'
-import type { Sync } from '../plan/spec.ts'
+import { asInstance, type LaunchRequest, toRequest, type Verb } from '../plan/request.ts'
+import { planGroup } from '../plan/share.ts'
+import type { LaunchSpec, Sync } from '../plan/spec.ts'
 import { replace, run, scopeMark } from '../runtime/launch.ts'
+import type { Unpacked } from '../runtime/unpacked.ts'
 import type { Call, Context, Flags } from './command.ts'
 import { resourceFlags } from './options.ts'
 
@@ -25,7 +27,8 @@ function requireWorkdir(path: string): void {
 }
 
 /** Effects that a plan asks for before the first system call of the launch. */
-function makeDirectories(directories: LaunchPlan['directories']): void {
+export function makeDirectories({ workdir }: LaunchRequest, { directories }: LaunchPlan): void {
+  if (workdir && directories.length > 0) requireWorkdir(workdir)
   for (const { path, mode } of directories) {
     try {
       if (mkdirSync(path, { recursive: true }) !== undefined) chmodSync(path, mode)
@@ -90,7 +93,7 @@ function refuseUnpacking({ path }: Image): never {
   })
 }
 
-function mustUnpack(call: Call, image: Image, facts: HostFacts): boolean {
+export function mustUnpack(call: Call, image: Image, facts: HostFacts): boolean {
   const { flags } = call
   const asked = flags.unsquash === true || flags['tmp-sandbox'] === true
   if ('directory' in image.rootfs) return false
@@ -109,17 +112,21 @@ function mustUnpack(call: Call, image: Image, facts: HostFacts): boolean {
   return true
 }
 
-async function runUnpacked(call: Call, { image, decide }: Prepared): Promise<number> {
-  const { flags, context } = call
+/** Unpack an image to where the user wants temporary files. */
+export async function unpack({ flags, context }: Call, image: Image, signal: AbortSignal): Promise<Unpacked> {
   const { unpackImage } = await import('../runtime/unpacked.ts')
-  const { catchInterruption } = await import('../runtime/interrupt.ts')
   const asked = typeof flags.tmpdir === 'string' ? flags.tmpdir : ''
   const parent = asked || context.environment.TMPDIR || '/tmp'
+  context.report({ kind: 'info', text: `Unpacking ${image.name} to a temporary sandbox in ${parent}` })
+  return unpackImage(image, parent, { report: context.report, signal })
+}
+
+async function runUnpacked(call: Call, { image, decide }: Prepared): Promise<number> {
+  const { context } = call
+  const { catchInterruption } = await import('../runtime/interrupt.ts')
   // To the end: what was unpacked has to be removed, however often somebody presses Ctrl-C.
   using interruption = catchInterruption(`unpacking ${image.name}`)
-  context.report({ kind: 'info', text: `Unpacking ${image.name} to a temporary sandbox in ${parent}` })
-  const options = { report: context.report, signal: interruption.signal }
-  const { image: unpacked, remove } = await unpackImage(image, parent, options)
+  const { image: unpacked, remove } = await unpack(call, image, interruption.signal)
   try {
     interruption.signal.throwIfAborted()
     return await supervise(decide({ image: unpacked, supervised: true }), context)
@@ -215,40 +222,62 @@ export type Prepared = {
   readonly decide: (change?: Change) => LaunchPlan
 }
 
+/** What the user wants, from flags, files and environment. */
+export async function readRequest(
+  verb: Verb,
+  flags: Flags,
+  command: readonly string[],
+  facts: HostFacts,
+  config: Config,
+): Promise<LaunchRequest> {
+  const files = flags['env-file']
+  const assignments = (Array.isArray(files) ? files : []).flatMap((file) =>
+    readEnvironmentFile(file, facts.environment),
+  )
+  const asked = toRequest(verb, flags, command, facts, assignments)
+  if (!namesSecurity(flags) && config.rootCapabilities === 'full') return asked
+  return (await import('./security.ts')).withSecurity(asked, flags, facts, config)
+}
+
+/** An instance is to come of the launch; it ends with the job, a process. */
+export type Keeping = { readonly name: string; readonly job: number | undefined }
+
 /**
  * Read flags, environment, configuration, image and machine of a launch. Nothing is started or made.
  * @throws SingError for whatever of them is wrong
  */
-export async function prepare(verb: Verb, call: Call): Promise<Prepared> {
+export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promise<Prepared> {
   const { flags, args, context } = call
   const [path = '', ...command] = args
   const image = openImage(path, { ext3: true })
   const { [scopeMark]: scoped, ...environment } = context.environment
   const machine = readHostFacts(environment)
-  const files = flags['env-file']
-  const assignments = (Array.isArray(files) ? files : []).flatMap((file) =>
-    readEnvironmentFile(file, environment),
-  )
-  const wanted = toRequest(verb, flags, command, machine, assignments)
-  const asked = withOverlays(withDataImages(withoutAbsent(wanted, context.report)))
   const { config } = await context.settings()
-  const request =
-    namesSecurity(flags) || config.rootCapabilities !== 'full'
-      ? await (await import('./security.ts')).withSecurity(asked, flags, machine, config)
-      : asked
+  const wanted = await readRequest(verb, flags, command, machine, config)
+  const asked = withOverlays(withDataImages(withoutAbsent(wanted, context.report)))
+  const request = keeping ? asInstance(asked, keeping.name) : asked
   requireAllowed(image, config)
   const facts = await withDevices(machine, request, config, image)
   const { around, scope } = await decideAround(flags, request, facts, config, scoped === '1')
   const { openFiles, debug } = context
   const own = { descriptor: freeDescriptor(context.descriptors) }
   const decide: Prepared['decide'] = ({ image: chosen = image, supervised = false, sync = own } = {}) =>
-    plan(request, config, chosen, facts, { openFiles, debug, supervised, around, sync })
+    plan(request, config, chosen, facts, { openFiles, debug, supervised, around, sync, job: keeping?.job })
   return { image, facts, request, config, around, scope, decide }
+}
+
+/** The same launch in a container that several processes use, where that is wanted. */
+async function shared(spec: LaunchSpec, { request, facts }: Prepared): Promise<LaunchSpec> {
+  const group = planGroup(request, spec, facts.environment)
+  if (!group) return spec
+  const { shareContainer } = await import('../runtime/share.ts')
+  return shareContainer(spec, group, facts)
 }
 
 /** What exec, run, shell and test do: become the container, or start it and wait where something is left to do afterwards. */
 export async function launch(verb: Verb, call: Call): Promise<number> {
-  const { flags, context } = call
+  const { flags, args, context } = call
+  if (args[0]?.startsWith('instance://')) return (await import('./join.ts')).launchInside(verb, call)
   const prepared = await prepare(verb, call)
   const { image, facts, request, around, scope } = prepared
   const decided = prepared.decide({ supervised: around !== undefined })
@@ -259,8 +288,8 @@ export async function launch(verb: Verb, call: Call): Promise<number> {
     return 0
   }
   if (scope) return (await import('../runtime/reenter.ts')).enterScope(call, scope)
-  if (request.workdir && decided.directories.length > 0) requireWorkdir(request.workdir)
-  makeDirectories(decided.directories)
+  makeDirectories(request, decided)
   if (mustUnpack(call, image, facts)) return runUnpacked(call, prepared)
-  return around ? supervise(decided, context) : replace(decided.spec, context.descriptors)
+  if (around) return supervise(decided, context)
+  return replace(await shared(decided.spec, prepared), context.descriptors)
 }

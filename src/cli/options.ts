@@ -229,9 +229,10 @@ const isolationFlags = grouped('Isolation:', [
   path('netns-path', 'join this network namespace (root)'),
   list('dns', 'name servers', { split: 'commas', placeholder: 'addresses' }),
   toggle('no-umask', 'umask 0022 instead of the one of the caller'),
-  toggle('sharens', 'share namespaces between processes of one parent', {
-    notice: '--sharens has no effect yet: each container has namespaces of its own',
-  }),
+  toggle(
+    'sharens',
+    'one container for all processes of one parent (MPI ranks have it by themselves; =false: not)',
+  ),
 ])
 
 const identityFlags = grouped('Identity:', [

@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'HOST_TOOL'
   | 'DISK_FULL'
   | 'EXISTS'
+  | 'INSTANCE'
   | 'IO'
   | 'INTERRUPTED'
   | 'INTERNAL'

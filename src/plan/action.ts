@@ -111,7 +111,15 @@ _sing_go "$_sing_s" "$@"
 elif [ -f /.singularity.d/test ]; then _sing_go /.singularity.d/test "$@"
 else echo "No test section in this container" >&2; exit 0; fi`
 
+const startScript = `if [ -n "\${SINGULARITY_APPNAME:-}" ]; then
+_sing_s=/scif/apps/$SINGULARITY_APPNAME/scif/startscript
+[ -x "$_sing_s" ] || { echo "No startscript for the app $SINGULARITY_APPNAME in this container" >&2; exit 1; }
+_sing_go "$_sing_s" "$@"
+elif [ -x /.singularity.d/startscript ]; then _sing_go /.singularity.d/startscript "$@"
+else echo "No startscript found in the container" >&2; _sing_up; exit 0; fi`
+
 const dispatch: Record<Verb, string> = {
+  start: startScript,
   exec: `${runExec}\n_sing_go "$@"`,
   shell: runShell,
   run: runScript,
@@ -119,10 +127,13 @@ const dispatch: Record<Verb, string> = {
 }
 
 /** Our own names must not be seen by the command. */
-const go = `_sing_go() {
+const go = (last: string): string => `_sing_go() {
 unset _sing_n _sing_i _sing_d _sing_s _sing_f _sing_t _sing_host _sing_set _sing_injected
-exec "$@"
+${last}
 }`
+
+/** Who starts an instance waits until the script has come to its command. What the image's scripts start must not hear of it. */
+const up = `_sing_up() { echo up >&3; exec 3>&-; }`
 
 /** The working directory as a prompt of bash shows it. */
 const tildePath = `$(case $PWD in "$HOME") echo "~";; "$HOME"/*) echo "~${'$'}{PWD#"$HOME"}";; *) echo "$PWD";; esac)`
@@ -150,6 +161,8 @@ export function actionScript(
     readonly imageName: string
     readonly uid: number
     readonly gid: number
+    /** The command is that of an instance. */
+    readonly kept?: boolean
   },
 ): string {
   const needsIds = options.evaluate && environment.injected.some(({ value }) => /\$\{?[UG]ID/.test(value))
@@ -160,14 +173,14 @@ export function actionScript(
       ? [`[ -n "\${UID:-}" ] || UID=${options.uid}; [ -n "\${GID:-}" ] || GID=${options.gid}`]
       : []),
     fail,
-    go,
+    ...(options.kept ? [up, go('_sing_up; exec "$@"')] : [go('exec "$@"')]),
     setAside,
     // There for programs that are started without a shell.
     ...(environment.variables.LD_LIBRARY_PATH === undefined ? [] : ['unset LD_LIBRARY_PATH']),
     completePath,
     injectFunction(options.evaluate),
     sourceImage,
-    '_sing_image',
+    options.kept ? '_sing_image 3>&-' : '_sing_image',
     restoreHost,
     ...adjustPaths(environment, options.evaluate),
     'export PATH',

@@ -44,6 +44,15 @@ export const noDevices: DeviceRequest = {
   cdiDirectories: [],
 }
 
+/** What devices ask of the environment. */
+export type DeviceEnvironment = Pick<DevicePlan, 'environment' | 'hasLibraries' | 'libraryPath'>
+
+export const environmentOf = ({ environment, hasLibraries, libraryPath }: DevicePlan): DeviceEnvironment => ({
+  environment,
+  hasLibraries,
+  libraryPath,
+})
+
 export type DevicePlan = {
   readonly ops: readonly Op[]
   /** Variables, which the user's own beat. */

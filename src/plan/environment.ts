@@ -1,6 +1,6 @@
 /** What crosses from the host's environment into the container, and what the runtime sets there. */
 
-import { type DevicePlan, libraryDirectory } from './devices.ts'
+import { type DeviceEnvironment, libraryDirectory } from './devices.ts'
 import type { Identity } from './identity.ts'
 import { ociVariables } from './oci.ts'
 import type { LaunchRequest } from './request.ts'
@@ -117,6 +117,10 @@ function runtimeVariables(
     variables[`SINGULARITY_${name}`] = value
     variables[`APPTAINER_${name}`] = value
   }
+  if (request.instance !== undefined) {
+    variables.SINGULARITY_INSTANCE = request.instance
+    variables.APPTAINER_INSTANCE = request.instance
+  }
   if (request.app) variables.SINGULARITY_APPNAME = request.app
   if (request.shell) variables.SINGULARITY_SHELL = request.shell
   if (!request.evaluate) {
@@ -152,7 +156,7 @@ const isRuntimes = (name: string): boolean => reserved.has(name) || unforgeable.
 
 /** Variables that devices set, as they are, where the user sets no other. */
 function deviceVariables(
-  variables: DevicePlan['environment'],
+  variables: DeviceEnvironment['environment'],
   values: ReadonlyMap<string, string>,
 ): Injected[] {
   return [...new Map(variables)]
@@ -160,7 +164,7 @@ function deviceVariables(
     .map(([name, value]) => ({ name, value, quoted: literal(value) }))
 }
 
-function warnings(values: ReadonlyMap<string, string>, { environment }: DevicePlan): string[] {
+function warnings(values: ReadonlyMap<string, string>, { environment }: DeviceEnvironment): string[] {
   const ofDevices = environment.map(([name]) => name).filter(isRuntimes)
   return [
     ...(values.has('HOME') ? ['HOME cannot be set by --env or a prefixed variable: use --home'] : []),
@@ -177,7 +181,7 @@ export function planEnvironment(
   environment: Readonly<Record<string, string>>,
   identity: Identity,
   home: string,
-  devices: DevicePlan,
+  devices: DeviceEnvironment,
 ): Environment {
   const values = assignments(request, environment)
   const injected = [...injectedVariables(values), ...deviceVariables(devices.environment, values)]

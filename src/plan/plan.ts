@@ -5,7 +5,7 @@ import type { HostFacts } from '../host/facts.ts'
 import type { Image } from '../image/open.ts'
 import { actionScript } from './action.ts'
 import type { CgroupPlan } from './cgroup.ts'
-import { type DevicePlan, planDevices } from './devices.ts'
+import { type DeviceEnvironment, type DevicePlan, environmentOf, planDevices } from './devices.ts'
 import { type Environment, planEnvironment } from './environment.ts'
 import { asPayload, type Identity, planIdentity, planNamespaces } from './identity.ts'
 import { volumeLayer } from './layers.ts'
@@ -16,8 +16,17 @@ import type { LaunchRequest } from './request.ts'
 import { planRoot } from './root.ts'
 import type { LaunchSpec, Missing, Namespace, Op, Sync } from './spec.ts'
 
+/** Who the payload is, its home directory, and what devices have brought in. */
+export type Inside = {
+  readonly identity: Identity
+  readonly home: string
+  readonly devices: DeviceEnvironment
+}
+
 export type LaunchPlan = {
   readonly spec: LaunchSpec
+  /** What a later command in the same container has to know of it. */
+  readonly inside: Inside
   /** The mounts of the spec by the reason they are there for. */
   readonly mounts: readonly MountGroup[]
   /** Directories of the host to make before the launch. */
@@ -43,6 +52,8 @@ export type PlanOptions = {
   readonly around?: Around | undefined
   /** The descriptor for the talk with who sets up what is around. */
   readonly sync?: Sync | undefined
+  /** The process that an instance ends with. */
+  readonly job?: number | undefined
 }
 
 function devicePlan(
@@ -66,17 +77,25 @@ function planHome(request: LaunchRequest, identity: Identity): string {
   return request.home.kind === 'custom' ? request.home.target : identity.home
 }
 
-function planPrograms(
+/** What of an image its programs depend on. */
+export type ProgramsImage = Pick<Image, 'name' | 'bashEnvironment' | 'oci'>
+
+/** Command lines to try: the action script for each shell that may be there, then what needs no shell. */
+type Programs = { readonly scripts: readonly string[][]; readonly direct: readonly string[][] }
+
+export function planPrograms(
   request: LaunchRequest,
-  image: Image,
+  image: ProgramsImage,
   environment: Environment,
   identity: Identity,
-): string[][] {
+): Programs {
+  if (request.boot) return { scripts: [], direct: [['/sbin/init', ...request.command]] }
   const script = actionScript(request.verb, environment, {
     evaluate: request.evaluate,
     imageName: image.name,
     uid: identity.uid,
     gid: identity.gid,
+    kept: request.kept,
   })
   const withShell = (...shell: string[]) => [...shell, '-c', script, 'sing', ...request.command]
   // An image without any shell still has its command, or a runscript that is a program.
@@ -85,13 +104,16 @@ function planPrograms(
     run: [ociProgram(image.oci, request.command) ?? ['/.singularity.d/runscript', ...request.command]],
     test: [['/.singularity.d/test', ...request.command]],
     shell: request.shell ? [[request.shell, ...request.command]] : [],
+    start: [['/.singularity.d/startscript', ...request.command]],
   }
-  return [
-    // -p: what BASH_ENV of the host names belongs to scripts of the host.
-    ...(image.bashEnvironment ? [withShell('/bin/bash', '-p')] : []),
-    withShell('/bin/sh'),
-    ...direct[request.verb],
-  ]
+  return {
+    scripts: [
+      // -p: what BASH_ENV of the host names belongs to scripts of the host.
+      ...(image.bashEnvironment ? [withShell('/bin/bash', '-p')] : []),
+      withShell('/bin/sh'),
+    ],
+    direct: direct[request.verb],
+  }
 }
 
 const optionalMounts = new Set(['proc', 'sys', 'dev', 'devpts', 'home', 'tmp', 'hostfs', 'cwd', 'bind-paths'])
@@ -106,7 +128,7 @@ function withoutEffect({ noMount, overlays }: LaunchRequest): string[] {
   ]
 }
 
-function workingDirectories(request: LaunchRequest, facts: HostFacts, home: string): string[] {
+export function workingDirectories(request: LaunchRequest, facts: HostFacts, home: string): string[] {
   if (request.cwd !== undefined) return [request.cwd]
   return [...(request.contain || facts.cwd === undefined ? [] : [facts.cwd]), home, '/']
 }
@@ -129,6 +151,7 @@ export function plan(
   const devices = devicePlan(request, config, image, root.missing, facts)
   const environment = planEnvironment(request, image, facts.environment, identity, home, devices)
   const directories = workingDirectories(request, facts, home)
+  const { scripts, direct } = planPrograms(request, image, environment, identity)
   const context = {
     request,
     config,
@@ -162,16 +185,18 @@ export function plan(
       ops,
       hostname: request.hostname,
       process: {
-        programs: planPrograms(request, image, environment, identity),
+        programs: [...scripts, ...direct],
         directories,
         directoryRequired: request.cwd !== undefined,
         environment: { ...environment.variables, PWD: directories[0] ?? '/' },
         umask: request.umask,
         init: request.init,
         dieWithParent: options.supervised,
-        stay: ops.some((op) => op.op === 'ext3' && op.access === 'write') || undefined,
+        // Nobody waits for an instance; the lock tells the next container when all is written.
+        stay: (!request.kept && ops.some((op) => op.op === 'ext3' && op.access === 'write')) || undefined,
       },
       ...(options.around ? { sync: options.sync } : {}),
+      instance: request.kept ? { job: options.job ?? 0, confirming: scripts.length } : undefined,
       openFiles: options.openFiles,
       security: {
         noNewPrivileges: identity.noNewPrivileges,
@@ -182,6 +207,7 @@ export function plan(
       debug: options.debug,
     },
     mounts,
+    inside: { identity, home, devices: environmentOf(devices) },
     directories: workdirDirectories(request),
     warnings: [
       ...(request.security?.warnings ?? []),

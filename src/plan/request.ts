@@ -11,7 +11,7 @@ import type { FuseMount } from './fusemount.ts'
 import { type NetworkRequest, parseNetwork } from './network.ts'
 import type { SecurityRequest } from './security.ts'
 
-export type Verb = 'exec' | 'run' | 'shell' | 'test'
+export type Verb = 'exec' | 'run' | 'shell' | 'test' | 'start'
 
 export type Home =
   | { readonly kind: 'default' }
@@ -62,6 +62,14 @@ export type LaunchRequest = {
   readonly cwd: string | undefined
   readonly app: string
   readonly shell: string | undefined
+  /** Name of the instance that the container is, or is part of. */
+  readonly instance: string | undefined
+  /** The container is started as an instance, which nobody waits for. */
+  readonly kept: boolean
+  /** The image's own /sbin/init is process 1. */
+  readonly boot: boolean
+  /** Use one container with other processes: of the same parent, or (undefined) with those of the same job, or not at all. */
+  readonly share: boolean | undefined
   readonly cleanEnvironment: boolean
   readonly evaluate: boolean
   /** Host variables that stay outside. */
@@ -235,10 +243,19 @@ export function toRequest(
     cwd: text(flags.cwd),
     app: text(flags.app) ?? '',
     shell: text(flags.shell),
+    instance: undefined,
+    kept: false,
+    boot: flags.boot === true,
+    share: typeof flags.sharens === 'boolean' ? flags.sharens : undefined,
     cleanEnvironment: flags.cleanenv === true || containAll,
     evaluate: flags['no-eval'] !== true && !compat,
     withheld: new Set(commas(flags['no-env'])),
     assignments: [...fileAssignments, ...parseAssignments(list(flags.env))],
     devices: parseDevices(flags, facts),
   })
+}
+
+/** The same as an instance: it always has processes of its own, below an init that outlives its command. */
+export function asInstance(request: LaunchRequest, name: string): LaunchRequest {
+  return { ...request, instance: name, kept: true, pid: true, init: !request.boot }
 }

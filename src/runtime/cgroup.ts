@@ -99,18 +99,23 @@ export async function enterCgroups(
   const directories: string[] = []
   try {
     for (const group of plan.groups) makeGroup(group, directories)
-    for (const directory of directories) {
-      try {
-        writeFileSync(join(directory, 'cgroup.procs'), String(pid))
-      } catch (error) {
-        throw failure(`cannot move the container into the cgroup ${directory}`, error)
-      }
-    }
+    joinCgroups({ kind: 'cgroups', directories }, pid)
   } catch (error) {
     await removeCgroups({ kind: 'cgroups', directories })
     throw error
   }
   return { kind: 'cgroups', directories }
+}
+
+/** Put a process into cgroups that are there. @throws SingError RESOURCES */
+export function joinCgroups({ directories }: CgroupRecord, pid: number): void {
+  for (const directory of directories) {
+    try {
+      writeFileSync(join(directory, 'cgroup.procs'), String(pid))
+    } catch (error) {
+      throw failure(`cannot enter the cgroup ${directory}`, error)
+    }
+  }
 }
 
 /** How long processes that have ended may still be there. */

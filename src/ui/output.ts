@@ -60,6 +60,17 @@ export function isErrorTerminal(): boolean {
   return tty().isatty(STDERR)
 }
 
+/** Whether a person may be looking at standard output. */
+export function isAnswerTerminal(): boolean {
+  return tty().isatty(STDOUT)
+}
+
+/** Write an answer over the last `lines` lines of the terminal. Returns how many it takes. */
+export function redrawAnswer(text: string, lines: number): number {
+  writeAnswer((lines > 0 ? `\u001b[${lines}A\u001b[J` : '') + text)
+  return text.split('\n').length - 1
+}
+
 const widest = 100
 
 /** Columns for text on standard output. */

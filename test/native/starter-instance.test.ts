@@ -19,6 +19,8 @@ type Instance = {
   readonly printed: () => string
   /** Resolves when nobody can report any more. */
   readonly silent: Promise<unknown>
+  /** Resolves when nobody holds any of the pipes. */
+  readonly closed: Promise<unknown>
   /** Of process 1, when it was reported. */
   readonly pid: () => Promise<number>
 }
@@ -68,6 +70,7 @@ function begin(
   orders.on('error', () => {})
   const heard = collect(report)
   const silent = once(report, 'end')
+  const closed = once(starter, 'close')
   const pid = async () => {
     await until(() => pidIn(heard()) > 0)
     return pidIn(heard())
@@ -77,7 +80,7 @@ function begin(
     const first = pidIn(heard())
     if (first > 1 && isAlive(first)) process.kill(first, 'SIGKILL')
   })
-  return { starter, orders, heard, printed, silent, pid }
+  return { starter, orders, heard, printed, silent, closed, pid }
 }
 
 /** What was reported, without numbers. */
@@ -200,10 +203,9 @@ describe.skipIf(!can('userns'))('process 1 of an instance', () => {
   })
 
   it('keeps no descriptor of the caller, and no log', async () => {
-    const { init, starter } = await noted(['exit', '0'])
+    const { init, closed } = await noted(['exit', '0'])
     await until(() => titleOf(init).includes('ended'))
-    // Its end of file comes when the last holder of the pipe is gone.
-    await once(starter, 'close')
+    await closed
     expect(isAlive(init)).toBe(true)
   })
 })

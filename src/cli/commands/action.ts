@@ -5,7 +5,9 @@ import type { Command } from '../command.ts'
 import { launch } from '../launch.ts'
 import { launchFlags, shellFlags } from '../options.ts'
 
-const examples: Record<Verb, string[]> = {
+type Action = Exclude<Verb, 'start'>
+
+const examples: Record<Action, string[]> = {
   exec: [
     'sing exec fortune.sif cat /etc/os-release',
     'sing exec --bind /data:/mnt,/scratch fortune.sif ls /mnt',
@@ -15,7 +17,7 @@ const examples: Record<Verb, string[]> = {
   test: ['sing test fortune.sif'],
 }
 
-function action(verb: Verb, usage: string, summary: string, least: number): Command {
+function action(verb: Action, usage: string, summary: string, least: number): Command {
   return {
     usage,
     summary,
@@ -27,7 +29,7 @@ function action(verb: Verb, usage: string, summary: string, least: number): Comm
   }
 }
 
-export const commands: Record<Verb, Command> = {
+export const commands: Record<Action, Command> = {
   exec: action('exec', 'exec [options] <image> <command> [argument...]', 'Run a command in a container', 2),
   run: action('run', 'run [options] <image> [argument...]', 'Run the runscript of an image', 1),
   shell: action('shell', 'shell [options] <image>', 'Open a shell in a container', 1),

@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { cutCommand } from '../../../src/cli/argv.ts'
+import { subcommands } from '../../../src/cli/commands/instance.ts'
 import { globalFlags, launchFlags, registryFlags } from '../../../src/cli/options.ts'
 import { type Defaults, parseFlags } from '../../../src/cli/parse.ts'
 
@@ -183,9 +184,9 @@ describe('flags that have no effect', () => {
   })
 
   it('get a warning where the container is right without them', async () => {
-    const { flags, notices } = await parse(['--sharens'])
-    expect(flags).toMatchObject({ sharens: true })
-    expect(notices).toHaveLength(1)
+    const { flags, notices } = await parseFlags(['--no-init', 'true'], subcommands.start?.flags ?? [], {})
+    expect(flags).toEqual({ 'no-init': true })
+    expect(notices).toEqual(['--no-init has no effect: the init of an instance keeps it'])
   })
 })
 

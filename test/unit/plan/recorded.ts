@@ -217,7 +217,7 @@ export function decide(host: string, name: string): unknown {
       sync: { descriptor: 3 },
     }
     // The mounts by reason are those of the spec once more.
-    const { mounts: _, ...decided } = plan(request, defaultConfig, image, facts, options)
+    const { mounts: _, inside: __, ...decided } = plan(request, defaultConfig, image, facts, options)
     return scope ? { scope, ...decided } : decided
   } catch (error) {
     const { code, message, hint } = error as { code: string; message: string; hint: string }

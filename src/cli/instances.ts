@@ -1,0 +1,389 @@
+/** What the commands of instances do: they start, show and end containers that nobody waits for. */
+
+import { closeSync, openSync, readSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { reasonOf, SingError, shown } from '../core/errors.ts'
+import { formatSize } from '../core/units.ts'
+import { type HostFacts, readHostFacts } from '../host/facts.ts'
+import { findJob } from '../host/job.ts'
+import { leaveMark } from '../host/mark.ts'
+import { allUsers, findUser } from '../host/users.ts'
+import type { LaunchPlan } from '../plan/plan.ts'
+import { planGroup } from '../plan/share.ts'
+import { instanceSync, startInstance } from '../runtime/instance-start.ts'
+import { type Usage, usageOf } from '../runtime/instance-stats.ts'
+import { parseSignal, statusOf, stopInstance, waitForStatus } from '../runtime/instance-stop.ts'
+import {
+  claimName,
+  dropClaim,
+  findInstances,
+  forgetEnded,
+  type Instance,
+  isRunning,
+  keepInstance,
+  logsOf,
+  type Place,
+  placeOf,
+  requireInstance,
+  requireName,
+  sizeOf,
+} from '../runtime/instances.ts'
+import { catchInterruption } from '../runtime/interrupt.ts'
+import type { Unpacked } from '../runtime/unpacked.ts'
+import { isAnswerTerminal, redrawAnswer } from '../ui/output.ts'
+import { toColumns } from '../ui/table.ts'
+import type { Call, Context, Flags } from './command.ts'
+import { makeDirectories, mustUnpack, type Prepared, prepare, unpack } from './launch.ts'
+import { encryptionFlags, registryFlags } from './options.ts'
+
+/** The place of the caller's instances. */
+function ownPlace({ environment }: Context, facts = readHostFacts(environment)): Place {
+  return placeOf(environment, { ...facts.user, uid: facts.uid })
+}
+
+/** The variables that move everybody's files; the others are about the caller alone. */
+const everybodys = (environment: Context['environment']) =>
+  Object.fromEntries(Object.entries(environment).filter(([name]) => name.endsWith('_CONFIGDIR')))
+
+function requireRoot(flag: string): void {
+  if (process.geteuid?.() === 0) return
+  throw new SingError('UNSUPPORTED', `${flag} is for root: instances of other users are not yours`)
+}
+
+/** The place that --user names, or the caller's own. */
+function placeFor({ flags, context }: Call): Place {
+  if (typeof flags.user !== 'string' || !flags.user) return ownPlace(context)
+  requireRoot('--user')
+  const user = findUser(flags.user)
+  if (!user) throw new SingError('USAGE', `there is no user ${shown(flags.user)}`, { status: 255 })
+  return placeOf(everybodys(context.environment), user)
+}
+
+/** Everything about credentials stays out of the file. */
+const unkept = new Set([...registryFlags, ...encryptionFlags, { name: 'pid-file' }].map(({ name }) => name))
+const keptFlags = (flags: Flags): Flags =>
+  Object.fromEntries(Object.entries(flags).filter(([name]) => !unkept.has(name)))
+
+/** Where the halt of an init like systemd's is asked for (systemd(1), SIGRTMIN+3). */
+const SIGRTMIN_3 = 37
+
+/** What is noted of an instance, but for who it is. */
+function describe(
+  name: string,
+  verb: 'start' | 'run',
+  call: Call,
+  { image, request, facts }: Prepared,
+  place: Place,
+  unpacked: Unpacked | undefined,
+  { inside }: LaunchPlan,
+): Omit<Instance, 'mark' | 'ip' | 'around'> {
+  const { path, name: imageName, bashEnvironment, oci } = image
+  return {
+    kind: 'instance',
+    name,
+    user: place.user,
+    verb,
+    image: { path, name: imageName, bashEnvironment, ...(oci === undefined ? {} : { oci }) },
+    command: request.command,
+    flags: keptFlags(call.flags),
+    cwd: facts.cwd ?? '/',
+    since: new Date().toISOString(),
+    logs: logsOf(place, name),
+    directories: unpacked ? [unpacked.directory] : [],
+    stopSignal: request.boot ? SIGRTMIN_3 : constants.signals.SIGINT,
+    boot: request.boot,
+    ...inside,
+    contain: request.contain,
+    binds: request.binds,
+  }
+}
+
+function checkBoot({ flags }: Call, facts: HostFacts): void {
+  if (flags.boot === true && !facts.isRoot) {
+    throw new SingError('UNSUPPORTED', '--boot is for root: the init of a system wants to own the machine', {
+      hint: 'Start the services you need from the %startscript of the image',
+    })
+  }
+}
+
+function writePidFile(flags: Flags, pid: number): void {
+  const path = flags['pid-file']
+  if (typeof path !== 'string' || !path) return
+  try {
+    writeFileSync(path, `${pid}\n`)
+  } catch (cause) {
+    throw new SingError('IO', `cannot write ${shown(path)}: ${reasonOf(cause)}`, { cause })
+  }
+}
+
+type Start = { readonly name: string; readonly place: Place; readonly append: boolean }
+
+async function startClaimed(
+  verb: 'start' | 'run',
+  call: Call,
+  prepared: Prepared,
+  start: Start,
+): Promise<void> {
+  const { name, place, append } = start
+  const { context, flags } = call
+  using interruption = catchInterruption('the start')
+  const needed = mustUnpack(call, prepared.image, prepared.facts)
+  const unpacked = needed ? await unpack(call, prepared.image, interruption.signal) : undefined
+  try {
+    const decided = prepared.decide({ ...(unpacked ? { image: unpacked.image } : {}), sync: instanceSync })
+    planGroup(prepared.request, decided.spec, context.environment)
+    for (const text of decided.warnings) context.report({ kind: 'warning', text })
+    for (const text of decided.notes ?? []) context.report({ kind: 'verbose', text })
+    makeDirectories(prepared.request, decided)
+    const instance = describe(name, verb, call, prepared, place, unpacked, decided)
+    const { spec, around } = decided
+    const { logs } = instance
+    const started = await startInstance(name, {
+      spec,
+      around,
+      logs,
+      append,
+      report: context.report,
+      signal: interruption.signal,
+    })
+    try {
+      interruption.signal.throwIfAborted()
+      if (unpacked) leaveMark(unpacked.directory, started.mark)
+      const { mark, addresses, around } = started
+      keepInstance(place, { ...instance, mark, around, ip: addresses[0] ?? '' })
+      writePidFile(flags, started.mark.pid)
+    } catch (error) {
+      await started.abandon()
+      throw error
+    }
+    await started.confirm()
+  } catch (error) {
+    await unpacked?.remove()
+    throw error
+  }
+}
+
+/** Start an instance of an image: `instance start` and `instance run`. */
+export async function start(verb: 'start' | 'run', call: Call, append = false): Promise<number> {
+  const { args, context } = call
+  const [path = '', name = '', ...command] = args
+  requireName(name)
+  const keeping = { name, job: findJob(context.environment) }
+  const prepared = await prepare(verb, { ...call, args: [path, ...command] }, keeping)
+  checkBoot(call, prepared.facts)
+  if (call.flags.plan === true) {
+    context.print(`${JSON.stringify(prepared.decide({ sync: instanceSync }).spec, null, 2)}\n`)
+    return 0
+  }
+  if (prepared.scope) return (await import('../runtime/reenter.ts')).enterScope(call, prepared.scope)
+  const place = ownPlace(context, prepared.facts)
+  await claimName(place, name)
+  try {
+    await startClaimed(verb, call, prepared, { name, place, append })
+  } catch (error) {
+    dropClaim(place, name)
+    throw error
+  }
+  context.report({ kind: 'info', text: 'instance started successfully' })
+  return 0
+}
+
+/** Stop an instance and start it again as it was started. */
+export async function restart(call: Call): Promise<number> {
+  const { context, args } = call
+  const place = ownPlace(context)
+  const instance = requireInstance(place, args[0] ?? '')
+  const { verb, image, name, command, flags, cwd } = instance
+  await stopInstance(instance, stopOptions(call))
+  await forgetEnded(place)
+  try {
+    process.chdir(cwd)
+  } catch (cause) {
+    throw new SingError('IO', `cannot go to ${shown(cwd)}, where ${name} was started: ${reasonOf(cause)}`, {
+      cause,
+    })
+  }
+  return start(verb, { ...call, flags, args: [image.path, name, ...command] }, true)
+}
+
+function stopOptions({ flags, context }: Call) {
+  return {
+    report: context.report,
+    signal: typeof flags.signal === 'string' ? parseSignal(flags.signal) : undefined,
+    timeout: typeof flags.timeout === 'number' ? flags.timeout : 10,
+    force: flags.force === true,
+  }
+}
+
+const noneFound = (what: string): SingError =>
+  new SingError('INSTANCE', what, { hint: 'sing instance list shows those that run', status: 1 })
+
+async function chosen({ flags, args }: Call, place: Place): Promise<Instance[]> {
+  if (flags.all === true && args.length > 0)
+    throw new SingError('USAGE', '--all and names exclude each other')
+  if (flags.all !== true && args.length === 0)
+    throw new SingError('USAGE', 'needs the name of an instance, or --all')
+  const patterns = flags.all === true ? ['*'] : args
+  const found = await Promise.all(patterns.map((pattern) => findInstances(place, pattern)))
+  found.forEach((instances, index) => {
+    if (instances.length > 0) return
+    throw noneFound(
+      flags.all === true ? 'no instance found' : `no instance found: ${shown(patterns[index] ?? '')}`,
+    )
+  })
+  return [...new Map(found.flat().map((instance) => [instance.name, instance])).values()]
+}
+
+/** End instances: `instance stop`. */
+export async function stop(call: Call): Promise<number> {
+  const options = stopOptions(call)
+  const place = placeFor(call)
+  const instances = await chosen(call, place)
+  await Promise.all(
+    instances.map((instance) => {
+      const { name, image, mark } = instance
+      call.context.report({
+        kind: 'info',
+        text: `Stopping ${name} instance of ${image.path} (PID=${mark.pid})`,
+      })
+      return stopInstance(instance, options)
+    }),
+  )
+  await forgetEnded(place)
+  return 0
+}
+
+async function listed(call: Call): Promise<Instance[]> {
+  const { flags, args, context } = call
+  if (flags.all !== true || process.geteuid?.() !== 0) return findInstances(placeFor(call), args[0])
+  const places = allUsers().map((user) => placeOf(everybodys(context.environment), user))
+  const own = ownPlace(context)
+  const all = [own, ...places.filter(({ directory }) => directory !== own.directory)]
+  return (await Promise.all(all.map((place) => findInstances(place, args[0])))).flat()
+}
+
+const jsonOf = (instance: Instance) => ({
+  instance: instance.name,
+  pid: instance.mark.pid,
+  img: instance.image.path,
+  ip: instance.ip,
+  logErrPath: instance.logs.err,
+  logOutPath: instance.logs.out,
+  user: instance.user,
+  since: instance.since,
+  /** What the command has ended with; null while it runs. */
+  status: statusOf(instance) ?? null,
+})
+
+const toJson = (value: unknown): string => `${JSON.stringify(value, null, '\t')}\n`
+
+function listRows(instances: readonly Instance[], logs: boolean): string[][] {
+  if (!logs) {
+    const rows = instances.map(({ name, mark, ip, image }) => [name, String(mark.pid), ip, image.path])
+    return [['INSTANCE NAME', 'PID', 'IP', 'IMAGE'], ...rows]
+  }
+  const rows = instances.flatMap(({ name, mark, logs: { out, err } }) => [
+    [name, String(mark.pid), err],
+    ['', '', out],
+  ])
+  return [['INSTANCE NAME', 'PID', 'LOGS'], ...rows]
+}
+
+/** `instance list` */
+export async function list(call: Call): Promise<number> {
+  const { flags, context } = call
+  const instances = await listed(call)
+  if (flags.json === true) context.print(toJson({ instances: instances.map(jsonOf) }))
+  else context.print(toColumns(listRows(instances, flags.logs === true), '    '))
+  return 0
+}
+
+/** Print what a file has got since; returns how far. */
+function printFrom(path: string, from: number, context: Context): number {
+  const size = sizeOf(path)
+  // A restart without a past begins the file anew.
+  let at = size < from ? 0 : from
+  if (size === at) return at
+  const file = openSync(path, 'r')
+  try {
+    const bytes = Buffer.alloc(64 * 1024)
+    for (let length = -1; length !== 0; at += length) {
+      length = readSync(file, bytes, 0, bytes.length, at)
+      if (length > 0) context.print(bytes.subarray(0, length))
+    }
+  } finally {
+    closeSync(file)
+  }
+  return at
+}
+
+const FOLLOW_PAUSE = 200
+
+/** What an instance has written, and with --follow what it writes until it ends: `instance logs`. */
+export async function logs(call: Call): Promise<number> {
+  const { flags, args, context } = call
+  const [name = ''] = args
+  requireName(name)
+  const place = placeFor(call)
+  const both = logsOf(place, name)
+  const paths = flags.out === true ? [both.out] : flags.err === true ? [both.err] : [both.out, both.err]
+  const found = await findInstances(place, name)
+  if (found.length === 0 && sizeOf(both.out) + sizeOf(both.err) === 0) requireInstance(place, name)
+  let positions = paths.map(() => 0)
+  for (;;) {
+    const [instance] = found
+    const isLast = flags.follow !== true || !instance || !isRunning(instance)
+    positions = paths.map((path, index) => printFrom(path, positions[index] ?? 0, context))
+    if (isLast) return 0
+    await sleep(FOLLOW_PAUSE)
+  }
+}
+
+/** Wait for the command of an instance; its status is ours: `instance wait`. */
+export async function wait(call: Call): Promise<number> {
+  const place = placeFor(call)
+  return waitForStatus(requireInstance(place, call.args[0] ?? ''))
+}
+
+const percent = (part: number, whole: number): string => `${((part / whole) * 100).toFixed(2)}%`
+
+function statsTable({ name }: Instance, usage: Usage, cpu: number): string {
+  const { memory, memoryLimit, processes, read, written, network } = usage
+  const row = [
+    name,
+    `${cpu.toFixed(2)}%`,
+    `${formatSize(memory)} / ${formatSize(memoryLimit)}`,
+    percent(memory, memoryLimit),
+    `${formatSize(read)} / ${formatSize(written)}`,
+    network ? `${formatSize(network.received)} / ${formatSize(network.sent)}` : 'host',
+    String(processes),
+  ]
+  const header = ['INSTANCE NAME', 'CPU USAGE', 'MEM USAGE / LIMIT', 'MEM %', 'BLOCK I/O', 'NET I/O', 'PIDS']
+  return toColumns([header, row], '    ')
+}
+
+const SAMPLE_PAUSE = 500
+
+/** What an instance uses: `instance stats`. */
+export async function stats(call: Call): Promise<number> {
+  const { flags, args, context } = call
+  const instance = requireInstance(placeFor(call), args[0] ?? '')
+  const streams = flags.json !== true && flags['no-stream'] !== true && isAnswerTerminal()
+  let [before, at] = [usageOf(instance), performance.now()]
+  for (let lines = 0; isRunning(instance); ) {
+    await sleep(SAMPLE_PAUSE)
+    const [usage, now] = [usageOf(instance), performance.now()]
+    const cpu = Math.max(0, (usage.seconds - before.seconds) / ((now - at) / 1000)) * 100
+    if (flags.json === true) {
+      context.print(
+        toJson({ instance: instance.name, cpuPercent: cpu, ...usage, network: usage.network ?? null }),
+      )
+      return 0
+    }
+    lines = redrawAnswer(statsTable(instance, usage, cpu), lines)
+    if (!streams) return 0
+    ;[before, at] = [usage, now]
+  }
+  return 0
+}

@@ -1,0 +1,32 @@
+/** exec, run, shell and test in a running instance: `instance://NAME`. */
+
+import { readHostFacts } from '../host/facts.ts'
+import { planJoin } from '../plan/join.ts'
+import type { Verb } from '../plan/request.ts'
+import { joinCgroups } from '../runtime/cgroup.ts'
+import { placeOf, requireInstance } from '../runtime/instances.ts'
+import { replace } from '../runtime/launch.ts'
+import type { Call } from './command.ts'
+import { readRequest } from './launch.ts'
+
+/** Become a process of the instance. */
+export async function launchInside(verb: Verb, call: Call): Promise<number> {
+  const { flags, args, context } = call
+  const [reference = '', ...command] = args
+  const facts = readHostFacts(context.environment)
+  const place = placeOf(context.environment, { ...facts.user, uid: facts.uid })
+  const instance = requireInstance(place, reference.slice('instance://'.length))
+  const { config } = await context.settings()
+  const request = await readRequest(verb, flags, command, facts, config)
+  const { openFiles, debug } = context
+  const { pid, started } = instance.mark
+  const running = { ...instance, process: { pid, started } }
+  const { spec, warnings } = planJoin(request, flags, running, facts, { openFiles, debug })
+  for (const text of warnings) context.report({ kind: 'warning', text })
+  if (flags.plan === true) {
+    context.print(`${JSON.stringify(spec, null, 2)}\n`)
+    return 0
+  }
+  if (instance.around.cgroups) joinCgroups(instance.around.cgroups, process.pid)
+  return replace(spec, context.descriptors)
+}
