@@ -20,9 +20,17 @@ const action = async (verb: 'exec' | 'run' | 'shell' | 'test'): Promise<Command>
   (await import('./commands/action.ts')).commands[verb]
 
 export const commandTable: Readonly<Record<string, Entry>> = {
+  apps: {
+    summary: 'List the applications of an image',
+    load: async () => (await import('./commands/apps.ts')).command,
+  },
   build: {
     summary: 'Make an image from a definition file or from another image',
     load: async () => (await import('./commands/build.ts')).command,
+  },
+  capability: {
+    summary: 'List the capabilities of Linux',
+    loadGroup: async () => (await import('./commands/capability.ts')).subcommands,
   },
   completion: {
     summary: 'Print the completion script for a shell',
@@ -68,16 +76,11 @@ export const commandTable: Readonly<Record<string, Entry>> = {
 /** Words of the peers that have no command behind them so far, and what they are for. */
 export const laterCommands: Readonly<Record<string, string>> = {
   cache: 'there is no image cache to manage',
-  capability: 'capabilities cannot be granted to users',
-  checkpoint: 'containers cannot be checkpointed',
-  data: 'data containers cannot be made',
   delete: 'images cannot be removed from a library',
   doctor: 'the machine cannot be examined',
   key: 'there is no keyring',
   keys: 'there is no keyring',
   keyserver: 'key servers cannot be asked',
-  oci: 'OCI bundles cannot be run',
-  plugin: 'there are no plugins',
   pull: 'images cannot be fetched from registries',
   push: 'images cannot be sent to registries',
   registry: 'there are no registries to log in to',
@@ -87,9 +90,21 @@ export const laterCommands: Readonly<Record<string, string>> = {
   verify: 'signatures cannot be checked',
 }
 
-/** What is said about a word that has no command yet. */
+/** Words of the peers that are not to come: the reason, and what to use instead. */
+export const refusedCommands: Readonly<Record<string, string>> = {
+  checkpoint: 'it needs DMTCP inside of the image; programs that save their own state can be started again',
+  data: 'pack the files with mksquashfs DIRECTORY FILE, and bind them with --bind FILE:/DESTINATION:image-src=/',
+  oci: 'bundles are for runc and crun; build an image of the root file system: build IMAGE.sif DIRECTORY',
+  plugin:
+    'plugins are programs for one build of the runtime; a profile of the configuration holds flags and binds',
+}
+
+/** What is said about a word that has no command, or none yet. */
 export function laterText(word: string): string {
-  return `${word} is not available yet: ${laterCommands[word]}`
+  const refused = own(refusedCommands, word)
+  return refused
+    ? `${word} cannot be used: ${refused}`
+    : `${word} is not available yet: ${laterCommands[word]}`
 }
 
 /** Own properties only: `constructor` is no command. */
@@ -120,7 +135,7 @@ export async function findCommand(words: readonly string[]): Promise<Found> {
   const [word = '', ...rest] = words
   const entry = own(commandTable, word)
   if (!entry) {
-    if (Object.hasOwn(laterCommands, word)) return { kind: 'later', word }
+    if (own(laterCommands, word) ?? own(refusedCommands, word)) return { kind: 'later', word }
     const visible = Object.keys(commandTable).filter((name) => !commandTable[name]?.hidden)
     throw unknown(`unknown command "${shown(word)}"`, word, visible)
   }

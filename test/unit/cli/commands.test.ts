@@ -2,7 +2,13 @@
 
 import { describe, expect, it } from 'vitest'
 import type { Command } from '../../../src/cli/command.ts'
-import { commandTable, findCommand, laterCommands, laterText } from '../../../src/cli/commands.ts'
+import {
+  commandTable,
+  findCommand,
+  laterCommands,
+  laterText,
+  refusedCommands,
+} from '../../../src/cli/commands.ts'
 import { commandPage, generalPage, groupPage } from '../../../src/cli/help.ts'
 import { globalFlags } from '../../../src/cli/options.ts'
 
@@ -83,7 +89,9 @@ describe('the program', () => {
   })
 
   it('has no word both now and later', () => {
-    for (const word of Object.keys(laterCommands)) expect(commandTable).not.toHaveProperty(word)
+    for (const word of Object.keys({ ...laterCommands, ...refusedCommands })) {
+      expect(commandTable).not.toHaveProperty(word)
+    }
   })
 })
 
@@ -131,5 +139,10 @@ describe('an unknown word', () => {
   it('is told apart from one that comes later', async () => {
     expect(await findCommand(['pull', 'x'])).toEqual({ kind: 'later', word: 'pull' })
     expect(laterText('pull')).toMatch(/^pull is not available yet: [^\n]+$/)
+  })
+
+  it.each(Object.keys(refusedCommands))('is told apart from one that never will: %s', async (word) => {
+    expect(await findCommand([word, 'x'])).toEqual({ kind: 'later', word })
+    expect(laterText(word)).toMatch(new RegExp(`^${word} cannot be used: [^\\n]+$`))
   })
 })
