@@ -75,6 +75,31 @@ const refused: [what: string, args: string[], sentence: RegExp][] = [
   ['a layer behind the root', before('init', 'memory', '2', 'late', '0'), /comes behind the root/],
   ['two roots', before('init', 'layer-root', '1', 'image'), /comes behind the root/],
   ['layers for the host', edit('root', ['host']), /the host's tree takes no layers/],
+  ['a layer without a name', edit('directory', ['', '/x', '0']), /directory: "" is no name of a layer/],
+  [
+    'a mapper without a user namespace',
+    [
+      ...good.slice(0, good.indexOf('namespaces')),
+      ...['namespaces', '0', 'mapper', '2', '/a', '/b', 'setgroups', '1', 'deny', 'root', '1', 'host'],
+      ...good.slice(good.indexOf('init')),
+    ],
+    /mapper: there is no user namespace/,
+  ],
+  [
+    'more ranges than the kernel takes',
+    before('uid', ...Array.from({ length: 340 }, () => ['uid', '3', '0', '0', '1']).flat()),
+    /uid: the kernel takes no more than 340 ranges/,
+  ],
+  [
+    'a value that belongs to no index',
+    before('init', 'records', '6', '/x', 'fail', 'a', 'absent', '0', ''),
+    /records: "" is no index=value/,
+  ],
+  [
+    'an index that something follows',
+    before('init', 'records', '6', '/x', 'fail', 'a', 'absent', '', '0,1'),
+    /records: ",1" is no list of indexes/,
+  ],
   ['a relative source', edit('directory', ['image', 'x', '0']), /directory: "x" is no absolute path/],
   ['a relative place', before('init', 'proc', '2', 'proc', 'fail'), /proc: "proc" is no absolute path/],
   ['an unknown way', before('init', 'proc', '2', '/proc', 'maybe'), /unknown word "maybe"/],
