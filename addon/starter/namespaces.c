@@ -211,7 +211,7 @@ void enter_mount_namespace(const struct spec *spec)
 		return;
 	if (unshare(CLONE_NEWNS) != 0)
 		fail("cannot create a mount namespace: %s%s", strerror(errno), restriction());
-	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL) != 0)
+	if (mount(NULL, "/", NULL, (spec->private_mounts ? MS_PRIVATE : MS_SLAVE) | MS_REC, NULL) != 0)
 		fail("cannot keep mounts from the host: %s", strerror(errno));
 	debug("entered the mount namespace");
 }

@@ -186,6 +186,12 @@ static void take_sync(const struct record *record, struct spec *spec)
 		spec->life = descriptor_field(record, 1);
 }
 
+static void take_private_mounts(const struct record *record, struct spec *spec)
+{
+	(void)record;
+	spec->private_mounts = true;
+}
+
 static void take_stay(const struct record *record, struct spec *spec)
 {
 	(void)record;
@@ -319,6 +325,7 @@ static const struct row {
 	{ "gid", 3, 3, REPEATED | OPTIONAL, take_gid },
 	{ "mapper", 2, 2, OPTIONAL, take_mapper },
 	{ "setgroups", 1, 1, ONCE, take_setgroups },
+	{ "private-mounts", 0, 0, OPTIONAL, take_private_mounts },
 	{ "root", 1, 1, ONCE, take_root },
 	{ "", 0, 0, OPERATIONS | REPEATED | OPTIONAL, NULL },
 	{ "hostname", 1, 1, OPTIONAL, take_hostname },

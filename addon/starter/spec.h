@@ -127,6 +127,7 @@ struct spec {
 	struct id_map uids, gids;
 	const char *newuidmap, *newgidmap; /* NULL: the starter writes the maps */
 	bool deny_setgroups;
+	bool private_mounts;   /* what the host mounts later stays outside */
 	bool new_root;
 	struct op *ops;
 	unsigned op_count;

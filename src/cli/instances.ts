@@ -34,7 +34,7 @@ import type { Unpacked } from '../runtime/unpacked.ts'
 import { isAnswerTerminal, redrawAnswer } from '../ui/output.ts'
 import { toColumns } from '../ui/table.ts'
 import type { Call, Context, Flags } from './command.ts'
-import { makeDirectories, mustUnpack, type Prepared, prepare, unpack } from './launch.ts'
+import { makeDirectories, mustUnpack, type Prepared, prepare, requirePlan, unpack } from './launch.ts'
 import { encryptionFlags, registryFlags } from './options.ts'
 
 /** The place of the caller's instances. */
@@ -169,12 +169,14 @@ export async function start(verb: 'start' | 'run', call: Call, append = false): 
   const { args, context } = call
   const [path = '', name = '', ...command] = args
   requireName(name)
+  requirePlan(call.flags)
   const keeping = { name, job: findJob(context.environment) }
   const prepared = await prepare(verb, { ...call, args: [path, ...command] }, keeping)
   checkBoot(call, prepared.facts)
   if (call.flags.plan === true) {
-    context.print(`${JSON.stringify(prepared.decide({ sync: instanceSync }).spec, null, 2)}\n`)
-    return 0
+    const { printPlan } = await import('./plan.ts')
+    const { image, facts } = prepared
+    return printPlan(call, prepared, prepared.decide({ sync: instanceSync }), mustUnpack(call, image, facts))
   }
   if (prepared.scope) return (await import('../runtime/reenter.ts')).enterScope(call, prepared.scope)
   const place = ownPlace(context, prepared.facts)

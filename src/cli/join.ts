@@ -6,8 +6,14 @@ import type { Verb } from '../plan/request.ts'
 import { joinCgroups } from '../runtime/cgroup.ts'
 import { placeOf, requireInstance } from '../runtime/instances.ts'
 import { replace } from '../runtime/launch.ts'
-import type { Call } from './command.ts'
+import type { Call, Flags } from './command.ts'
 import { readRequest } from './launch.ts'
+
+/** Flags that this command line or the environment gives; what files say was said of other containers. */
+function spokenFlags({ flags, origins }: Call): Flags {
+  const isConfigured = (name: string) => origins[name]?.every((origin) => origin.includes(' (')) ?? false
+  return Object.fromEntries(Object.entries(flags).filter(([name]) => !isConfigured(name)))
+}
 
 /** Become a process of the instance. */
 export async function launchInside(verb: Verb, call: Call): Promise<number> {
@@ -21,11 +27,12 @@ export async function launchInside(verb: Verb, call: Call): Promise<number> {
   const { openFiles, debug } = context
   const { pid, started } = instance.mark
   const running = { ...instance, process: { pid, started } }
-  const { spec, warnings } = planJoin(request, flags, running, facts, { openFiles, debug })
+  const decided = planJoin(request, spokenFlags(call), running, facts, { openFiles, debug })
+  const { spec, warnings } = decided
   for (const text of warnings) context.report({ kind: 'warning', text })
   if (flags.plan === true) {
-    context.print(`${JSON.stringify(spec, null, 2)}\n`)
-    return 0
+    const { printPlan } = await import('./plan.ts')
+    return printPlan(call, { request, image: { ...instance.image, kind: 'instance' } }, decided)
   }
   if (instance.around.cgroups) joinCgroups(instance.around.cgroups, process.pid)
   return replace(spec, context.descriptors)

@@ -78,7 +78,10 @@ function withoutAbsent(request: LaunchRequest, report: Report): LaunchRequest {
 const allowances = { sif: 'sif', squashfs: 'squashfs', ext3: 'extfs', sandbox: 'directory' } as const
 
 /** The site may leave out kinds of images. */
-function requireAllowed(image: Image, config: Config): void {
+async function requireAllowed(image: Image, config: Config): Promise<void> {
+  const { owners, groups, paths } = config.images
+  if (owners.length + groups.length + paths.length > 0)
+    (await import('./origin.ts')).requireOrigin(image.path, config)
   if (config.images[allowances[image.kind]]) return
   throw new SingError(
     'UNSUPPORTED',
@@ -183,6 +186,11 @@ async function withDevices(
   return { ...facts, devices: await readDevices(devices, facts, config, image) }
 }
 
+async function withFileSystems(facts: HostFacts, { mount }: Config): Promise<HostFacts> {
+  if (mount.hostfs !== 'yes') return facts
+  return { ...facts, fileSystems: (await import('../host/filesystems.ts')).readFileSystems() }
+}
+
 const securityFlags = [
   'add-caps',
   'drop-caps',
@@ -232,7 +240,7 @@ export async function readRequest(
 ): Promise<LaunchRequest> {
   const files = flags['env-file']
   const assignments = (Array.isArray(files) ? files : []).flatMap((file) =>
-    readEnvironmentFile(file, facts.environment),
+    readEnvironmentFile(file, facts.environment).map(([name, value]) => [name, value, file] as const),
   )
   const asked = toRequest(verb, flags, command, facts, assignments)
   if (!namesSecurity(flags) && config.rootCapabilities === 'full') return asked
@@ -256,8 +264,8 @@ export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promis
   const wanted = await readRequest(verb, flags, command, machine, config)
   const asked = withOverlays(withDataImages(withoutAbsent(wanted, context.report)))
   const request = keeping ? asInstance(asked, keeping.name) : asked
-  requireAllowed(image, config)
-  const facts = await withDevices(machine, request, config, image)
+  await requireAllowed(image, config)
+  const facts = await withFileSystems(await withDevices(machine, request, config, image), config)
   const { around, scope } = await decideAround(flags, request, facts, config, scoped === '1')
   const { openFiles, debug } = context
   const own = { descriptor: freeDescriptor(context.descriptors) }
@@ -274,9 +282,16 @@ async function shared(spec: LaunchSpec, { request, facts }: Prepared): Promise<L
   return shareContainer(spec, group, facts)
 }
 
+/** @throws SingError for --json, which would have no effect without --plan */
+export function requirePlan({ json, plan: asked }: Flags): void {
+  if (json === true && asked !== true)
+    throw new SingError('USAGE', '--json is about --plan, which is not given')
+}
+
 /** What exec, run, shell and test do: become the container, or start it and wait where something is left to do afterwards. */
 export async function launch(verb: Verb, call: Call): Promise<number> {
   const { flags, args, context } = call
+  requirePlan(flags)
   if (args[0]?.startsWith('instance://')) return (await import('./join.ts')).launchInside(verb, call)
   const prepared = await prepare(verb, call)
   const { image, facts, request, around, scope } = prepared
@@ -284,8 +299,8 @@ export async function launch(verb: Verb, call: Call): Promise<number> {
   for (const text of decided.warnings) context.report({ kind: 'warning', text })
   for (const text of decided.notes ?? []) context.report({ kind: 'verbose', text })
   if (flags.plan === true) {
-    context.print(`${JSON.stringify(decided.spec, null, 2)}\n`)
-    return 0
+    const { printPlan } = await import('./plan.ts')
+    return printPlan(call, prepared, decided, mustUnpack(call, image, facts))
   }
   if (scope) return (await import('../runtime/reenter.ts')).enterScope(call, scope)
   makeDirectories(request, decided)

@@ -337,7 +337,12 @@ const configurationFlags = grouped('Configuration:', [
     placeholder: 'names',
     once: true,
   }),
-  toggle('plan', 'print what would be done and do nothing', { env: [], hidden: true, once: true }),
+  toggle('plan', 'print what would be done, and why, and do nothing (also --dry-run)', {
+    env: [],
+    once: true,
+    aliases: ['dry-run'],
+  }),
+  toggle('json', 'print the plan as JSON', { env: [], once: true }),
 ])
 
 /** Whoever has this flag has defaults from the configuration. */

@@ -92,6 +92,12 @@ const mebibytesType: Type<number> = {
   write: (bytes) => [String(bytes / MEBIBYTE)],
 }
 
+const countType: Type<number> = {
+  expected: 'a whole number',
+  read: one((word) => (/^\d{1,6}$/.test(word) ? Number(word) : undefined)),
+  write: (value) => [String(value)],
+}
+
 const wordsType = (expected: string): Type<readonly string[]> => ({
   expected,
   list: true,
@@ -192,6 +198,7 @@ const table = {
     devpts: choice('mount devpts', switches, 'yes', 'own pseudo terminals in a minimal /dev'),
     home: choice('mount home', switches, 'yes', 'the home directory'),
     tmp: choice('mount tmp', switches, 'yes', '/tmp and /var/tmp'),
+    slave: choice('mount slave', switches, 'yes', 'what the host mounts later appears inside too'),
     hostfs: choice('mount hostfs', switches, 'no', 'all file systems of the host, at their places'),
   },
   passwd: toggle('config passwd', true, "write the caller into the container's /etc/passwd"),
@@ -280,6 +287,18 @@ const table = {
   ),
   namespaces: {
     user: policy('allow user ns', true, 'user namespaces may be used; no: only root starts containers'),
+    pid: policy('allow pid ns', true, '--pid may be used; no: it has no effect'),
+    ipc: policy('allow ipc ns', true, '--ipc may be used; no: it has no effect'),
+    uts: policy('allow uts ns', true, '--uts may be used; no: it has no effect'),
+  },
+  build: {
+    processors: {
+      type: countType,
+      initial: 0,
+      meaning: 'processors that pack an image; 0: all',
+      scope: 'project',
+      conf: 'mksquashfs procs',
+    } as Directive<number>,
   },
 }
 
@@ -322,6 +341,9 @@ export const withoutEffect: Readonly<Record<string, string>> = {
   'suidbinary path': setuid,
   'root search path': 'programs are looked up in PATH',
   'user search path': 'programs are looked up in PATH',
+  'binary path': 'programs are looked up in PATH',
+  'memory fs type': 'memory is kept in tmpfs, which has limits and can lie below overlays',
+  'mksquashfs mem': 'packing takes little memory',
   'cryptsetup path': ownPrograms,
   'go path': 'there are no plugins to compile',
   'mksquashfs path': ownPrograms,

@@ -48,6 +48,8 @@ export type HostFacts = {
   readonly environment: Readonly<Record<string, string>>
   /** Looked up only for those who ask for devices. */
   readonly devices?: DeviceFacts
+  /** Where file systems are mounted; looked up for `mount hostfs` alone. */
+  readonly fileSystems?: readonly string[]
 }
 
 const CAP_SYS_ADMIN = 21n

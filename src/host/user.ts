@@ -1,16 +1,19 @@
-/** Accounts by their names. */
+/** Accounts and groups by their names. */
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 
-export type Account = { readonly name: string; readonly uid: number }
+export type Entry = { readonly name: string; readonly id: number }
 
-/** The account of a name; asks the name service when /etc/passwd lacks it. */
-export function findAccount(name: string): Account | undefined {
+/** The entry of a name; asks the name service when the file lacks it. */
+function findEntry(database: 'passwd' | 'group', name: string): Entry | undefined {
   const find = (text: string) => text.split('\n').find((line) => line.startsWith(`${name}:`))
   const asked = () =>
-    spawnSync('getent', ['passwd', '--', name], { encoding: 'utf8', timeout: 10_000 }).stdout
-  const line = find(readFileSync('/etc/passwd', 'utf8')) ?? find(asked() ?? '')
-  const uid = Number(line?.split(':')[2])
-  return line && Number.isSafeInteger(uid) ? { name, uid } : undefined
+    spawnSync('getent', [database, '--', name], { encoding: 'utf8', timeout: 10_000 }).stdout
+  const line = find(readFileSync(`/etc/${database}`, 'utf8')) ?? find(asked() ?? '')
+  const id = Number(line?.split(':')[2])
+  return line && Number.isSafeInteger(id) ? { name, id } : undefined
 }
+
+export const findAccount = (name: string): Entry | undefined => findEntry('passwd', name)
+export const findGroup = (name: string): Entry | undefined => findEntry('group', name)

@@ -2,10 +2,10 @@
 
 import type { HostFacts } from '../host/facts.ts'
 import type { Bind } from './binds.ts'
+import type { Described } from './describe.ts'
 import { planEnvironment } from './environment.ts'
 import {
   type Inside,
-  type LaunchPlan,
   type PlanOptions,
   type ProgramsImage,
   planPrograms,
@@ -48,6 +48,8 @@ const ofCommand = new Set([
     'no-privs',
     'security',
     'plan',
+    'json',
+    'profile',
     'sharens',
     'disable-cache',
     'tmpdir',
@@ -74,7 +76,7 @@ export function planJoin(
   running: Running,
   facts: HostFacts,
   options: Pick<PlanOptions, 'openFiles' | 'debug'>,
-): Pick<LaunchPlan, 'spec' | 'warnings'> {
+): Described {
   const { identity, home, devices, image, name, process } = running
   const contain = asked.contain || running.contain
   const request: LaunchRequest = { ...asked, instance: name, contain, binds: running.binds }
@@ -107,6 +109,9 @@ export function planJoin(
       },
       debug: options.debug,
     },
+    mounts: [],
+    environment,
+    inside: { identity, home, devices },
     warnings: [
       ...(request.security?.warnings ?? []),
       ...environment.warnings,

@@ -112,6 +112,36 @@ function configuredBinds(context: MountContext): Op[] {
     .map(([source = '', target]) => bind(source, target ?? source, { missing, soft: true }))
 }
 
+/** Places that belong to the image, or that have mounts of their own. */
+const ofImage = [
+  'bin',
+  'boot',
+  'dev',
+  'etc',
+  'lib',
+  'lib32',
+  'lib64',
+  'proc',
+  'root',
+  'run',
+  'sbin',
+  'sys',
+  'tmp',
+  'usr',
+  'var',
+]
+
+/** What is mounted on the host, at its own places. Each bind brings what is mounted below it along. */
+function hostFileSystems({ request, facts, missing }: MountContext): Op[] {
+  if (request.noMount.has('hostfs')) return []
+  const places = (facts.fileSystems ?? []).filter(
+    (place) => place !== '/' && !ofImage.includes(place.split('/')[1] ?? ''),
+  )
+  return places
+    .filter((place) => !places.some((other) => other !== place && isBelow(place, other)))
+    .map((place) => bind(place, place, { missing, soft: true }))
+}
+
 /** The source of the home directory, or undefined when none is mounted. */
 export function homeSource({ request, facts, identity }: MountContext): string | undefined {
   const { home } = request
@@ -282,6 +312,7 @@ export type MountGroup = {
     | 'dev'
     | 'bind-paths'
     | 'kernel'
+    | 'hostfs'
     | 'home'
     | 'tmp'
     | 'scratch'
@@ -295,10 +326,12 @@ export type MountGroup = {
 
 /** All mounts of a launch in order, after the root and before it becomes read-only. */
 export function mountGroups(context: MountContext): MountGroup[] {
+  const { config } = context
   const before: MountGroup[] = [
     { reason: 'dev', ops: devOps(context) },
     { reason: 'bind-paths', ops: configuredBinds(context) },
     { reason: 'kernel', ops: kernelOps(context) },
+    ...(config.mount.hostfs === 'yes' ? [{ reason: 'hostfs', ops: hostFileSystems(context) } as const] : []),
     ...homeAndTemporary(context),
     { reason: 'scratch', ops: scratchOps(context) },
     { reason: 'files', ops: generatedFiles(context) },

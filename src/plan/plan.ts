@@ -12,6 +12,7 @@ import { volumeLayer } from './layers.ts'
 import { dataLayers, hasOwnDev, type MountGroup, mountGroups, workdirDirectories } from './mounts.ts'
 import type { NetworkPlan } from './network.ts'
 import { ociProgram } from './oci.ts'
+import { requirePermitted, withinPolicy } from './policy.ts'
 import type { LaunchRequest } from './request.ts'
 import { planRoot } from './root.ts'
 import type { LaunchSpec, Missing, Namespace, Op, Sync } from './spec.ts'
@@ -29,6 +30,7 @@ export type LaunchPlan = {
   readonly inside: Inside
   /** The mounts of the spec by the reason they are there for. */
   readonly mounts: readonly MountGroup[]
+  readonly environment: Environment
   /** Directories of the host to make before the launch. */
   readonly directories: readonly { readonly path: string; readonly mode: number }[]
   /** What has to be set up from outside between the namespaces and the payload, and taken away afterwards. */
@@ -138,13 +140,15 @@ export function workingDirectories(request: LaunchRequest, facts: HostFacts, hom
  * @throws SingError whatever can be known to fail before the first system call
  */
 export function plan(
-  request: LaunchRequest,
+  asked: LaunchRequest,
   config: Config,
   image: Image,
   facts: HostFacts,
   options: PlanOptions,
 ): LaunchPlan {
+  const { request, warnings } = withinPolicy(asked, config)
   const identity = asPayload(planIdentity(request, facts), request.security?.payload)
+  requirePermitted(identity, config)
   const home = planHome(request, identity)
   const machine = { identity, facts }
   const root = planRoot(request, config, image, machine)
@@ -182,6 +186,7 @@ export function plan(
       ...(request.network.kind === 'join' ? { joinNetwork: request.network.path } : {}),
       ids: identity.ids,
       root: 'new',
+      ...(config.mount.slave === 'no' ? { privateMounts: true } : {}),
       ops,
       hostname: request.hostname,
       process: {
@@ -208,8 +213,10 @@ export function plan(
     },
     mounts,
     inside: { identity, home, devices: environmentOf(devices) },
+    environment,
     directories: workdirDirectories(request),
     warnings: [
+      ...warnings,
       ...(request.security?.warnings ?? []),
       ...environment.warnings,
       ...root.warnings,

@@ -74,8 +74,8 @@ export type LaunchRequest = {
   readonly evaluate: boolean
   /** Host variables that stay outside. */
   readonly withheld: ReadonlySet<string>
-  /** Values set by flags and files, weakest first. */
-  readonly assignments: readonly (readonly [name: string, value: string])[]
+  /** Values set by flags and files, weakest first; those of files with their names. */
+  readonly assignments: readonly (readonly [name: string, value: string, file?: string])[]
   readonly devices: DeviceRequest
 }
 
@@ -206,7 +206,7 @@ export function toRequest(
   flags: Flags,
   command: readonly string[],
   facts: HostFacts,
-  fileAssignments: readonly (readonly [string, string])[],
+  fileAssignments: LaunchRequest['assignments'],
 ): LaunchRequest {
   const compat = flags.compat === true
   const containAll = flags.containall === true || compat

@@ -199,6 +199,8 @@ export type LaunchSpec = {
   }
   /** `new`: the ops make a root which is entered by pivot_root; `host`: the ops act on the host's tree. */
   readonly root: 'new' | 'host'
+  /** What the host mounts from now on does not appear inside. */
+  readonly privateMounts?: boolean | undefined
   readonly ops: readonly Op[]
   readonly hostname?: string | undefined
   readonly process: {
@@ -335,6 +337,7 @@ export function encodeSpec(spec: LaunchSpec): string[] {
     ...ids.gids.flatMap(range('gid')),
     ...(ids.mapper ? record('mapper', [ids.mapper.newuidmap, ids.mapper.newgidmap]) : []),
     ...record('setgroups', [ids.setgroups]),
+    ...(spec.privateMounts ? record('private-mounts', []) : []),
     ...record('root', [spec.root]),
     ...spec.ops.flatMap((op) => record(op.op === 'root' ? 'layer-root' : op.op, opFields(op))),
     ...(spec.hostname === undefined ? [] : record('hostname', [spec.hostname])),

@@ -107,6 +107,107 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a launch', () => {
   })
 })
 
+describe.skipIf(!can('userns', 'fuse', 'overlay'))('--plan', () => {
+  it('prints what would be done, and why, and does nothing', async () => {
+    const own = user('launch: { bind: ["~/work/data:/mnt"] }\nmount: { tmp: no }\n')
+    write('work/vars', 'FROM_FILE=1\n')
+    const flags = ['--plan', '--env-file', 'vars', '--workdir', 'new', '--contain']
+    const { stdout, stderr, status } = await run(
+      ['exec', ...flags, images.everything, 'touch', join(work(), 'x')],
+      {
+        env: { APPTAINERENV_Q: 'one', HOST_SIDE: 'h' },
+      },
+    )
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
+    const row = (...cells: string[]) => new RegExp(`^ *${cells.join(' +')}$`, 'm')
+    expect(stdout).toMatch(row('Image', `${images.everything} \\(sif\\)`))
+    expect(stdout).toMatch(row('Command', `exec touch ${join(work(), 'x')}`))
+    expect(stdout).toMatch(row('/mnt', 'bind', join(work(), 'data'), 'rw', `launch.bind \\(${own}:1\\)`))
+    expect(stdout).toMatch(row('/dev', 'tmpfs', '--contain'))
+    expect(stdout).not.toMatch(row('/tmp', '.*'))
+    expect(stdout).toMatch(row('FROM_FILE', '1', '--env-file vars'))
+    expect(stdout).toMatch(row('Q', 'one', 'APPTAINERENV_Q'))
+    expect(stdout).toMatch(row('HOST_SIDE', 'h', 'host'))
+    expect(stdout).toContain('Scripts of the image run before the command')
+    expect(existsSync(join(work(), 'new'))).toBe(false)
+    expect(existsSync(join(work(), 'x'))).toBe(false)
+  })
+
+  it('is the same as --dry-run, and prints JSON for programs', async () => {
+    const { stdout } = await run(['exec', '--dry-run', '--json', '--unsquash', images.everything, 'true'])
+    expect(JSON.parse(stdout)).toMatchObject({
+      format: 1,
+      image: { path: images.everything, kind: 'sif', unpacked: true },
+      command: { verb: 'exec', words: ['true'] },
+      mounts: expect.arrayContaining([
+        { at: '/proc', kind: 'bind', source: '/proc', options: ['rw'], origin: 'mount.proc, default' },
+      ]),
+    })
+  })
+
+  it('is what --json is about', async () => {
+    const { status, stderr } = await exec(['--json'], 'true')
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringContaining('--json is about --plan, which is not given'),
+    })
+  })
+})
+
+describe.skipIf(!can('userns', 'fuse', 'overlay'))('a directive', () => {
+  const withConf = (conf: string, ...args: string[]) =>
+    run(['--config', write('site.conf', conf), 'exec', ...args])
+  const image = () => images.everything
+
+  it.each([
+    ['limit container paths = /no/such', 'allows only images below /no/such'],
+    ['limit container owners = nobody', 'allows only images of the users nobody'],
+    ['limit container groups = no-such-group', 'allows only images of the groups no-such-group'],
+    ['allow container sif = no', 'does not allow images of this kind'],
+    ['enable fusemount = no', undefined],
+  ])('%s', async (conf, sentence) => {
+    const { status, stderr } = await withConf(conf, image(), 'true')
+    expect(status).toBe(sentence ? 255 : 0)
+    if (sentence) expect(stderr).toContain(sentence)
+  })
+
+  it('lets images of the right place and owner start', async () => {
+    const conf = `limit container paths = /no, ${images.folder}\nlimit container owners = root, ${testUser().name}\n`
+    expect(await withConf(conf, image(), 'true')).toMatchObject({ status: 0, stderr: '' })
+  })
+
+  it('that the site has for users is told of when it takes something away', async () => {
+    const denied = await withConf('allow user ns = no', '--userns', image(), 'true')
+    expect(denied.stderr).toContain('does not allow user namespaces')
+    const binds = await withConf(
+      'user bind control = no\nallow pid ns = no\n',
+      '-p',
+      '-B',
+      '/etc:/mnt',
+      image(),
+      'true',
+    )
+    expect(binds).toMatchObject({ status: 0 })
+    expect(binds.stderr).toContain('WARNING: --pid has no effect')
+    expect(binds.stderr).toContain('WARNING: --bind and --mount have no effect')
+  })
+
+  it.skipIf(!can('root'))(
+    'decides whether later mounts of the host come in, and brings its file systems in',
+    async () => {
+      const folder = temporaryFolder()
+      const probe = 'grep -c master: /proc/self/mountinfo; cat /srv/there 2>/dev/null'
+      const script = `
+      mount -t tmpfs none /srv && echo here >/srv/there && mount --make-rshared /
+      printf 'mount slave = no\\n' >"$1/no.conf"; printf 'mount hostfs = yes\\n' >"$1/yes.conf"; chmod 644 "$1"/*.conf
+      for conf in no yes; do "$2" --config "$1/$conf.conf" exec "$3" sh -c '${probe}'; done`
+      const command = ['unshare', '--mount', 'sh', '-c', script, 'sh', folder, program, image()]
+      const { stdout } = await runProgram(command, { as: 'self' })
+      expect(stdout).toMatch(/^0\n[1-9]\d*\nhere\n$/)
+    },
+  )
+})
+
 describe('config list', () => {
   it('tells each value and where it comes from', async () => {
     const own = user('# mine\nmount: { home: no }\nlaunch: { bind: [/a] }\nprofiles: { p: { pid: yes } }\n')

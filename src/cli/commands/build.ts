@@ -5,6 +5,7 @@ import { build } from '../../build/build.ts'
 import { parsePacking } from '../../build/compression.ts'
 import { type BuildRequest, parseEpoch, parseSections, parseTarget } from '../../build/request.ts'
 import { openSpec } from '../../build/spec.ts'
+import type { Config } from '../../config/load.ts'
 import { SingError } from '../../core/errors.ts'
 import type { Event, Report } from '../../core/events.ts'
 import { type HostFacts, readHostFacts } from '../../host/facts.ts'
@@ -30,7 +31,7 @@ function requireHostArchitecture(wanted: string | undefined): void {
   throw new SingError('UNSUPPORTED', `--arch ${wanted}: this machine builds only images for ${own}`)
 }
 
-function requestOf({ flags, args, context }: Call, report: Report): BuildRequest {
+function requestOf({ flags, args, context }: Call, config: Config, report: Report): BuildRequest {
   const [target = '', spec = ''] = args
   const sections = new Set(parseSections(words(flags.section)))
   if (flags.notest === true) sections.delete('test')
@@ -38,6 +39,8 @@ function requestOf({ flags, args, context }: Call, report: Report): BuildRequest
   if (flags.update === true && flags.sandbox !== true) {
     throw new SingError('USAGE', '--update changes a sandbox: give --sandbox too', { status: 255 })
   }
+  const { processors } = config.build
+  const packing = parsePacking(word(flags.compress), word(flags['mksquashfs-args']), report)
   const time = parseEpoch(context.environment.SOURCE_DATE_EPOCH)
   return {
     target: parseTarget(target),
@@ -57,7 +60,7 @@ function requestOf({ flags, args, context }: Call, report: Report): BuildRequest
     buildArguments: words(flags['build-arg']),
     buildArgumentFile: word(flags['build-arg-file']),
     warnUnusedArguments: flags['warn-unused-build-args'] === true,
-    packing: parsePacking(word(flags.compress), word(flags['mksquashfs-args']), report),
+    packing: { ...(processors > 0 && { workers: processors }), ...packing },
     scratchParent: word(flags.tmpdir),
     keepScratch: flags['no-cleanup'] === true,
     useCache: flags['disable-cache'] !== true,
@@ -91,7 +94,8 @@ async function run(call: Call): Promise<number> {
   // Of the two lives of this command only the last one tells.
   const heard: Event[] = []
   const hear: Report = (event) => heard.push(event)
-  const request = requestOf(call, hear)
+  const { config } = await call.context.settings()
+  const request = requestOf(call, config, hear)
   const spec = openSpec(request, hear)
   const facts = readHostFacts(call.context.environment)
   if (spec.isDefinition || request.fakeroot) becomeRoot(call, facts, request)

@@ -84,7 +84,7 @@ function requireRoot(): void {
 
 function accountOf(name: string): User {
   const account = findAccount(name)
-  if (account) return account
+  if (account) return { name, uid: account.id }
   throw new SingError('USAGE', `there is no user ${shown(name)}`, { status: 255 })
 }
 

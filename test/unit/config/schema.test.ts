@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import {
+  confNames,
   defaultConfig,
   directives,
   launchTwins,
@@ -82,7 +83,16 @@ describe('a configuration file', () => {
   })
 })
 
+/** Those of Apptainer 1.5 and SingularityCE 4.5. */
+const ofPeers =
+  'allow setuid|allow pid ns|allow ipc ns|allow uts ns|allow user ns|config passwd|config group|config resolv_conf|mount proc|mount sys|mount dev|mount devpts|mount home|mount tmp|mount hostfs|mount slave|bind path|user bind control|enable overlay|enable underlay|enable fusemount|allow container sif|allow container encrypted|allow container squashfs|allow container extfs|allow container dir|limit container owners|limit container groups|limit container paths|allow setuid-mount encrypted|allow setuid-mount squashfs|allow setuid-mount extfs|allow kernel squashfs|allow kernel extfs|max loop devices|shared loop devices|sessiondir max size|memory fs type|always use nv|always use rocm|use nvidia-container-cli|root default capabilities|allow net users|allow net groups|allow net networks|allow netns paths|cni configuration path|cni plugin path|mksquashfs procs|mksquashfs mem|download concurrency|download part size|download buffer size|systemd cgroups|binary path|suidbinary path|root search path|user search path|cryptsetup path|go path|ldconfig path|mksquashfs path|unsquashfs path|nvidia-container-cli path|image driver|oci mode|tmp sandbox|sif fuse|apptheus communication socket path|allow monitoring'
+
 describe('the table', () => {
+  it('knows every directive of the peers', () => {
+    const known = new Set(confNames())
+    expect(ofPeers.split('|').filter((name) => !known.has(name))).toEqual([])
+  })
+
   it('has each directive once, and none that has no effect', () => {
     const names = [...directives.values()].flatMap(({ conf }) => conf ?? [])
     const all = [...names, ...launchTwins.map(({ conf }) => conf), ...Object.keys(withoutEffect)]

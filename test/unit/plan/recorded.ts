@@ -216,8 +216,13 @@ export function decide(host: string, name: string): unknown {
       around,
       sync: { descriptor: 3 },
     }
-    // The mounts by reason are those of the spec once more.
-    const { mounts: _, inside: __, ...decided } = plan(request, defaultConfig, image, facts, options)
+    // Mounts by reason, environment and identity are in the spec once more.
+    const {
+      mounts: _,
+      inside: __,
+      environment: ___,
+      ...decided
+    } = plan(request, defaultConfig, image, facts, options)
     return scope ? { scope, ...decided } : decided
   } catch (error) {
     const { code, message, hint } = error as { code: string; message: string; hint: string }
