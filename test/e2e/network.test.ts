@@ -180,8 +180,8 @@ describe.each(programs)('%s', (name, word) => {
     async () => {
       const script = `as_user "$SING" exec --network ${word} "$1" sh -c '
       grep nameserver /etc/resolv.conf
-      nc -w 5 far.example 7000 </dev/null | head -n 1
-      for host in 127.0.0.1 10.0.2.2 192.0.2.1; do nc -w 1 $host 7001 </dev/null; done
+      timeout 10 nc -w 5 far.example 7000 </dev/null | head -n 1
+      for host in 127.0.0.1 10.0.2.2 192.0.2.1; do timeout 5 nc -w 1 $host 7001 </dev/null; done
       true'`
       const { stdout } = await onPrivateHost(script, [images.everything])
       const server = name === 'pasta' ? '169.254.1.1' : '10.0.2.3'
