@@ -10,8 +10,8 @@
  * Descriptor 4 leads the other way, to process 1: when the engine has noted the instance it says so with one byte. Its end
  * before that is the end of everything.
  *
- * An instance ends by SIGTERM or SIGINT, or by SIGPWR, which the payload does not get: it says that whatever was sent
- * before was meant to end the payload. Other signals are the payload's business.
+ * An instance ends by SIGTERM or SIGINT, which everybody in it gets, or by SIGPWR, which nobody gets: it says that whatever
+ * was sent before was meant to end the payload. Other signals are the payload's business.
  */
 #include "instance.h"
 
@@ -114,12 +114,15 @@ static void reap_all(struct instance *instance)
 		_exit(0);
 }
 
+/* What asks for the end goes to everybody, as from a terminal: a shell waits for its command before it obeys. */
 static void hand_on(struct instance *instance, int number)
 {
+	bool everybody = number == SIGTERM || number == SIGINT || !instance->payload;
+
 	if (number == SIGTERM || number == SIGINT || number == SIGPWR)
 		instance->ending = true;
 	if (number != SIGPWR)
-		kill(instance->payload ? instance->payload : -1, number);
+		kill(everybody ? -1 : instance->payload, number);
 	reap_all(instance);
 }
 

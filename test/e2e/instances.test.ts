@@ -234,6 +234,13 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('the end of an instance', () 
     expect(await names()).toEqual([])
   })
 
+  it('does not take long where a shell waits for its command', async () => {
+    await begin('one', 'sleep 1000; echo more')
+    const { status } = await instance(['stop', '--timeout', '1000', 'one'])
+    expect(status).toBe(0)
+    expect(await logged('one')).not.toMatch(/^more$/m)
+  })
+
   it('lets the command clean up', async () => {
     await begin('one', 'trap "echo bye; exit 0" INT; echo ready; while :; do sleep 0.05; done')
     await until(async () => (await logged('one')).includes('ready'))
