@@ -136,6 +136,21 @@ describe.skipIf(!can('root', 'cgroup1'))('cgroups of root', () => {
     expect(groups()).toEqual([])
   })
 
+  it('hold for an instance and for who enters it, and end with it', async () => {
+    const options = {
+      as: 'self',
+      cwd: images.folder,
+      env: { SING_CONFIGDIR: join(images.folder, 'state') },
+    } as const
+    const start = ['instance', 'run', '--memory', '64M', images.everything, 'one', 'sleep', '1000']
+    expect((await sing(start, options)).status).toBe(0)
+    const script = show('memory.limit_in_bytes')
+    const entered = await sing(['exec', 'instance://one', 'sh', '-c', script], options)
+    expect(entered).toEqual({ status: 0, stdout: '67108864\n', stderr: '' })
+    expect((await sing(['instance', 'stop', 'one'], options)).status).toBe(0)
+    expect(groups()).toEqual([])
+  })
+
   it('hold what a file says, and flags come first', async () => {
     const file = write(
       'all.toml',

@@ -32,6 +32,28 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('many containers', () => {
     await expectNothingLeft()
   })
 
+  it('are 500 instances: started, entered and ended, four at a time', async () => {
+    const options = {
+      cwd: folder,
+      env: { TMPDIR: join(folder, 'temporary'), SING_CONFIGDIR: join(folder, 'state') },
+    }
+    const instance = (...words: string[]) => sing(words, options)
+    async function cycle(lane: number, count: number): Promise<void> {
+      const name = `lane${lane}`
+      const start = ['instance', 'run', 'image.sif', name, 'sh', '-c', `cd '${folder}'; exec sleep 1000`]
+      expect((await instance(...start)).status).toBe(0)
+      const entered = await instance('exec', `instance://${name}`, 'echo', String(count))
+      expect(entered).toEqual({ status: 0, stdout: `${count}\n`, stderr: '' })
+      expect((await instance('instance', 'stop', name)).status).toBe(0)
+    }
+    const lanes = Array.from({ length: 4 }, async (_, lane) => {
+      for (let count = 0; count < 125; count += 1) await cycle(lane, count)
+    })
+    await Promise.all(lanes)
+    expect((await instance('instance', 'list', '--json')).stdout).toContain('"instances": []')
+    await expectNothingLeft()
+  }, 600_000)
+
   it.each(['once', 'twice'])('start at the same time, %s', async () => {
     const all = await Promise.all(
       Array.from({ length: 64 }, (_, number) => start('sh', '-c', `echo ${number}; cat /etc/hostname`)),

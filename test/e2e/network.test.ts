@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createConnection, createServer } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { can } from '../helpers/can.ts'
@@ -160,6 +161,41 @@ describe.each(programs)('%s', (name, word) => {
     expect(await ended).toBe('SIGKILL')
     await untilGone(`60${port}`)
     await untilFree(port)
+  })
+
+  it.skipIf(missing)('is there as long as an instance, however that ends', async () => {
+    const port = await freePort()
+    const env = { SING_CONFIGDIR: join(images.folder, word) }
+    const instance = (...words: string[]) => sing(['instance', ...words], { cwd: images.folder, env })
+    const network = ['--network', word, '--network-args', `portmap=${port}:80/tcp`]
+    const script = 'while :; do echo inside | nc -l -p 80; done'
+    const start = () => instance('run', ...network, images.everything, 'server', 'sh', '-c', script)
+    expect((await start()).status).toBe(0)
+    expect(await ask(port)).toBe('inside\n')
+    const again = await sing(['exec', 'instance://server', 'nc', '127.0.0.1', '80'], { env })
+    expect(again.stdout).toBe('inside\n')
+    expect((await instance('stop', 'server')).status).toBe(0)
+    await untilFree(port)
+    expect((await start()).status).toBe(0)
+    const { instances } = JSON.parse((await instance('list', '--json')).stdout)
+    process.kill(instances[0].pid, 'SIGKILL')
+    await untilFree(port)
+    expect((await start()).status).toBe(0)
+    expect((await instance('stop', 'server')).status).toBe(0)
+    await untilFree(port)
+  })
+
+  it.skipIf(missing)('that an instance cannot have keeps it from starting', async () => {
+    const server = createServer().listen(0, '0.0.0.0')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    const { port } = server.address() as AddressInfo
+    const env = { SING_CONFIGDIR: join(images.folder, word) }
+    const flags = ['--network', word, '--network-args', `portmap=${port}:80/tcp`]
+    const started = await sing(['instance', 'start', ...flags, images.everything, 'none'], { env })
+    expect(started.stderr).toContain(`FATAL:   cannot map the port ${port}/tcp of this machine: it is in use`)
+    expect(started.status).toBe(255)
+    expect((await sing(['instance', 'list', '--json'], { env })).stdout).toContain('[]')
   })
 
   it.skipIf(missing)('hands signals on, and the status is that of the payload', async () => {

@@ -96,6 +96,15 @@ describe.each<Tracking>(['parents', 'cgroups'])('Slurm, which follows processes 
       expect(status).toBe(3)
     })
 
+    it('two tasks of a step in one container', async () => {
+      const script =
+        'touch at.$SLURM_PROCID; until [ -e at.0 ] && [ -e at.1 ]; do sleep 0.1; done; readlink /proc/self/ns/mnt'
+      const step = ['srun', '--quiet', '--overcommit', '--ntasks=2', 'singularity', 'exec', 'fortune.sif']
+      const { stdout, status } = await slurm(...step, 'sh', '-c', script)
+      expect(stdout).toMatch(/^(mnt:\S+\n)\1$/)
+      expect(status).toBe(0)
+    })
+
     const payload = [
       'trap "echo caught >> caught; exit 0" TERM',
       'trap "echo warned >> warned" USR1',
@@ -119,6 +128,15 @@ describe.each<Tracking>(['parents', 'cgroups'])('Slurm, which follows processes 
       expect(await slurm('scancel', job)).toMatchObject({ status: 0, stderr: '' })
       expect(await finished(job)).toContain('JobState=CANCELLED')
       expect(textOf('caught')).toContain('caught\n')
+    })
+
+    it('an instance, which ends with it', async () => {
+      writeFileSync(join(folder, 'payload'), payload)
+      const start = 'SING_CONFIGDIR=$PWD/state singularity instance run fortune.sif one sh payload'
+      const job = await submit('--wrap', `${start} && until [ -e ready ]; do sleep 0.1; done`)
+      expect(await finished(job)).toContain('JobState=COMPLETED')
+      expect(existsSync(join(folder, 'ready'))).toBe(true)
+      if (tracking === 'parents') expect(textOf('caught')).toBe('caught\n')
     })
 
     it.runIf(tracking === 'cgroups')('a container within the memory of its job', async () => {
