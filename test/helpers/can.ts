@@ -27,6 +27,7 @@ const lacks = {
   cwltool: 'cwltool is not installed',
   snakemake: 'snakemake is not installed, or older than 7',
   toil: 'toil is not installed',
+  mpi: 'mpirun or mpicc (openmpi-bin, libopenmpi-dev) is missing',
   slurm: 'Slurm or munge is not installed, or the tests do not run as root',
   ext3: 'fuse2fs, fuse-overlayfs or mke2fs is missing',
   sanitizers: 'gcc has no libraries of its sanitizers',
@@ -104,6 +105,8 @@ function probe(ability: Ability): boolean {
       return works(['sh', '-c', 'case $(snakemake --version) in [0-6].*) false ;; *.*) ;; *) false ;; esac'])
     case 'toil':
       return hasProgram('toil-cwl-runner')
+    case 'mpi':
+      return ['mpirun', 'mpicc'].every(hasProgram)
     case 'slurm':
       return process.getuid?.() === 0 && ['munged', 'slurmctld', 'slurmd', 'sbatch', 'srun'].every(hasProgram)
     case 'sanitizers':
