@@ -4,6 +4,8 @@ import { spawn, spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatSize } from '../src/core/units.ts'
+import { can } from '../test/helpers/can.ts'
+import { launcher, makeMpiImage } from '../test/helpers/mpi.ts'
 import { commandLine, environment, program } from '../test/helpers/sing.ts'
 
 type Row = {
@@ -133,14 +135,20 @@ function family(pid: number): Process[] {
   return all.filter(({ pid }) => members.has(pid))
 }
 
-/** Run to the end: wall time in seconds, and the most memory that all its processes had resident together, in bytes. */
+/**
+ * Run to the end: wall time in seconds, and the most memory that all its processes had resident together, in bytes; or those
+ * processes on the machine that run the program `only`.
+ */
 async function watch(
   command: readonly string[],
   env: NodeJS.ProcessEnv,
+  only = '',
 ): Promise<{ wall: number; peak: number }> {
   const [file = '', ...args] = command
   const begin = performance.now()
   const child = spawn(file, args, { cwd: work, env, stdio: ['ignore', 'ignore', 'pipe'] })
+  const measured = (pid: number) =>
+    only ? processes().filter(({ program }) => program.endsWith(only)) : family(pid)
   let peak = 0
   let stderr = ''
   child.stderr.on('data', (chunk: Buffer) => {
@@ -149,7 +157,7 @@ async function watch(
   const timer = setInterval(() => {
     peak = Math.max(
       peak,
-      family(child.pid ?? 0).reduce((sum, { resident }) => sum + resident, 0),
+      measured(child.pid ?? 0).reduce((sum, { resident }) => sum + resident, 0),
     )
   }, 25)
   const status = await new Promise((resolve) => child.on('close', resolve))
@@ -266,6 +274,30 @@ async function measureServe(): Promise<void> {
   compare("python3 -c 'import numpy'", pythonSing, pythonPeer, undefined)
 }
 
+/** Ranks that work for a second: what so many of them cost more than one, in time and in memory of image servers. */
+async function measureRanks(): Promise<void> {
+  if (!can('mpi')) return console.log('MPI ranks are not measured: mpirun or mpicc is missing')
+  const ranks = 16
+  const folder = join(work, 'mpi')
+  rmSync(folder, { recursive: true, force: true })
+  must(commandLine(['mkdir', folder]))
+  const { image, ring } = await makeMpiImage(folder)
+  const inContainers = [program, 'exec', image, 'ring', '1']
+  const run = (count: number, command: readonly string[]) =>
+    watch(commandLine([...launcher(count), ...command]), environment(), 'sing-squashfs')
+  const [one, all] = [await run(1, inContainers), await run(ranks, inContainers)]
+  const [plainOne, plainAll] = [await run(1, [ring, '1']), await run(ranks, [ring, '1'])]
+  const row = (title: string, ours: string, ratio: number, limit?: number) =>
+    rows.push({ title, ours, ratio, ...(limit === undefined ? {} : { limit }) })
+  row(`${ranks} MPI ranks, beside one`, seconds(all.wall), all.wall / one.wall, 2)
+  row(
+    `${ranks} of them without containers, beside one`,
+    seconds(plainAll.wall),
+    plainAll.wall / plainOne.wall,
+  )
+  row('image servers of these ranks, beside one', formatSize(all.peak), all.peak / one.peak, 1.5)
+}
+
 const isOver = ({ ratio, limit }: Row): boolean =>
   ratio !== undefined && limit !== undefined && !(ratio <= limit)
 
@@ -290,7 +322,7 @@ function print(): void {
     )
 }
 
-const parts = { start: measureStart, pack: measurePack, serve: measureServe }
+const parts = { start: measureStart, pack: measurePack, serve: measureServe, ranks: measureRanks }
 const chosen = process.argv.slice(2)
 for (const [name, measure] of Object.entries(parts)) {
   if (chosen.length === 0 || chosen.includes(name)) await measure()

@@ -3,8 +3,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Outcome, projectRoot, sing } from './sing.ts'
-import { give } from './temp.ts'
+import { program, projectRoot, type RunOptions, run } from './sing.ts'
 
 const shell = (script: string): string[] =>
   execFileSync('sh', ['-c', script], { encoding: 'utf8' }).split('\n').filter(Boolean)
@@ -13,6 +12,11 @@ const shell = (script: string): string[] =>
 function librariesOf(files: readonly string[]): string[] {
   const lines = shell(`ldd ${files.join(' ')} 2>/dev/null | grep -o '/[^ :]*' | sort -u`)
   return lines.filter((path) => existsSync(path) && !files.includes(path))
+}
+
+async function must(command: readonly string[], options: RunOptions): Promise<void> {
+  const { status, stderr } = await run(command, options)
+  if (status !== 0) throw new Error(`${command.join(' ')}: ${stderr}`)
 }
 
 export type MpiImage = {
@@ -24,7 +28,7 @@ export type MpiImage = {
 /** Build the ring, and an image with it, in a folder of the test user's. */
 export async function makeMpiImage(folder: string): Promise<MpiImage> {
   const ring = join(folder, 'ring')
-  execFileSync('mpicc', ['-O1', '-o', ring, join(projectRoot, 'fixtures/mpi/ring.c')])
+  await must(['mpicc', '-O1', '-o', ring, join(projectRoot, 'fixtures/mpi/ring.c')], { cwd: folder })
   const plugins = shell(
     'find /usr/lib/*-linux-gnu/openmpi /usr/lib/*-linux-gnu/pmix* -name "*.so" 2>/dev/null',
   )
@@ -40,10 +44,8 @@ export async function makeMpiImage(folder: string): Promise<MpiImage> {
     `  ${ring} /usr/bin/ring`,
   ]
   writeFileSync(join(folder, 'mpi.def'), `${definition.join('\n')}\n`)
-  give(folder)
   const image = join(folder, 'mpi.sif')
-  const { status, stderr }: Outcome = await sing(['build', image, 'mpi.def'], { cwd: folder })
-  if (status !== 0) throw new Error(`cannot build the image of MPI: ${stderr}`)
+  await must([program, 'build', image, 'mpi.def'], { cwd: folder })
   return { image, ring }
 }
 
