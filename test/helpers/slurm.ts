@@ -37,7 +37,7 @@ export async function startSlurm(tracking: Tracking): Promise<Cluster> {
   const config = join(folder, 'slurm.conf')
   const slurm = (command: readonly string[], options: RunOptions = {}) =>
     run(command, { ...options, env: { SLURM_CONF: config, ...options.env } })
-  const stop = () => stopAll(folder)
+  const stop = () => stopAll(folder, tracking)
   try {
     await layOut(folder, tracking)
     const munge = ['key-file', 'socket', 'pid-file', 'log-file', 'seed-file'].map(
@@ -118,14 +118,15 @@ async function freePort(): Promise<number> {
   return address.port
 }
 
-async function stopAll(folder: string): Promise<void> {
+async function stopAll(folder: string, tracking: Tracking): Promise<void> {
   const pids = ['slurmd.pid', 'slurmctld.pid', 'munge/pid-file']
     .map((name) => Number(readIfThere(join(folder, name))))
     .filter((pid) => pid > 0)
   for (const pid of pids) await end(pid)
-  for (const controller of ['cpuset', 'memory', 'freezer', 'cpuacct', 'devices'])
-    removeTree(join('/sys/fs/cgroup', controller, `slurm_${hostname()}`))
-  rmSync(folder, { recursive: true, force: true })
+  const made = tracking === 'cgroups' ? ['cpuset', 'memory', 'freezer', 'cpuacct', 'devices'] : []
+  for (const controller of made) removeTree(join('/sys/fs/cgroup', controller, `slurm_${hostname()}`))
+  // A daemon that ends may still write its state down.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
 }
 
 async function end(pid: number): Promise<void> {
