@@ -84,6 +84,7 @@ export async function flagsPage(): Promise<string> {
     '',
     `A flag may also be set by a variable: its key behind one of the prefixes ${prefixes.map((prefix) => `\`${prefix}\``).join(', ')}, the first`,
     'that is set. The command line beats variables, except for `--bind` and `--mount`, which add up. Truths are `1`, `t`, `true`, `0`, `f` and `false`.',
+    'What neither of them says may stand in a file: [configuration](configuration.md).',
     'Flags stand before the image; what follows it belongs to the container.',
     '',
     '## Global flags',

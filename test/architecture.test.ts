@@ -72,6 +72,9 @@ const isPure = (path: string): boolean =>
     'config/schema.ts',
     'config/document.ts',
     'config/layers.ts',
+    'config/edit.ts',
+    'config/confedit.ts',
+    'config/subids.ts',
   ].includes(path) ||
   /^(sif\/(format|integrity)|oci\/reference)\.ts$/.test(path)
 const pureModules = new Set(['node:path', 'node:path/posix', 'node:buffer', 'node:url'])

@@ -3,6 +3,7 @@
 import type { FlagSetting, Origin, ProfileSetting, Settings } from '../config/layers.ts'
 import { SingError, shown } from '../core/errors.ts'
 import { suggest } from '../core/suggest.ts'
+import type { Call } from './command.ts'
 import type { Default, Defaults } from './parse.ts'
 
 const placeOf = ({ file, line }: Origin): string => `${file}:${line}`
@@ -27,6 +28,22 @@ function findProfile(name: string, asked: string, profiles: Settings['profiles']
   const profile = profiles.get(name)
   if (!profile) throw unknownProfile(name, asked, profiles)
   return profile
+}
+
+const isConfigured = (origin: string): boolean => origin.includes(' (')
+
+/** An error about the value of a flag, with the place of the file that gave it. */
+export function located(error: unknown, { flags, origins }: Pick<Call, 'flags' | 'origins'>): unknown {
+  if (!(error instanceof SingError)) return error
+  const [, name = '', told = ''] = /^--([a-z-]+) (.*)/s.exec(error.message) ?? []
+  const words = [flags[name] ?? []].flat().map(String)
+  const origin = words
+    .map((word, index) => ({ word, origin: origins[name]?.[index] ?? '' }))
+    .find(({ word, origin: from }) => isConfigured(from) && word !== '' && told.includes(word))?.origin
+  if (origin === undefined) return error
+  const { code, message, hint, status, cause } = error
+  const place = `It stands in ${origin}`
+  return new SingError(code, message, { hint: hint ? `${hint}\n${place}` : place, status, cause })
 }
 
 /** The profiles that a call uses: those it names, or those of the configuration. */

@@ -23,7 +23,7 @@ export async function launchInside(verb: Verb, call: Call): Promise<number> {
   const place = placeOf(context.environment, { ...facts.user, uid: facts.uid })
   const instance = requireInstance(place, reference.slice('instance://'.length))
   const { config } = await context.settings()
-  const request = await readRequest(verb, flags, command, facts, config)
+  const request = await readRequest(verb, call, command, facts, config)
   const { openFiles, debug } = context
   const { pid, started } = instance.mark
   const running = { ...instance, process: { pid, started } }

@@ -18,6 +18,7 @@ import type { LaunchSpec, Sync } from '../plan/spec.ts'
 import { replace, run, scopeMark } from '../runtime/launch.ts'
 import type { Unpacked } from '../runtime/unpacked.ts'
 import type { Call, Context, Flags } from './command.ts'
+import { located } from './configured.ts'
 import { resourceFlags } from './options.ts'
 
 /** A mistyped --workdir must not become a directory with the results in it. */
@@ -230,10 +231,9 @@ export type Prepared = {
   readonly decide: (change?: Change) => LaunchPlan
 }
 
-/** What the user wants, from flags, files and environment. */
-export async function readRequest(
+async function toWanted(
   verb: Verb,
-  flags: Flags,
+  { flags }: Call,
   command: readonly string[],
   facts: HostFacts,
   config: Config,
@@ -245,6 +245,21 @@ export async function readRequest(
   const asked = toRequest(verb, flags, command, facts, assignments)
   if (!namesSecurity(flags) && config.rootCapabilities === 'full') return asked
   return (await import('./security.ts')).withSecurity(asked, flags, facts, config)
+}
+
+/** What the user wants, from flags, files and environment. */
+export async function readRequest(
+  verb: Verb,
+  call: Call,
+  command: readonly string[],
+  facts: HostFacts,
+  config: Config,
+): Promise<LaunchRequest> {
+  try {
+    return await toWanted(verb, call, command, facts, config)
+  } catch (error) {
+    throw located(error, call)
+  }
 }
 
 /** An instance is to come of the launch; it ends with the job, a process. */
@@ -261,7 +276,7 @@ export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promis
   const { [scopeMark]: scoped, ...environment } = context.environment
   const machine = readHostFacts(environment)
   const { config } = await context.settings()
-  const wanted = await readRequest(verb, flags, command, machine, config)
+  const wanted = await readRequest(verb, call, command, machine, config)
   const asked = withOverlays(withDataImages(withoutAbsent(wanted, context.report)))
   const request = keeping ? asInstance(asked, keeping.name) : asked
   await requireAllowed(image, config)

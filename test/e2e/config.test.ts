@@ -100,6 +100,20 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a launch', () => {
     expect((await run(['version'])).status).toBe(0)
   })
 
+  it('tells the file whose value means nothing', async () => {
+    const own = user('launch:\n  bind: [/a]\n  env: [no-value]\n')
+    const { status, stderr } = await exec(['--bind', '/etc'], 'true')
+    expect({ status, stderr }).toEqual({
+      status: 255,
+      stderr: expect.stringContaining(
+        `Write --env NAME=VALUE\n         It stands in launch.env (${own}:3)\n`,
+      ),
+    })
+    user('launch: { hostname: "-" }\n')
+    expect((await exec([], 'true')).stderr).toContain(`It stands in launch.hostname (${own}:1)`)
+    expect((await exec(['--hostname', '-'], 'true')).stderr).not.toContain('It stands in')
+  })
+
   it('is the built-in one with --build-config', async () => {
     user('launch: { hostname: of-user }\n')
     const { stdout } = await run(['--build-config', 'exec', images.everything, 'hostname'])
@@ -143,6 +157,28 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('--plan', () => {
         { at: '/proc', kind: 'bind', source: '/proc', options: ['rw'], origin: 'mount.proc, default' },
       ]),
     })
+  })
+
+  it('is of instances too, before they start and when they run', async () => {
+    const name = `plan-${process.pid}`
+    const start = ['instance', 'start', images.everything, name]
+    const before = await run(['instance', 'start', '--plan', '--json', images.everything, name])
+    expect(JSON.parse(before.stdout)).toMatchObject({
+      command: { verb: 'start' },
+      namespaces: expect.arrayContaining(['pid']),
+    })
+    user('launch: { bind: /etc:/mnt }\n')
+    expect(await run(start)).toMatchObject({ status: 0 })
+    try {
+      user('launch: { bind: /etc:/other }\n')
+      const inside = await run(['exec', '--plan', '--env', 'A=1', `instance://${name}`, 'true'])
+      expect(inside).toMatchObject({ status: 0, stderr: '' })
+      expect(inside.stdout).toMatch(/^Image +.* \(instance\)$/m)
+      expect(inside.stdout).toMatch(/^ +A +1 +--env$/m)
+      expect((await run(['exec', `instance://${name}`, 'true'])).stderr).toBe('')
+    } finally {
+      await run(['instance', 'stop', name])
+    }
   })
 
   it('is what --json is about', async () => {
