@@ -71,7 +71,7 @@ const SIGRTMIN_3 = 37
 /** What is noted of an instance, but for who it is. */
 function describe(
   name: string,
-  verb: 'start' | 'run',
+  verb: Kind,
   call: Call,
   { image, request, facts }: Prepared,
   place: Place,
@@ -119,12 +119,7 @@ function writePidFile(flags: Flags, pid: number): void {
 
 type Start = { readonly name: string; readonly place: Place; readonly append: boolean }
 
-async function startClaimed(
-  verb: 'start' | 'run',
-  call: Call,
-  prepared: Prepared,
-  start: Start,
-): Promise<void> {
+async function startClaimed(verb: Kind, call: Call, prepared: Prepared, start: Start): Promise<void> {
   const { name, place, append } = start
   const { context, flags } = call
   using interruption = catchInterruption('the start')
@@ -164,41 +159,46 @@ async function startClaimed(
   }
 }
 
-/** Start an instance of an image: `instance start` and `instance run`. */
-export async function start(verb: 'start' | 'run', call: Call, append = false): Promise<number> {
-  const { args, context } = call
-  const [path = '', name = '', ...command] = args
+type Kind = 'start' | 'run'
+
+/** Look up everything about an instance; nothing is started or made. */
+async function prepareStart(verb: Kind, call: Call): Promise<{ name: string; prepared: Prepared }> {
+  const [path = '', name = '', ...command] = call.args
   requireName(name)
-  requirePlan(call.flags)
-  const keeping = { name, job: findJob(context.environment) }
+  const keeping = { name, job: findJob(call.context.environment) }
   const prepared = await prepare(verb, { ...call, args: [path, ...command] }, keeping)
   checkBoot(call, prepared.facts)
+  return { name, prepared }
+}
+
+async function startPrepared(verb: Kind, call: Call, prepared: Prepared, start: Start): Promise<number> {
+  const { name, place } = start
+  await claimName(place, name)
+  try {
+    await startClaimed(verb, call, prepared, start)
+  } catch (error) {
+    dropClaim(place, name)
+    throw error
+  }
+  call.context.report({ kind: 'info', text: 'instance started successfully' })
+  return 0
+}
+
+/** Start an instance of an image: `instance start` and `instance run`. */
+export async function start(verb: Kind, call: Call): Promise<number> {
+  requirePlan(call.flags)
+  const { name, prepared } = await prepareStart(verb, call)
   if (call.flags.plan === true) {
     const { printPlan } = await import('./plan.ts')
     const { image, facts } = prepared
     return printPlan(call, prepared, prepared.decide({ sync: instanceSync }), mustUnpack(call, image, facts))
   }
   if (prepared.scope) return (await import('../runtime/reenter.ts')).enterScope(call, prepared.scope)
-  const place = ownPlace(context, prepared.facts)
-  await claimName(place, name)
-  try {
-    await startClaimed(verb, call, prepared, { name, place, append })
-  } catch (error) {
-    dropClaim(place, name)
-    throw error
-  }
-  context.report({ kind: 'info', text: 'instance started successfully' })
-  return 0
+  const place = ownPlace(call.context, prepared.facts)
+  return startPrepared(verb, call, prepared, { name, place, append: false })
 }
 
-/** Stop an instance and start it again as it was started. */
-export async function restart(call: Call): Promise<number> {
-  const { context, args } = call
-  const place = ownPlace(context)
-  const instance = requireInstance(place, args[0] ?? '')
-  const { verb, image, name, command, flags, cwd } = instance
-  await stopInstance(instance, stopOptions(call))
-  await forgetEnded(place)
+function goTo(cwd: string, name: string): void {
   try {
     process.chdir(cwd)
   } catch (cause) {
@@ -206,7 +206,20 @@ export async function restart(call: Call): Promise<number> {
       cause,
     })
   }
-  return start(verb, { ...call, flags, args: [image.path, name, ...command] }, true)
+}
+
+/** Stop an instance and start it again as it was started; it goes on running when that can be known to fail. */
+export async function restart(call: Call): Promise<number> {
+  const place = ownPlace(call.context)
+  const instance = requireInstance(place, call.args[0] ?? '')
+  const { verb, image, name, command, flags, cwd } = instance
+  goTo(cwd, name)
+  const again = { ...call, flags, args: [image.path, name, ...command] }
+  const { prepared } = await prepareStart(verb, again)
+  if (prepared.scope) return (await import('../runtime/reenter.ts')).enterScope(call, prepared.scope)
+  await stopInstance(instance, stopOptions(call))
+  await forgetEnded(place)
+  return startPrepared(verb, again, prepared, { name, place, append: true })
 }
 
 function stopOptions({ flags, context }: Call) {

@@ -1,6 +1,14 @@
 /** Containers in the background, as an ordinary user sees them: started, listed, entered, ended; and nothing left. */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { spawn as spawnTerminal } from '@lydell/node-pty'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -286,6 +294,18 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a restart', () => {
     expect(after?.pid).not.toBe(before?.pid)
     await until(async () => (await logged('one')).match(/begun green/g)?.length === 2)
     expect((await inside('one', 'touch /other && test ! -e /new && echo fresh')).stdout).toBe('fresh\n')
+  })
+
+  it('leaves the instance alone when its image is gone', async () => {
+    const image = join(work, 'moved.sif')
+    copyFileSync(images.everything, image)
+    give(image)
+    expect((await instance(['run', image, 'one', 'sleep', '1000'])).status).toBe(0)
+    rmSync(image)
+    const { status, stderr } = await instance(['restart', 'one'])
+    expect(stderr).toContain(`cannot open ${image}: no such file or directory`)
+    expect(status).toBe(255)
+    expect((await inside('one', 'echo here')).stdout).toBe('here\n')
   })
 
   it('needs the place that it was started in', async () => {
