@@ -1,12 +1,13 @@
 /** What a YAML file says, and what is said about one that cannot be understood. */
 
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { allLaunchFlags } from '../../../src/cli/options.ts'
 import { type Place, type Reading, readDocument } from '../../../src/config/document.ts'
 import { mergeLayers } from '../../../src/config/layers.ts'
 import type { Scope } from '../../../src/config/schema.ts'
 import { parseYaml } from '../../../src/config/yaml.ts'
-import type { SingError } from '../../../src/core/errors.ts'
+import { SingError } from '../../../src/core/errors.ts'
 
 const place = (scope: Scope): Place => ({
   file: '/work,1/c.yaml',
@@ -117,6 +118,52 @@ describe('a YAML file', () => {
       expect(read(`launch:\n  ${text}`, 'user').launch).toHaveLength(1)
     },
   )
+
+  it('is taken or refused in a sentence, whatever it is', () => {
+    const piece = fc.constantFrom(
+      'launch',
+      'bind',
+      'mount',
+      'dev',
+      'env',
+      ': ',
+      ':\n',
+      '\n',
+      '  ',
+      '- ',
+      '[',
+      ']',
+      '{',
+      '}',
+      ', ',
+      '"',
+      "'",
+      '|',
+      '>',
+      '#',
+      '&a',
+      '*a',
+      '!x',
+      '~',
+      '? ',
+      '---\n',
+      '%',
+      '\t',
+      '<<',
+    )
+    const texts = fc.array(fc.oneof(piece, fc.string({ unit: 'binary', maxLength: 4 })), { maxLength: 30 })
+    fc.assert(
+      fc.property(texts, (pieces) => {
+        try {
+          read(pieces.join(''))
+        } catch (error) {
+          expect(error).toBeInstanceOf(SingError)
+          expect((error as SingError).code).toBe('USAGE')
+        }
+      }),
+      { numRuns: 3000 },
+    )
+  })
 
   it('cannot nest without end', () => {
     expect(refusal(`a: ${'['.repeat(5000)}${']'.repeat(5000)}`).message).toContain('no YAML')
