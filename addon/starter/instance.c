@@ -198,9 +198,25 @@ static void let_go(int life)
 	close(STDERR_FILENO);
 }
 
+/* poll(2) watches no more descriptors than may be open, however few the caller left to the payload. */
+static void raise_open_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static void look(struct instance *instance)
 {
-	if (poll(instance->watched, WATCHED, -1) <= 0)
+	int ready = poll(instance->watched, WATCHED, -1);
+
+	/* Nobody could be told; who cannot wait must not go round in circles. */
+	if (ready < 0 && errno != EINTR && errno != EAGAIN)
+		_exit(STATUS_FATAL);
+	if (ready <= 0)
 		return;
 	if (instance->watched[SIGNALS].revents)
 		take_signals(instance);
@@ -224,6 +240,7 @@ void keep_instance(const struct spec *spec, pid_t payload, int argc, char **argv
 	/* A handler, because process 1 ignores what it has none for. */
 	sigaction(SIGALRM, &impatient, NULL);
 	let_go(spec->life);
+	raise_open_files();
 	instance.watched[SIGNALS] = (struct pollfd){ .fd = open_signals(), .events = POLLIN };
 	instance.watched[ENGINE] = (struct pollfd){ .fd = ORDERS, .events = POLLIN };
 	instance.watched[JOB] = (struct pollfd){ .fd = job, .events = POLLIN };

@@ -129,8 +129,9 @@ describe.skipIf(!can('userns'))('the start of an instance', () => {
 async function noted(
   words: readonly string[],
   kept: { job?: number } = {},
+  changes: Changes = {},
 ): Promise<Instance & { readonly init: number }> {
-  const instance = begin(words, {}, kept)
+  const instance = begin(words, changes, kept)
   const init = await instance.pid()
   await instance.silent
   instance.orders.end('k')
@@ -154,6 +155,13 @@ describe.skipIf(!can('userns'))('process 1 of an instance', () => {
     }
     await until(() => !isAlive(init))
     await until(() => printed().includes('got TERM'))
+  })
+
+  it('hands signals on however few files the payload may open', async () => {
+    const { init, printed } = await noted(['trap'], {}, { openFiles: 2 })
+    await until(() => printed().includes('ready'))
+    process.kill(init, 'SIGTERM')
+    await until(() => !isAlive(init))
   })
 
   it('hands other signals on, and stays', async () => {
