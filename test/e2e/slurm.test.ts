@@ -34,7 +34,11 @@ describe.each<Tracking>(['parents', 'cgroups'])('Slurm, which follows processes 
     const slurm = (...command: string[]) =>
       cluster.slurm(command, {
         cwd: folder,
-        env: { PATH: `${dirname(program)}:/usr/bin:/bin`, TMPDIR: join(folder, 'temporary') },
+        env: {
+          PATH: `${dirname(program)}:/usr/bin:/bin`,
+          TMPDIR: join(folder, 'temporary'),
+          XDG_RUNTIME_DIR: folder,
+        },
       })
     const textOf = (name: string) => readFileSync(join(folder, name), 'utf8')
 
@@ -80,9 +84,10 @@ describe.each<Tracking>(['parents', 'cgroups'])('Slurm, which follows processes 
       )
     })
 
-    it('two tasks of a step, and ends with the status of the one that failed', async () => {
-      const script = 'echo task $SLURM_PROCID of $SLURM_NTASKS; exit $((SLURM_PROCID * 3))'
-      const step = ['srun', '--quiet', '--overcommit', '--ntasks=2']
+    it('two tasks of a step in one container, and ends with the status of the one that failed', async () => {
+      const script =
+        'echo $SLURM_PROCID of $SLURM_NTASKS; readlink /proc/self/ns/mnt; exit $((SLURM_PROCID * 3))'
+      const step = ['srun', '--quiet', '--overcommit', '--ntasks=2', '--label']
       const { stdout, status } = await slurm(
         ...step,
         'singularity',
@@ -92,8 +97,16 @@ describe.each<Tracking>(['parents', 'cgroups'])('Slurm, which follows processes 
         '-c',
         script,
       )
-      expect(stdout.trim().split('\n').sort()).toEqual(['task 0 of 2', 'task 1 of 2'])
+      const lines = stdout.trim().split('\n').sort()
+      expect(lines.map((line) => line.replace(/\[\d+\]/, ''))).toEqual([
+        '0: 0 of 2',
+        '0: mnt:',
+        '1: 1 of 2',
+        '1: mnt:',
+      ])
+      expect(lines[1]?.slice(1)).toBe(lines[3]?.slice(1))
       expect(status).toBe(3)
+      await expect.poll(() => processesOf(folder), { timeout: 10_000 }).toEqual([])
     })
 
     it('two tasks of a step in one container', async () => {

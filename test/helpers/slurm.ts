@@ -123,10 +123,11 @@ async function stopAll(folder: string, tracking: Tracking): Promise<void> {
     .map((name) => Number(readIfThere(join(folder, name))))
     .filter((pid) => pid > 0)
   for (const pid of pids) await end(pid)
-  const made = tracking === 'cgroups' ? ['cpuset', 'memory', 'freezer', 'cpuacct', 'devices'] : []
-  for (const controller of made) removeTree(join('/sys/fs/cgroup', controller, `slurm_${hostname()}`))
   // A daemon that ends may still write its state down.
   rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
+  const made = tracking === 'cgroups' ? ['cpuset', 'memory', 'freezer', 'cpuacct', 'devices'] : []
+  for (const controller of made)
+    await until(() => isRemoved(join('/sys/fs/cgroup', controller, `slurm_${hostname()}`)))
 }
 
 async function end(pid: number): Promise<void> {
@@ -157,10 +158,15 @@ function readIfThere(path: string): string {
   }
 }
 
-/** Directories of cgroups go one by one, the deepest first. */
-function removeTree(path: string): void {
-  if (!existsSync(path)) return
-  for (const entry of readdirSync(path, { withFileTypes: true }))
-    if (entry.isDirectory()) removeTree(join(path, entry.name))
-  rmdirSync(path)
+/** Directories of cgroups go one by one, the deepest first, and those with a process that is about to end a little later. */
+function isRemoved(path: string): boolean {
+  if (!existsSync(path)) return true
+  const below = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  if (!below.every(({ name }) => isRemoved(join(path, name)))) return false
+  try {
+    rmdirSync(path)
+    return true
+  } catch {
+    return false
+  }
 }

@@ -15,7 +15,7 @@ import { planIdentity } from '../../../src/plan/identity.ts'
 import { parseFlags as parseLimits } from '../../../src/plan/limits.ts'
 import { type NetworkPlan, planHelper, planPlugins } from '../../../src/plan/network.ts'
 import { type Around, plan } from '../../../src/plan/plan.ts'
-import { type LaunchRequest, toRequest, type Verb } from '../../../src/plan/request.ts'
+import { asInstance, type LaunchRequest, toRequest, type Verb } from '../../../src/plan/request.ts'
 import { decideSecurity, parseSecurity } from '../../../src/plan/security.ts'
 
 export const fixtures = fileURLToPath(new URL('../../../fixtures/', import.meta.url))
@@ -71,6 +71,8 @@ type Case = {
   readonly image?: Image
   /** What lies behind each path of --overlay. */
   readonly layers?: readonly OverlayLayer[]
+  /** It is to be the instance of this name. */
+  readonly instance?: string
   /** Where the decision differs; everywhere by default. */
   readonly on?: readonly string[]
 }
@@ -143,6 +145,13 @@ export const cases: Readonly<Record<string, Case>> = {
   'no-privileges': { flags: { 'no-privs': true }, on: ['laptop', 'root'] },
   'other-user': { flags: { security: ['uid:1000', 'gid:1000'] }, on: ['laptop', 'root'] },
   fusemount: { flags: { fusemount: ['container:sshfs server: /far'] }, on: ['laptop', 'root'] },
+  'instance-start': {
+    verb: 'start',
+    command: ['a'],
+    instance: 'web',
+    on: ['laptop', 'cluster-no-subids', 'root'],
+  },
+  'instance-boot': { verb: 'start', flags: { boot: true }, instance: 'machine', on: ['root'] },
   gpu: { flags: { nv: true }, on: ['gpu-node'] },
   'gpu-contain': { flags: { nv: true, contain: true }, on: ['gpu-node'] },
 }
@@ -204,10 +213,17 @@ function surroundings(request: LaunchRequest, flags: Flags, host: string): Surro
 /** The decision, or its refusal. */
 export function decide(host: string, name: string): unknown {
   const asked = cases[name] ?? {}
-  const { verb = 'exec', flags = {}, command = verb === 'exec' ? ['true'] : [], image = sif } = asked
+  const {
+    verb = 'exec',
+    flags = {},
+    command = verb === 'exec' ? ['true'] : [],
+    image = sif,
+    instance,
+  } = asked
   const facts = factsOf(host)
   try {
-    const request = complete(toRequest(verb, flags, command, facts, []), asked, host)
+    const wanted = toRequest(verb, flags, command, facts, [])
+    const request = complete(instance ? asInstance(wanted, instance) : wanted, asked, host)
     const { around, scope } = surroundings(request, flags, host)
     const options = {
       openFiles: 1024,
