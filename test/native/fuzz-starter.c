@@ -32,6 +32,8 @@ struct attributes {
 	unsigned long long set, clear, propagation, user_namespace;
 };
 
+static bool has_instances;
+
 static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "fuzz-starter: %s: %s\n", what, strerror(errno));
@@ -93,9 +95,11 @@ static int next_spec(char **words)
 	if (count > MOST_WORDS)
 		die("too many words");
 	words[0] = name;
-	for (int index = 1; index <= count; index++)
+	for (int index = 1; index <= count; index++) {
 		if (!(words[index] = next_word()))
 			die("stdin");
+		has_instances |= strcmp(words[index], "instance") == 0;
+	}
 	words[count < 0 ? 0 : count + 1] = NULL;
 	return count;
 }
@@ -106,7 +110,7 @@ static void free_words(char **words)
 		free(*word);
 }
 
-/* Who sets up what is around a container, and has already answered. */
+/* Who sets up what is around a container, and has already answered. Its own end is where no spec looks for it. */
 static void answer_at(int fd)
 {
 	static const char text[] = "nameserver 192.0.2.53\n";
@@ -114,8 +118,11 @@ static void answer_at(int fd)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
 		die("socketpair");
-	if (write(pair[1], text, sizeof text) != sizeof text || dup2(pair[0], fd) < 0)
+	if (write(pair[1], text, sizeof text) != sizeof text || dup2(pair[0], fd) < 0 ||
+	    fcntl(pair[1], F_DUPFD_CLOEXEC, 700) < 0)
 		die("answer");
+	close(pair[0]);
+	close(pair[1]);
 }
 
 static _Noreturn void run_spec(int count, char **words, int null, int errors)
@@ -151,35 +158,56 @@ static void report(int status, int errors)
 
 	text[length < 0 ? 0 : length] = '\0';
 	printf("%d%c%s%c", status, 0, text, 0);
-	if (ftruncate(errors, 0) != 0)
-		die("ftruncate");
 }
 
-/* File servers end by themselves, and so must all that a spec has started. */
+static void try_spec(int count, char **words, int null)
+{
+	/* One for each spec: an instance goes on in the background, and may still say something. */
+	int errors = memfd_create("errors", MFD_CLOEXEC);
+	pid_t child;
+
+	if (errors < 0 || fcntl(errors, F_SETFL, O_APPEND) != 0)
+		die("memfd_create");
+	child = fork();
+	if (child < 0)
+		die("fork");
+	if (child == 0)
+		run_spec(count, words, null, errors);
+	report(wait_for(child), errors);
+	close(errors);
+}
+
+/* Instances stay until somebody ends them. What they leave behind becomes our child in its turn. */
+static void end_children(void)
+{
+	FILE *list = fopen("/proc/thread-self/children", "re");
+	int child;
+
+	while (list && fscanf(list, "%d", &child) == 1)
+		kill(child, SIGKILL);
+	if (list)
+		fclose(list);
+}
+
+/* File servers end by themselves, and so must all else that a spec has started, or an alarm ends us. */
 static void wait_for_the_rest(void)
 {
 	alarm(60);
-	while (wait(NULL) > 0 || errno == EINTR)
-		;
+	do {
+		if (has_instances)
+			end_children();
+	} while (wait(NULL) > 0 || errno == EINTR);
 }
 
 int main(void)
 {
 	static char *words[MOST_WORDS + 2];
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int errors = memfd_create("errors", MFD_CLOEXEC);
 	int count;
 
-	fcntl(errors, F_SETFL, O_APPEND);
 	close_the_world();
 	while ((count = next_spec(words)) >= 0) {
-		pid_t child = fork();
-
-		if (child < 0)
-			die("fork");
-		if (child == 0)
-			run_spec(count, words, null, errors);
-		report(wait_for(child), errors);
+		try_spec(count, words, null);
 		free_words(words);
 	}
 	fflush(stdout);
