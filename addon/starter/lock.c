@@ -59,7 +59,7 @@ static void take(const struct op *op, int file, bool (*try)(const struct op *, i
 			return;
 		}
 		if (attempt == PATIENCE)
-			fail("cannot use %s: it is in use by another process", op->from);
+			fail("cannot use %s: it is in use by another process; wait for its end, or take another overlay", op->from);
 		nanosleep(&pause_between, NULL);
 	}
 }

@@ -116,7 +116,7 @@ void become(const struct spec *spec, const struct caller *caller)
 			run_path(arguments[0], arguments);
 		searched |= search;
 		if (length < sizeof names)
-			length += (size_t)snprintf(names + length, sizeof names - length, "%s%s", index ? ", " : "",
+			length += (size_t)snprintf(names + length, sizeof names - length, "%s%s", index ? " or " : "",
 						   arguments[0]);
 	}
 	if (searched)

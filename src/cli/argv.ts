@@ -61,6 +61,9 @@ type Step = {
 
 const usage = (sentence: string, hint?: string): SingError => new SingError('USAGE', sentence, { hint })
 
+const unit = ({ placeholder = 'number' }: Flag): string =>
+  placeholder === 'number' ? '' : ` (${placeholder})`
+
 function checkedValue(flag: Flag, value: string, asGiven: string): string {
   if (flag.kind === 'boolean') {
     const truth = parseToggle(flag, value)
@@ -69,7 +72,8 @@ function checkedValue(flag: Flag, value: string, asGiven: string): string {
   }
   if (flag.kind === 'number') {
     const number = parseInteger(value)
-    if (number === undefined) throw usage(`${asGiven} needs a whole number, not "${shown(value)}"`)
+    if (number === undefined)
+      throw usage(`${asGiven} needs a whole number${unit(flag)}, not "${shown(value)}"`)
     return String(number)
   }
   return value
@@ -101,6 +105,21 @@ function takeValue(
 /** Flags that may stand here, and those that belong before the command. */
 type Table = { readonly flags: readonly Flag[]; readonly globals: readonly Flag[] }
 
+/** Flags of Docker and its kin that people type from habit, and what does the same here. */
+const habits: Readonly<Record<string, string>> = {
+  it: 'A terminal is handed on without any flag: sing exec IMAGE COMMAND, or sing shell IMAGE',
+  rm: 'Nothing stays of a container: leave --rm out',
+  v: 'Host paths are brought in by --bind SOURCE:DESTINATION',
+  volume: 'Host paths are brought in by --bind SOURCE:DESTINATION',
+  publish: 'Ports are mapped by --net --network-args portmap=8080:80/tcp',
+  entrypoint: 'sing exec IMAGE COMMAND runs any command in place of the runscript',
+  detach: 'sing instance start IMAGE NAME runs it in the background',
+  name: 'sing instance start IMAGE NAME names a container',
+  gpus: 'GPUs are brought in by --nv or --rocm',
+}
+
+const habit = (name: string): string | undefined => (Object.hasOwn(habits, name) ? habits[name] : undefined)
+
 function unknownLong(name: string, { flags, globals }: Table): SingError {
   if (findLong(name, globals)) {
     return usage(
@@ -113,7 +132,7 @@ function unknownLong(name: string, { flags, globals }: Table): SingError {
     name,
     visible.map((known) => known.name),
   )
-  return usage(`unknown flag: --${shown(name)}`, near && `Did you mean --${near}?`)
+  return usage(`unknown flag: --${shown(name)}`, habit(name) ?? (near && `Did you mean --${near}?`))
 }
 
 function readLong(words: readonly string[], at: number, table: Table): Step {
@@ -134,7 +153,10 @@ function readShort(words: readonly string[], at: number, { flags }: Table): Step
   for (let index = 1; index < word.length; index += 1) {
     const letter = word[index] ?? ''
     const flag = flags.find(({ short }) => short === letter)
-    if (!flag) throw usage(`unknown flag: -${shown(letter)}${word.length > 2 ? ` in ${shown(word)}` : ''}`)
+    if (!flag) {
+      const place = word.length > 2 ? ` in ${shown(word)}` : ''
+      throw usage(`unknown flag: -${shown(letter)}${place}`, habit(word.slice(1)) ?? habit(letter))
+    }
     const behind = word.slice(index + 1)
     const attached = behind.startsWith('=') ? behind.slice(1) : undefined
     if (flag.kind !== 'boolean') {

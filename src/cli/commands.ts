@@ -127,6 +127,8 @@ const unknown = (text: string, word: string, known: readonly string[]): SingErro
   return new SingError('USAGE', text, { hint: near && `Did you mean ${near}?` })
 }
 
+const looksLikeImage = (word: string): boolean => /\/|\.(sif|sqfs|squashfs|simg|img)$/.test(word)
+
 /**
  * Find what the words name: a command (loaded) and what is behind its words, or a group that was named alone.
  * @throws SingError USAGE for an unknown word, with the nearest known one as hint
@@ -136,6 +138,10 @@ export async function findCommand(words: readonly string[]): Promise<Found> {
   const entry = own(commandTable, word)
   if (!entry) {
     if (own(laterCommands, word) ?? own(refusedCommands, word)) return { kind: 'later', word }
+    if (looksLikeImage(word)) {
+      const hint = `To run an image: sing run ${shown(word)}`
+      throw new SingError('USAGE', `unknown command "${shown(word)}"`, { hint })
+    }
     const visible = Object.keys(commandTable).filter((name) => !commandTable[name]?.hidden)
     throw unknown(`unknown command "${shown(word)}"`, word, visible)
   }

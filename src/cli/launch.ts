@@ -66,10 +66,22 @@ function isAbsent(path: string): boolean {
   }
 }
 
-/** Optional binds whose source the host does not have are left out. */
-function withoutAbsent(request: LaunchRequest, report: Report): LaunchRequest {
-  const isThere = ({ optional, source, destination }: Bind): boolean => {
-    if (!optional || !isAbsent(source)) return true
+function refuseAbsent({ source, destination }: Bind): never {
+  throw new SingError(
+    'BIND',
+    `cannot bind ${shown(source)} at ${shown(destination)}: no such file or directory`,
+    {
+      hint: `Where it may be missing: --bind ${shown(source)}:${shown(destination)}:optional`,
+    },
+  )
+}
+
+/** Optional binds whose source the host does not have are left out; without other sources nothing is started. */
+function withoutAbsent(request: LaunchRequest, { userBinds }: Config, report: Report): LaunchRequest {
+  const isThere = (bind: Bind): boolean => {
+    const { optional, source, destination } = bind
+    if (!isAbsent(source)) return true
+    if (!optional) return !userBinds || refuseAbsent(bind)
     report({ kind: 'verbose', text: `${source} does not exist and is not bound at ${destination}` })
     return false
   }
@@ -277,7 +289,7 @@ export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promis
   const machine = readHostFacts(environment)
   const { config } = await context.settings()
   const wanted = await readRequest(verb, call, command, machine, config)
-  const asked = withOverlays(withDataImages(withoutAbsent(wanted, context.report)))
+  const asked = withOverlays(withDataImages(withoutAbsent(wanted, config, context.report)))
   const request = keeping ? asInstance(asked, keeping.name) : asked
   await requireAllowed(image, config)
   const facts = await withFileSystems(await withDevices(machine, request, config, image), config)
@@ -303,10 +315,20 @@ export function requirePlan({ json, plan: asked }: Flags): void {
     throw new SingError('USAGE', '--json is about --plan, which is not given')
 }
 
+/** Flags behind the image are words of the container: nobody means a program whose name begins with a hyphen. */
+function requireCommand(verb: Verb, [, command = '']: readonly string[]): void {
+  if (verb !== 'exec' || !command.startsWith('-')) return
+  throw new SingError('USAGE', `cannot run ${shown(command)}: options stand before the image`, {
+    hint: `Write: sing exec ${shown(command)} ... IMAGE COMMAND`,
+    status: 255,
+  })
+}
+
 /** What exec, run, shell and test do: become the container, or start it and wait where something is left to do afterwards. */
 export async function launch(verb: Verb, call: Call): Promise<number> {
   const { flags, args, context } = call
   requirePlan(flags)
+  requireCommand(verb, args)
   if (args[0]?.startsWith('instance://')) return (await import('./join.ts')).launchInside(verb, call)
   const prepared = await prepare(verb, call)
   const { image, facts, request, around, scope } = prepared

@@ -269,7 +269,10 @@ const environmentFlags = grouped('Environment and command:', [
   }),
   toggle('no-eval', 'take values and arguments as they are, without the shell'),
   text('app', 'an application of the image (SCIF)', { env: ['APP', 'APPNAME'], placeholder: 'name' }),
-  text('runscript-timeout', 'no effect: the runscript may take as long as it needs', { hidden: true }),
+  text('runscript-timeout', 'no effect: the runscript may take as long as it needs', {
+    hidden: true,
+    notice: '--runscript-timeout has no effect: the runscript may take as long as it needs',
+  }),
 ])
 
 const deviceFlags = grouped('Devices:', [
@@ -321,7 +324,11 @@ const imageFlags = grouped('Image:', [
   }),
   toggle('no-tmp-sandbox', 'never unpack the image'),
   toggle('sif-fuse', 'no effect: images are always mounted through FUSE', { hidden: true }),
-  path('proot', 'no effect: proot is never used', { hidden: true, personal: true }),
+  path('proot', 'no effect: proot is never used', {
+    hidden: true,
+    personal: true,
+    notice: '--proot has no effect: proot is never used',
+  }),
   toggle('keep-layers', 'no effect on an image that is here', { hidden: true }),
   toggle('oci', 'run by an OCI runtime', {
     hidden: true,

@@ -87,6 +87,14 @@ export function openImage(path: string, options: OpenOptions = {}): Image {
   }
 }
 
+function hintFor(path: string): string | undefined {
+  if (/^\d+(\.\d+)?[kmgt](i?b)?$/i.test(path))
+    return `A size is attached to its flag: --writable-tmpfs=${shown(path)}`
+  return looksLikeReference(path)
+    ? `Images of registries, such as docker://${path}, cannot be used yet`
+    : undefined
+}
+
 function openPath(path: string): number {
   try {
     // A named pipe must not keep us waiting for its writer.
@@ -98,10 +106,7 @@ function openPath(path: string): number {
       missing ? 'IMAGE_NOT_FOUND' : 'IO',
       `cannot open ${shown(path)}: ${reasonOf(cause)}`,
       {
-        hint:
-          missing && looksLikeReference(path)
-            ? `Images of registries, such as docker://${path}, cannot be used yet`
-            : undefined,
+        hint: missing ? hintFor(path) : undefined,
         cause,
       },
     )

@@ -76,12 +76,18 @@ function fileLayers(fd: number, path: string, fileSize: number): Overlay[] {
   )
 }
 
+function hintFor(path: string): string {
+  const [, start = '', option = ''] = /^(.*):([^/:]*)$/.exec(path) ?? []
+  if (start && lstatSync(start, { throwIfNoEntry: false }))
+    return `"${shown(option)}" is no option of an overlay: :ro and :rw are`
+  return `To make it: mkdir ${shown(path)}`
+}
+
 function openPath(path: string): number {
   try {
     return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
   } catch (cause) {
-    const hint = errnoOf(cause) === 'ENOENT' ? `To make it: mkdir ${shown(path)}` : undefined
-    throw refuse(path, reasonOf(cause), hint)
+    throw refuse(path, reasonOf(cause), errnoOf(cause) === 'ENOENT' ? hintFor(path) : undefined)
   }
 }
 

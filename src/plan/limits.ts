@@ -155,10 +155,10 @@ export function checkLimits(limits: Limits): Limits {
   if (swap !== undefined && swap !== -1) {
     if (memory === undefined || memory === -1)
       refuse('a limit of memory and swap together needs one of memory: add --memory')
-    else if (swap < memory) refuse('the limit of memory and swap together is lower than the one of memory')
+    else if (swap < memory) refuse('--memory-swap is lower than --memory: it counts memory and swap together')
   }
   if (memory !== undefined && memory !== -1 && reservation !== undefined && reservation > memory)
-    refuse('the memory reservation is higher than the limit of memory')
+    refuse('--memory-reservation is higher than --memory')
   return limits
 }
 

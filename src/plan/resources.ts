@@ -58,7 +58,9 @@ function reader(file: string) {
       const parts = Object.entries(table(prefix, value)).map(([name, entry]) => {
         const key = prefix ? `${prefix}.${name}` : name
         const row = Object.hasOwn(known, plain(name)) ? known[plain(name)] : undefined
-        return row ? row(key, entry) : refuse(key, 'no limit has this name')
+        return row
+          ? row(key, entry)
+          : refuse(key, `no limit has this name; there are ${Object.keys(known).join(', ')}`)
       })
       return merge(parts)
     }

@@ -116,7 +116,7 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a directory as overlay', () 
       const { status, stderr } = await inside('true', ['--overlay', changes])
       expect([status, stderr]).toEqual([
         255,
-        `FATAL:   cannot use ${changes}: it is in use by another process\n`,
+        `FATAL:   cannot use ${changes}: it is in use by another process; wait for its end, or take another overlay\n`,
       ])
       expect((await inside('echo fine', ['--overlay', `${changes}:ro`])).stdout).toBe('fine\n')
       expect(await held.end()).toBe(0)
@@ -180,7 +180,7 @@ describe.skipIf(!can('userns', 'fuse', 'overlay', 'ext3'))('an ext3 as overlay',
       const { status, stderr } = await inside('true', ['--overlay', word])
       expect([status, stderr]).toEqual([
         255,
-        `FATAL:   cannot use ${changes}: it is in use by another process\n`,
+        `FATAL:   cannot use ${changes}: it is in use by another process; wait for its end, or take another overlay\n`,
       ])
     }
     expect(await held.end()).toBe(0)

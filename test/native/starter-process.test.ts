@@ -73,7 +73,7 @@ describe.skipIf(!can('userns'))('the program', () => {
 
   it('names all that were tried', async () => {
     const { stderr } = await runs([['/bin/bash', '-c', 'x'], ['/bin/sh']])
-    expect(stderr).toBe('FATAL:   cannot run /bin/bash, /bin/sh: executable file not found in the image\n')
+    expect(stderr).toBe('FATAL:   cannot run /bin/bash or /bin/sh: executable file not found in the image\n')
   })
 })
 

@@ -69,8 +69,8 @@ describe('the flags', () => {
   it.each([
     [{ swap: 5 }, /needs one of memory/],
     [{ swap: 5, memory: -1 }, /needs one of memory/],
-    [{ swap: 5, memory: 6 }, /lower than the one of memory/],
-    [{ reservation: 7, memory: 6 }, /reservation is higher/],
+    [{ swap: 5, memory: 6 }, /--memory-swap is lower than --memory/],
+    [{ reservation: 7, memory: 6 }, /--memory-reservation is higher than --memory/],
   ])('%o contradict each other', (limits, sentence) => {
     expect(() => checkLimits(limits)).toThrow(sentence)
   })
