@@ -146,7 +146,7 @@ async function startClaimed(verb: Kind, call: Call, prepared: Prepared, start: S
       interruption.signal.throwIfAborted()
       if (unpacked) leaveMark(unpacked.directory, started.mark)
       const { mark, addresses, around } = started
-      keepInstance(place, { ...instance, mark, around, ip: addresses[0] ?? '' })
+      await keepInstance(place, { ...instance, mark, around, ip: addresses[0] ?? '' })
       writePidFile(flags, started.mark.pid)
     } catch (error) {
       await started.abandon()

@@ -220,8 +220,12 @@ export async function claimName(place: Place, name: string): Promise<void> {
   if (before) await removeRemains([before])
 }
 
-/** Note that the instance of a claimed name runs. */
-export const keepInstance = (place: Place, instance: Instance): void => writeEntry(place, instance)
+/**
+ * Note that the instance of a claimed name runs. Not while somebody looks for what has ended: who has just read our claim, and
+ * then finds that we are gone, would remove what we have put in its place.
+ */
+export const keepInstance = (place: Place, instance: Instance): Promise<void> =>
+  withLock(place, () => writeEntry(place, instance))
 
 /** Let go of a name whose instance has not come to run. */
 export function dropClaim(place: Place, name: string): void {

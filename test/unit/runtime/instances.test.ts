@@ -1,10 +1,21 @@
 /** Names, places, files and signals of instances. */
 
-import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { isMark, markOf, standingOf } from '../../../src/host/mark.ts'
+import { takeLock } from '../../../src/native/lock.ts'
 import { usageOfGroup } from '../../../src/runtime/instance-stats.ts'
 import { parseSignal, waitForStatus } from '../../../src/runtime/instance-stop.ts'
 import {
@@ -115,7 +126,7 @@ function instance(name: string, changes: Partial<Instance> = {}): Instance {
 async function kept(place: Place, ...instances: Instance[]): Promise<void> {
   for (const one of instances) {
     await claimName(place, one.name)
-    keepInstance(place, one)
+    await keepInstance(place, one)
   }
 }
 
@@ -166,8 +177,22 @@ describe('the files of instances', () => {
     expect(await namesOf(place)).toEqual([])
     dropClaim(place, 'one')
     await claimName(place, 'one')
-    keepInstance(place, instance('one', { mark: gone() }))
+    await keepInstance(place, instance('one', { mark: gone() }))
     await claimName(place, 'one')
+  })
+
+  it('do not change while somebody looks for what has ended', async () => {
+    const place = newPlace()
+    await claimName(place, 'one')
+    const claim = readFileSync(join(place.directory, 'one.json'), 'utf8')
+    const lock = openSync(join(place.directory, '.lock'), 'a')
+    expect(takeLock(lock)).toBe(true)
+    const keeping = keepInstance(place, instance('one'))
+    await setTimeout(50)
+    expect(readFileSync(join(place.directory, 'one.json'), 'utf8')).toBe(claim)
+    closeSync(lock)
+    await keeping
+    expect(await namesOf(place)).toEqual(['one'])
   })
 
   it('cannot name the process of another user', async () => {
@@ -205,7 +230,10 @@ describe('the files of instances', () => {
   it('that cannot be made are told', async () => {
     const place = { directory: '/etc/passwd/place', uid: 1, user: 'ada' }
     await expect(claimName(place, 'x')).rejects.toThrow('cannot make /etc/passwd/place: not a directory')
-    expect(() => keepInstance(place, instance('x'))).toThrow(/cannot write .*x\.json: not a directory/)
+    const other = newPlace()
+    await claimName(other, 'y')
+    mkdirSync(join(other.directory, 'x.json'))
+    await expect(keepInstance(other, instance('x'))).rejects.toThrow(/cannot write .*x\.json: /)
   })
 })
 
