@@ -4,7 +4,7 @@
  * How many characters must be put in, left out, changed or swapped with their neighbour to get from one word
  * to the other.
  */
-function distance(from: string, to: string): number {
+export function distance(from: string, to: string): number {
   let before: number[] = []
   let previous = Array.from({ length: to.length + 1 }, (_, index) => index)
   for (let row = 1; row <= from.length; row += 1) {

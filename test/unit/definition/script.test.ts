@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { distance } from '../../../src/core/suggest.ts'
 import { parseLabels } from '../../../src/definition/labels.ts'
 import { imageScript, sectionCommand } from '../../../src/definition/script.ts'
-import { distance, nearest } from '../../../src/definition/suggest.ts'
+import { nearest } from '../../../src/definition/suggest.ts'
 
 const section = (text: string, ...words: string[]) => ({ text, arguments: words, line: 1 })
 
