@@ -27,9 +27,18 @@ function removeIfEmpty(directory: string): boolean {
 
 /** Cgroups of launches that were killed hard; those with processes in them stay by themselves. */
 function sweep(parent: string): void {
-  for (const name of readdirSync(parent)) {
+  for (const name of namesIn(parent)) {
     const [, pid] = /^sing-(\d+)(?:-\d+)?$/.exec(name) ?? []
     if (pid && !existsSync(`/proc/${pid}`)) removeIfEmpty(join(parent, name))
+  }
+}
+
+/** What hinders reading will hinder making, which tells it. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch {
+    return []
   }
 }
 

@@ -172,10 +172,18 @@ function toInput(attachment: Attachment, plugin: Json, result: Json | undefined)
 /** Plugins run iptables and the like. */
 const programs = '/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin'
 
-/** DHCP may take its time. */
-const patience = 30_000
+/** Milliseconds that a plugin may take: DHCP has its time. */
+const usualPatience = 30_000
 
 type Command = 'ADD' | 'DEL'
+
+/** Where the plugins are, and the network namespace that they change. */
+export type PluginPlace = {
+  readonly namespace: string
+  readonly directories: readonly string[]
+  /** Milliseconds for each of them. */
+  readonly patience?: number
+}
 
 function parseAnswer(text: string): Json | undefined {
   try {
@@ -190,9 +198,10 @@ async function runPlugin(
   command: Command,
   attachment: Attachment,
   plugin: NetworkList['plugins'][number],
-  place: { readonly namespace: string; readonly directories: readonly string[] },
+  place: PluginPlace,
   previous: Json | undefined,
 ): Promise<Json | undefined> {
+  const { patience = usualPatience } = place
   const path = findPlugin(plugin.type, place.directories)
   const { execa } = await import('execa')
   const { exitCode, timedOut, stdout, stderr, shortMessage } = await execa(path, [], {
@@ -224,9 +233,6 @@ async function runPlugin(
     `${what} failed: ${shown(said || stderr.trim().split('\n')[0] || shortMessage || 'without a word')}`,
   )
 }
-
-/** Where the plugins are, and the network namespace that they change. */
-export type PluginPlace = { readonly namespace: string; readonly directories: readonly string[] }
 
 /**
  * Connect a container to a network.
