@@ -58,7 +58,7 @@ const groups = (): string[] =>
 
 const refusals: [flags: string[], sentence: RegExp][] = [
   [['--memory', 'lots'], /--memory lots: not a size/],
-  [['--memory', '1G', '--memory-swap', '500M'], /lower than the one of memory/],
+  [['--memory', '1G', '--memory-swap', '500M'], /--memory-swap is lower than --memory/],
   [['--cpus', 'x'], /--cpus x: expected a number of processors/],
   [['--cpuset-cpus', 'a'], /--cpuset-cpus a: not a list of numbers/],
   [['--blkio-weight', '5'], /--blkio-weight 5: expected a whole number from 10 to 1000/],
