@@ -1,10 +1,10 @@
 /** Temporary directories of a build: made, marked with their owner, removed at the end, and found again after a kill. */
 
-import { accessSync, constants, lstatSync, mkdirSync, mkdtempSync, readdirSync, statfsSync } from 'node:fs'
+import { accessSync, constants, lstatSync, mkdirSync, readdirSync, statfsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
-import { isAbandoned, leaveMark, removeMark } from '../host/mark.ts'
+import { isAbandoned, makeMarked, removeMark, removeUnmarked } from '../host/mark.ts'
 import { mountOf } from './mount.ts'
 import { removeTree } from './tree.ts'
 
@@ -30,7 +30,11 @@ export function removeAbandoned(parent: string, report: Report): void {
     if (!name.startsWith(prefix)) continue
     const path = join(parent, name)
     const stats = lstatSync(path, { throwIfNoEntry: false })
-    if (!stats?.isDirectory() || stats.uid !== uid || !isAbandoned(path)) continue
+    if (!stats?.isDirectory() || stats.uid !== uid) continue
+    if (!isAbandoned(path)) {
+      removeUnmarked(path)
+      continue
+    }
     try {
       removeTree(path)
       report({ kind: 'verbose', text: `Removed ${path}, which a build that was killed had left` })
@@ -72,7 +76,7 @@ export function scratchParent(
 
 function makeDirectory(parent: string): string {
   try {
-    return mkdtempSync(join(parent, prefix))
+    return makeMarked(parent, prefix)
   } catch (cause) {
     throw new SingError('IO', `cannot make a temporary directory in ${shown(parent)}: ${reasonOf(cause)}`, {
       hint: 'Name another directory with --tmpdir or SINGULARITY_TMPDIR',
@@ -88,7 +92,6 @@ function makeDirectory(parent: string): string {
 export function openScratch(parent: string, options: { keep: boolean; report: Report }): Scratch {
   const { keep, report } = options
   const path = makeDirectory(parent)
-  leaveMark(path)
   removeAbandoned(parent, report)
   return {
     path,

@@ -7,7 +7,7 @@ import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { formatSize } from '../core/units.ts'
 import { type HostFacts, readHostFacts } from '../host/facts.ts'
 import { findJob } from '../host/job.ts'
-import { leaveMark } from '../host/mark.ts'
+import { passMark } from '../host/mark.ts'
 import { allUsers, findUser } from '../host/users.ts'
 import type { LaunchPlan } from '../plan/plan.ts'
 import { planGroup } from '../plan/share.ts'
@@ -144,7 +144,7 @@ async function startClaimed(verb: Kind, call: Call, prepared: Prepared, start: S
     })
     try {
       interruption.signal.throwIfAborted()
-      if (unpacked) leaveMark(unpacked.directory, started.mark)
+      if (unpacked) passMark(unpacked.directory, started.mark)
       const { mark, addresses, around } = started
       await keepInstance(place, { ...instance, mark, around, ip: addresses[0] ?? '' })
       writePidFile(flags, started.mark.pid)

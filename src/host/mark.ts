@@ -1,11 +1,21 @@
 /** Marks of processes: which one it was, so that one that was killed can be told from a living one. */
 
-import { lstatSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { errnoOf } from '../core/errors.ts'
 
+/** A link to nowhere: its text is there at once and whole, which that of a file is not. */
 const markName = 'owner'
-const markLimit = 4096
 
 /** A process id means something only together with where and when it was given. */
 export type Mark = {
@@ -79,20 +89,34 @@ export function ownerOf(pid: number): number | undefined {
 }
 
 function readMark(directory: string): Mark | undefined {
-  const path = join(directory, markName)
   try {
-    const stats = lstatSync(path)
-    if (!stats.isFile() || stats.size > markLimit) return undefined
-    const mark: unknown = JSON.parse(readFileSync(path, 'utf8'))
+    const mark: unknown = JSON.parse(readlinkSync(join(directory, markName)))
     return isMark(mark) ? mark : undefined
   } catch {
     return undefined
   }
 }
 
-/** Mark a directory as belonging to this process, or to another one. */
-export function leaveMark(directory: string, mark: Mark = ownMark()): void {
-  writeFileSync(join(directory, markName), JSON.stringify(mark), { mode: 0o600 })
+/** Mark a directory as belonging to another process than before. */
+export function passMark(directory: string, mark: Mark): void {
+  const draft = join(directory, `${markName}.${process.pid}`)
+  symlinkSync(JSON.stringify(mark), draft)
+  renameSync(draft, join(directory, markName))
+}
+
+/** A new directory below `parent`, marked as belonging to this process. Its name begins with the prefix. */
+export function makeMarked(parent: string, prefix: string): string {
+  const mark = JSON.stringify(ownMark())
+  for (;;) {
+    const directory = mkdtempSync(join(parent, prefix))
+    try {
+      symlinkSync(mark, join(directory, markName))
+      return directory
+    } catch (error) {
+      // Somebody took it for one that was left behind.
+      if (errnoOf(error) !== 'ENOENT') throw error
+    }
+  }
 }
 
 /** Take the mark away: the directory belongs to the user from now on. */
@@ -107,4 +131,13 @@ export function removeMark(directory: string): void {
 export function isAbandoned(directory: string): boolean {
   const mark = readMark(directory)
   return mark !== undefined && standingOf(mark) === 'gone'
+}
+
+/** Remove an empty directory: it was made by a process that was killed before it left its mark, or that makes another one. */
+export function removeUnmarked(directory: string): void {
+  try {
+    rmdirSync(directory)
+  } catch {
+    // Not empty, so it is somebody's.
+  }
 }

@@ -1,11 +1,11 @@
 /** Where an image cannot be mounted: unpack it into a private directory for as long as the container runs. */
 
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync } from 'node:fs'
 import { chmod, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { reasonOf, SingError } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
-import { isAbandoned, leaveMark } from '../host/mark.ts'
+import { isAbandoned, makeMarked, removeUnmarked } from '../host/mark.ts'
 import type { Image } from '../image/open.ts'
 import { SquashfsImage } from '../native/addon.ts'
 
@@ -18,6 +18,7 @@ async function removeAbandoned(parent: string): Promise<void> {
     const directory = join(parent, name)
     const isOurs = lstatSync(directory, { throwIfNoEntry: false })?.uid === process.geteuid?.()
     if (isOurs && isAbandoned(directory)) await removeTree(directory)
+    else if (isOurs) removeUnmarked(directory)
   }
 }
 
@@ -59,7 +60,7 @@ export async function unpackImage(
   let directory: string
   try {
     await removeAbandoned(parent)
-    directory = mkdtempSync(join(parent, prefix))
+    directory = makeMarked(parent, prefix)
   } catch (error) {
     throw new SingError('IO', `cannot make a temporary directory in ${parent}: ${reasonOf(error)}`, {
       hint: 'Name another place: --tmpdir DIRECTORY or SINGULARITY_TMPDIR',
@@ -68,7 +69,6 @@ export async function unpackImage(
   }
   const remove = () => removeTree(directory)
   try {
-    leaveMark(directory)
     const tree = join(directory, 'rootfs')
     mkdirSync(tree, { mode: 0o755 })
     await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)

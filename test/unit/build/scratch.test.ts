@@ -1,6 +1,16 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -23,10 +33,10 @@ const options = { keep: false, report: silent }
 /** A directory as a build leaves it that was killed: its mark with some values changed. */
 function abandoned(name: string, change: Record<string, unknown>): string {
   const scratch = openScratch(parent, { ...options, keep: true })
-  const mark = JSON.parse(readFileSync(join(scratch.path, 'owner'), 'utf8'))
+  const mark = JSON.parse(readlinkSync(join(scratch.path, 'owner')))
   const path = join(parent, name)
   mkdirSync(path)
-  writeFileSync(join(path, 'owner'), JSON.stringify({ ...mark, ...change }))
+  symlinkSync(JSON.stringify({ ...mark, ...change }), join(path, 'owner'))
   rmSync(scratch.path, { recursive: true })
   return path
 }
@@ -36,6 +46,7 @@ function keeping(directory: string): string {
   const module = new URL('../../../src/build/scratch.ts', import.meta.url).href
   return `import { openScratch } from ${JSON.stringify(module)}
 const scratch = openScratch(${JSON.stringify(directory)}, { keep: true, report: () => {} })
+scratch.directory('tree')
 scratch.close()
 console.log(scratch.path)`
 }
@@ -94,13 +105,19 @@ describe('temporary directories of builds', () => {
     }
   })
 
+  it('of a build that was killed before it could mark them are removed too', () => {
+    mkdirSync(join(parent, 'sing-build-empty'))
+    openScratch(parent, options).close()
+    expect(readdirSync(parent)).toEqual([])
+  })
+
   it('of builds that may still run are left alone', () => {
     const kept = [
       abandoned('sing-build-running', {}),
       abandoned('sing-build-elsewhere', { boot: 'another', host: 'another' }),
       abandoned('sing-build-container', { pidNamespace: 'pid:[1]', pid: deadPid() }),
     ]
-    mkdirSync(join(parent, 'sing-build-unmarked'))
+    mkdirSync(join(parent, 'sing-build-unmarked', 'tree'), { recursive: true })
     mkdirSync(join(parent, 'other'))
     openScratch(parent, options).close()
     expect(readdirSync(parent).sort()).toEqual(
