@@ -11,6 +11,7 @@ import { passMark } from '../host/mark.ts'
 import { allUsers, findUser } from '../host/users.ts'
 import type { LaunchPlan } from '../plan/plan.ts'
 import { planGroup } from '../plan/share.ts'
+import type { AroundRecord } from '../runtime/around.ts'
 import { instanceSync, startInstance } from '../runtime/instance-start.ts'
 import { type Usage, usageOf } from '../runtime/instance-stats.ts'
 import { parseSignal, statusOf, stopInstance, waitForStatus } from '../runtime/instance-stop.ts'
@@ -30,6 +31,7 @@ import {
   sizeOf,
 } from '../runtime/instances.ts'
 import { catchInterruption } from '../runtime/interrupt.ts'
+import { scopeMark } from '../runtime/launch.ts'
 import type { Unpacked } from '../runtime/unpacked.ts'
 import { isAnswerTerminal, redrawAnswer } from '../ui/output.ts'
 import { toColumns } from '../ui/table.ts'
@@ -117,6 +119,15 @@ function writePidFile(flags: Flags, pid: number): void {
   }
 }
 
+/** Where the limits of the instance are when systemd keeps them: this process was started again in a scope for them. */
+async function ownScope({ environment }: Context): Promise<Pick<AroundRecord, 'cgroups'>> {
+  if (environment[scopeMark] !== '1') return {}
+  const { readOwnScope } = await import('../host/cgroups.ts')
+  const { toRecord } = await import('../runtime/scope.ts')
+  const scope = readOwnScope()
+  return scope ? { cgroups: toRecord(scope) } : {}
+}
+
 type Start = { readonly name: string; readonly place: Place; readonly append: boolean }
 
 async function startClaimed(verb: Kind, call: Call, prepared: Prepared, start: Start): Promise<void> {
@@ -145,7 +156,8 @@ async function startClaimed(verb: Kind, call: Call, prepared: Prepared, start: S
     try {
       interruption.signal.throwIfAborted()
       if (unpacked) passMark(unpacked.directory, started.mark)
-      const { mark, addresses, around } = started
+      const { mark, addresses } = started
+      const around = { ...started.around, ...(await ownScope(context)) }
       await keepInstance(place, { ...instance, mark, around, ip: addresses[0] ?? '' })
       writePidFile(flags, started.mark.pid)
     } catch (error) {

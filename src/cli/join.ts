@@ -34,6 +34,9 @@ export async function launchInside(verb: Verb, call: Call): Promise<number> {
     const { printPlan } = await import('./plan.ts')
     return printPlan(call, { request, image: { ...instance.image, kind: 'instance' } }, decided)
   }
-  if (instance.around.cgroups) joinCgroups(instance.around.cgroups, process.pid)
+  const { cgroups } = instance.around
+  if (cgroups?.kind === 'scope')
+    await (await import('../runtime/scope.ts')).joinScope(cgroups, process.pid, context.environment)
+  else if (cgroups) joinCgroups(cgroups, process.pid)
   return replace(spec, context.descriptors)
 }

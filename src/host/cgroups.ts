@@ -24,7 +24,13 @@ export type CgroupFacts = {
   readonly v2: readonly UnifiedPlace[]
   /** A systemd that starts scopes: the system's for root, the session's for a user, with what it hands out. */
   readonly systemd:
-    | { readonly program: string; readonly session: boolean; readonly controllers: readonly string[] }
+    | {
+        readonly program: string
+        readonly session: boolean
+        readonly controllers: readonly string[]
+        /** Where the session's bus is, when the caller's environment does not say. */
+        readonly runtime?: string | undefined
+      }
     | undefined
 }
 
@@ -133,7 +139,13 @@ function readSystemd(
   const runtime = environment.XDG_RUNTIME_DIR || `/run/user/${uid}`
   if (!existsSync(`${runtime}/bus`)) return undefined
   const manager = `${mount.at}/user.slice/user-${uid}.slice/user@${uid}.service`
-  return { program, session: true, controllers: wordsOf(`${manager}/cgroup.controllers`) }
+  const isTold = environment.XDG_RUNTIME_DIR || environment.DBUS_SESSION_BUS_ADDRESS
+  return {
+    program,
+    session: true,
+    controllers: wordsOf(`${manager}/cgroup.controllers`),
+    runtime: isTold ? undefined : runtime,
+  }
 }
 
 /** Look for them. `environment` is what the caller had. */
@@ -145,6 +157,23 @@ export function readCgroupFacts(environment: Environment, uid: number, isRoot: b
     v2: readV2(mounts, own),
     systemd: readSystemd(environment, uid, isRoot, mounts),
   }
+}
+
+/** A scope of systemd: the cgroup of processes that somebody else started. */
+export type Scope = { readonly directory: string; readonly unit: string; readonly session: boolean }
+
+/** The scope of a cgroup of version 2; undefined for any other cgroup. `session`: the systemd of a user made it. */
+export function scopeOf(directory: string): Scope | undefined {
+  const unit = posix.basename(directory)
+  return unit.endsWith('.scope')
+    ? { directory, unit, session: /\/user@\d+\.service\//.test(directory) }
+    : undefined
+}
+
+/** The scope that this process is in. */
+export function readOwnScope(): Scope | undefined {
+  const [own] = readV2(parseMounts(read('/proc/self/mountinfo')), parseOwn(read('/proc/self/cgroup')))
+  return own && scopeOf(own.directory)
 }
 
 const S_IFMT = 0o170000

@@ -115,9 +115,12 @@ function planScope(limits: Limits, facts: CgroupFacts): CgroupPlan | { readonly 
     const delegated = systemd.controllers.join(' ') || 'none'
     return { missing: `systemd hands out the controllers ${delegated}, and not ${absent.join(' ')}` }
   }
+  const { runtime } = systemd
   return {
     kind: 'scope',
     command: [
+      // For systemd-run alone: the container has the environment of the caller.
+      ...(runtime ? ['/usr/bin/env', `XDG_RUNTIME_DIR=${runtime}`] : []),
       systemd.program,
       ...(systemd.session ? ['--user'] : []),
       '--scope',
@@ -125,6 +128,7 @@ function planScope(limits: Limits, facts: CgroupFacts): CgroupPlan | { readonly 
       '--collect',
       ...rows.flatMap(({ property }) => ['-p', property]),
       '--',
+      ...(runtime ? ['/usr/bin/env', '-u', 'XDG_RUNTIME_DIR'] : []),
     ],
   }
 }

@@ -6,6 +6,7 @@
 import { closeSync, openSync } from 'node:fs'
 import type { Stream } from 'node:stream'
 import type { Report } from '../core/events.ts'
+import type { Scope } from '../host/cgroups.ts'
 import type { LaunchPlan } from '../plan/plan.ts'
 import type { LaunchSpec } from '../plan/spec.ts'
 import { type CgroupRecord, enterCgroups, removeCgroups } from './cgroup.ts'
@@ -17,7 +18,13 @@ export type Around = NonNullable<LaunchPlan['around']>
 /** What `undo` needs; plain, so that it can be kept in a file. */
 export type AroundRecord = {
   readonly network?: NetworkRecord | undefined
-  readonly cgroups?: CgroupRecord | undefined
+  readonly cgroups?: CgroupRecord | ScopeRecord | undefined
+}
+
+/** A scope of systemd that the container runs in, which ends with its last process. */
+export type ScopeRecord = Omit<Scope, 'directory'> & {
+  readonly kind: 'scope'
+  readonly directories: readonly string[]
 }
 
 export type Surroundings = Disposable & {
@@ -69,7 +76,7 @@ export function holdNetwork(pid: number): Disposable & { readonly path: string }
 /** Take away what `setUp` made, after the container's end. `namespace` is the path of a held network. */
 export async function undo(record: AroundRecord, report: Report, namespace?: string): Promise<void> {
   if (record.network) await undoNetwork(record.network, report, namespace)
-  if (record.cgroups) await removeCgroups(record.cgroups)
+  if (record.cgroups?.kind === 'cgroups') await removeCgroups(record.cgroups)
 }
 
 /** Run a container with what has to be around it. Resolves with its exit status, as if it had replaced this process. */

@@ -1,7 +1,7 @@
 /** What the kernel's tables say about our cgroups. */
 
 import { describe, expect, it } from 'vitest'
-import { parseMounts, parseOwn, placeBelow, readDeviceNumber } from '../../../src/host/cgroups.ts'
+import { parseMounts, parseOwn, placeBelow, readDeviceNumber, scopeOf } from '../../../src/host/cgroups.ts'
 
 describe('the mounts of cgroups', () => {
   it('are those of both versions, with blanks in their places', () => {
@@ -16,6 +16,21 @@ describe('the mounts of cgroups', () => {
       { root: '/docker/1', at: '/mnt/a b', type: 'cgroup2', options: ['rw', 'nsdelegate'] },
     ])
   })
+})
+
+describe('a scope', () => {
+  const manager = '/sys/fs/cgroup/user.slice/user-7.slice/user@7.service'
+
+  it.each([
+    [`${manager}/app.slice/run-1.scope`, { unit: 'run-1.scope', session: true }],
+    ['/sys/fs/cgroup/system.slice/run-2.scope', { unit: 'run-2.scope', session: false }],
+    ['/sys/fs/cgroup/user.slice/user-7.slice/session-1.scope', { unit: 'session-1.scope', session: false }],
+  ])('is %s', (directory, scope) => expect(scopeOf(directory)).toEqual({ directory, ...scope }))
+
+  it.each(['/sys/fs/cgroup', `${manager}/init.scope/below`, '/sys/fs/cgroup/system.slice/ssh.service'])(
+    'is not %s',
+    (directory) => expect(scopeOf(directory)).toBeUndefined(),
+  )
 })
 
 describe('our cgroup', () => {

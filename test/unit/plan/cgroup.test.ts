@@ -107,6 +107,19 @@ describe('a scope of systemd', () => {
     )
   })
 
+  it('is asked for at the bus of a session that the environment does not tell of', () => {
+    const systemd = { ...session, runtime: '/run/user/7' }
+    const plain = scope(['MemoryMax=100'])
+    expect(planCgroup(memory, { ...nothing, systemd }, user)).toEqual({
+      kind: 'scope',
+      command: [
+        ...['/usr/bin/env', 'XDG_RUNTIME_DIR=/run/user/7'],
+        ...plain.command,
+        ...['/usr/bin/env', '-u', 'XDG_RUNTIME_DIR'],
+      ],
+    })
+  })
+
   it('gives way to a cgroup of the own', () => {
     expect(groupsOf(memory, { ...nothing, v2: [place()], systemd: session })).toEqual({
       '/sys/fs/cgroup/job': ['memory.max'],
