@@ -126,6 +126,8 @@ function planScope(limits: Limits, facts: CgroupFacts): CgroupPlan | { readonly 
       '--scope',
       '--quiet',
       '--collect',
+      // Else systemd moves no process into it later, as commands that enter an instance need it.
+      ...['-p', 'Delegate=yes'],
       ...rows.flatMap(({ property }) => ['-p', property]),
       '--',
       ...(runtime ? ['/usr/bin/env', '-u', 'XDG_RUNTIME_DIR'] : []),

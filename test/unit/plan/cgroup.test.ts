@@ -95,7 +95,7 @@ describe('a scope of systemd', () => {
       '--scope',
       '--quiet',
       '--collect',
-      ...properties.flatMap((property) => ['-p', property]),
+      ...['Delegate=yes', ...properties].flatMap((property) => ['-p', property]),
       '--',
     ],
   })
