@@ -25,7 +25,7 @@ IFS=$_sing_i; export PATH
 }`
 
 /** Functions, because a script that says \`set --\` must not touch the arguments of the command. */
-const sourceImage = `_sing_source() { . "$1"; set +eu; }
+const sourceImage = `_sing_source() { [ -r "$1" ] || _sing_fail "cannot read $1: permission denied"; . "$1"; set +eu; }
 _sing_image() {
 if [ -d /.singularity.d/env ]; then
 for _sing_s in /.singularity.d/env/*.sh; do

@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
 import { program, projectRoot, run, sing, testUser } from '../helpers/sing.ts'
-import { give, temporaryFolder } from '../helpers/temp.ts'
+import { copyInto, give, temporaryFolder } from '../helpers/temp.ts'
 import { type Images, makeImages } from './images.ts'
 
 let images: Images
@@ -59,6 +59,16 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a container', () => {
       ...words,
     ])
     expect(stdout).toBe(words.map((word) => `<${word}>`).join(''))
+  })
+
+  it('names a script of the environment that cannot be read', async () => {
+    const sandbox = copyInto(images.folder, images.sandbox, 'closed')
+    const script = join(sandbox, '.singularity.d/env/90-environment.sh')
+    chmodSync(script, 0)
+    expect(await exec([sandbox, 'true'])).toMatchObject({
+      status: 255,
+      stderr: 'FATAL:   cannot read /.singularity.d/env/90-environment.sh: permission denied\n',
+    })
   })
 
   it('ends with the status of its command', async () => {
