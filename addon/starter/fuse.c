@@ -11,6 +11,7 @@
 #include "fail.h"
 #include "perform.h"
 #include "security.h"
+#include "server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -48,16 +49,6 @@ static void run_program(const struct op *op, int fuse, char **environment)
 	arguments[count + 1] = NULL;
 	settle_descriptors(fuse);
 	execvpe(arguments[0], arguments, environment);
-}
-
-static _Noreturn void report_failure(int report)
-{
-	int error = errno;
-
-	/* A short write cannot happen (PIPE_BUF), and nobody else could be told. */
-	if (write(report, &error, sizeof error) < 0)
-		_exit(STATUS_FATAL);
-	_exit(STATUS_FATAL);
 }
 
 /* The child of a child, so that the payload has none that it did not make. */

@@ -49,7 +49,7 @@ static void keep_over_exec(int fd)
 	fcntl(fd, F_SETFD, 0);
 }
 
-static _Noreturn void give_up(int report)
+void report_failure(int report)
 {
 	int error = errno;
 
@@ -84,7 +84,7 @@ static _Noreturn void run_server(const struct op *op, const struct input *input,
 	/* The server must hold no directory of the host: it lives as long as the container. */
 	if (chdir("/") == 0)
 		execve(program, (char *const *)arguments, (char *const[]){ NULL });
-	give_up(report);
+	report_failure(report);
 }
 
 static _Noreturn void be_middle(const struct op *op, const struct input *input, int go, int report, bool late)
@@ -93,10 +93,10 @@ static _Noreturn void be_middle(const struct op *op, const struct input *input, 
 
 	setsid(); /* no terminal for the server */
 	if (late && setns(host_mounts, CLONE_NEWNS) != 0)
-		give_up(report);
+		report_failure(report);
 	server = fork();
 	if (server < 0)
-		give_up(report);
+		report_failure(report);
 	if (server == 0)
 		run_server(op, input, go, report);
 	_exit(0);

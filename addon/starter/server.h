@@ -16,4 +16,7 @@ bool start_late_server(const struct op *op, struct input *input);
 /* Tell the server that its mount is there. False with a refusal when it could not be started. */
 bool release_server(struct input *input);
 
+/* In a child that cannot become the server: hand errno to who waits for it (`report` of its input), and end. */
+_Noreturn void report_failure(int report);
+
 #endif

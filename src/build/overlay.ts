@@ -7,7 +7,7 @@ import { dirname, join, posix } from 'node:path'
 import { promisify } from 'node:util'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
-import { findProgram } from '../host/security.ts'
+import { findProgram } from '../host/look.ts'
 import { planIdentity } from '../plan/identity.ts'
 import { planReentry } from '../plan/section.ts'
 import { run } from '../runtime/launch.ts'
@@ -67,7 +67,7 @@ export function checkOverlayRequest({ size, directories }: OverlayRequest): void
 }
 
 function requireMke2fs(facts: HostFacts): string {
-  const program = findProgram('mke2fs', `${facts.environment.PATH ?? ''}:/usr/sbin:/sbin`, '/')
+  const program = findProgram('mke2fs', facts.environment.PATH ?? '')
   if (program) return program
   throw new SingError('HOST_TOOL', 'cannot make an ext3: mke2fs is not installed on this machine', {
     hint: 'Install the package e2fsprogs, or use a directory: mkdir DIRECTORY, --overlay DIRECTORY',

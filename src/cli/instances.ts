@@ -36,7 +36,15 @@ import type { Unpacked } from '../runtime/unpacked.ts'
 import { isAnswerTerminal, redrawAnswer } from '../ui/output.ts'
 import { toColumns } from '../ui/table.ts'
 import type { Call, Context, Flags } from './command.ts'
-import { makeDirectories, mustUnpack, type Prepared, prepare, requirePlan, unpack } from './launch.ts'
+import {
+  makeDirectories,
+  mustUnpack,
+  type Prepared,
+  prepare,
+  requirePlan,
+  tellPlan,
+  unpack,
+} from './launch.ts'
 import { encryptionFlags, registryFlags } from './options.ts'
 
 /** The place of the caller's instances. */
@@ -139,8 +147,7 @@ async function startClaimed(verb: Kind, call: Call, prepared: Prepared, start: S
   try {
     const decided = prepared.decide({ ...(unpacked ? { image: unpacked.image } : {}), sync: instanceSync })
     planGroup(prepared.request, decided.spec, context.environment)
-    for (const text of decided.warnings) context.report({ kind: 'warning', text })
-    for (const text of decided.notes ?? []) context.report({ kind: 'verbose', text })
+    tellPlan(decided, context.report)
     makeDirectories(prepared.request, decided)
     const instance = describe(name, verb, call, prepared, place, unpacked, decided)
     const { spec, around } = decided

@@ -7,7 +7,7 @@ import { joinCgroups } from '../runtime/cgroup.ts'
 import { placeOf, requireInstance } from '../runtime/instances.ts'
 import { replace } from '../runtime/launch.ts'
 import type { Call, Flags } from './command.ts'
-import { readRequest } from './launch.ts'
+import { readRequest, tellPlan } from './launch.ts'
 
 /** Flags that this command line or the environment gives; what files say was said of other containers. */
 function spokenFlags({ flags, origins }: Call): Flags {
@@ -28,8 +28,8 @@ export async function launchInside(verb: Verb, call: Call): Promise<number> {
   const { pid, started } = instance.mark
   const running = { ...instance, process: { pid, started } }
   const decided = planJoin(request, spokenFlags(call), running, facts, { openFiles, debug })
-  const { spec, warnings } = decided
-  for (const text of warnings) context.report({ kind: 'warning', text })
+  const { spec } = decided
+  tellPlan(decided, context.report)
   if (flags.plan === true) {
     const { printPlan } = await import('./plan.ts')
     return printPlan(call, { request, image: { ...instance.image, kind: 'instance' } }, decided)

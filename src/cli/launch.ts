@@ -301,6 +301,15 @@ export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promis
   return { image, facts, request, config, around, scope, decide }
 }
 
+/** Tell what the planner has to say to the person. */
+export function tellPlan(
+  { warnings, notes = [] }: Pick<LaunchPlan, 'warnings' | 'notes'>,
+  report: Report,
+): void {
+  for (const text of warnings) report({ kind: 'warning', text })
+  for (const text of notes) report({ kind: 'verbose', text })
+}
+
 /** The same launch in a container that several processes use, where that is wanted. */
 async function shared(spec: LaunchSpec, { request, facts }: Prepared): Promise<LaunchSpec> {
   const group = planGroup(request, spec, facts.environment)
@@ -333,8 +342,7 @@ export async function launch(verb: Verb, call: Call): Promise<number> {
   const prepared = await prepare(verb, call)
   const { image, facts, request, around, scope } = prepared
   const decided = prepared.decide({ supervised: around !== undefined })
-  for (const text of decided.warnings) context.report({ kind: 'warning', text })
-  for (const text of decided.notes ?? []) context.report({ kind: 'verbose', text })
+  tellPlan(decided, context.report)
   if (flags.plan === true) {
     const { printPlan } = await import('./plan.ts')
     return printPlan(call, prepared, decided, mustUnpack(call, image, facts))

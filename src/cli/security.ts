@@ -4,7 +4,7 @@ import type { Config } from '../config/load.ts'
 import { SingError, shown } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
 import {
-  findProgram,
+  findAsShell,
   heldCapabilities,
   readSeccompProfile,
   seccompMachine,
@@ -21,7 +21,7 @@ import type { Flags } from './command.ts'
 function withHostProgram(mount: FuseMount, facts: HostFacts): FuseMount {
   if (mount.side === 'container') return mount
   const [name = '', ...rest] = mount.words
-  const path = findProgram(name, facts.environment.PATH ?? '', facts.cwd ?? '/')
+  const path = findAsShell(name, facts.environment.PATH ?? '', facts.cwd ?? '/')
   if (path === undefined) {
     throw new SingError('HOST_TOOL', `--fusemount: this host has no program ${shown(name)}`, {
       hint: 'Install it, or write container: for a program of the image',

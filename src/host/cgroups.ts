@@ -1,9 +1,9 @@
 /** The cgroups that this process may make others below. Read only when resources are to be limited. */
 
-import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
+import { constants, existsSync, statSync } from 'node:fs'
 import { posix } from 'node:path'
 import type { DeviceNumber } from '../plan/limits.ts'
-import { findProgram } from './network.ts'
+import { findProgram, isUsable, readIfThere } from './look.ts'
 
 /** A cgroup of version 2 where ours can lie. */
 export type UnifiedPlace = {
@@ -36,24 +36,9 @@ export type CgroupFacts = {
 
 type Environment = Readonly<Record<string, string>>
 
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
-}
+const isWritable = (path: string): boolean => isUsable(path, constants.W_OK)
 
-function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK)
-    return true
-  } catch {
-    return false
-  }
-}
-
-const wordsOf = (path: string): string[] => read(path).split(/\s+/).filter(Boolean)
+const wordsOf = (path: string): string[] => readIfThere(path).split(/\s+/).filter(Boolean)
 
 type Mount = { readonly root: string; readonly at: string; readonly type: string; readonly options: string[] }
 
@@ -150,8 +135,8 @@ function readSystemd(
 
 /** Look for them. `environment` is what the caller had. */
 export function readCgroupFacts(environment: Environment, uid: number, isRoot: boolean): CgroupFacts {
-  const mounts = parseMounts(read('/proc/self/mountinfo'))
-  const own = parseOwn(read('/proc/self/cgroup'))
+  const mounts = parseMounts(readIfThere('/proc/self/mountinfo'))
+  const own = parseOwn(readIfThere('/proc/self/cgroup'))
   return {
     v1: readV1(mounts, own),
     v2: readV2(mounts, own),
@@ -172,7 +157,10 @@ export function scopeOf(directory: string): Scope | undefined {
 
 /** The scope that this process is in. */
 export function readOwnScope(): Scope | undefined {
-  const [own] = readV2(parseMounts(read('/proc/self/mountinfo')), parseOwn(read('/proc/self/cgroup')))
+  const [own] = readV2(
+    parseMounts(readIfThere('/proc/self/mountinfo')),
+    parseOwn(readIfThere('/proc/self/cgroup')),
+  )
   return own && scopeOf(own.directory)
 }
 

@@ -1,9 +1,10 @@
 /** One look at the machine: who we are and what the kernel lets us do. Read-only; nothing is decided here. */
 
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, readFileSync, statSync } from 'node:fs'
+import { constants, statSync } from 'node:fs'
 import { SingError } from '../core/errors.ts'
 import type { DeviceFacts } from '../plan/devices.ts'
+import { findProgram, findPrograms, isUsable, readIfThere } from './look.ts'
 
 export type SubIdRange = { readonly start: number; readonly count: number }
 
@@ -54,23 +55,6 @@ export type HostFacts = {
 
 const CAP_SYS_ADMIN = 21n
 
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
-}
-
-function usable(path: string, mode: number): boolean {
-  try {
-    accessSync(path, mode)
-    return true
-  } catch {
-    return false
-  }
-}
-
 function statusField(status: string, name: string): string[] {
   return new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1]?.split(/\s+/).filter(Boolean) ?? []
 }
@@ -78,7 +62,7 @@ function statusField(status: string, name: string): string[] {
 /** The entry of a passwd- or group-like file whose third field is `id`; asks the name service when the file lacks it. */
 function databaseEntry(database: 'passwd' | 'group', id: number): string[] | undefined {
   const line = (text: string) => text.split('\n').find((entry) => entry.split(':')[2] === String(id))
-  const local = line(read(`/etc/${database}`))
+  const local = line(readIfThere(`/etc/${database}`))
   if (local) return local.split(':')
   const answer = spawnSync('getent', [database, String(id)], { encoding: 'utf8', timeout: 10_000 })
   return line(answer.stdout ?? '')?.split(':')
@@ -98,7 +82,7 @@ function readUser(uid: number, environment: Readonly<Record<string, string>>): H
 
 function readGroupNames(gids: readonly number[]): HostFacts['groupNames'] {
   const known = new Map(
-    read('/etc/group')
+    readIfThere('/etc/group')
       .split('\n')
       .map((line) => [line.split(':')[2], line.split(':')[0]]),
   )
@@ -128,14 +112,14 @@ function currentDirectory(): string | undefined {
 
 /** What the kernel's own switches say; AppArmor and seccomp show only when it is tried. */
 function readUserNamespaces(): HostFacts['userNamespaces'] {
-  if (read('/proc/sys/user/max_user_namespaces').trim() === '0') {
+  if (readIfThere('/proc/sys/user/max_user_namespaces').trim() === '0') {
     return {
       allowed: false,
       reason: '/proc/sys/user/max_user_namespaces is 0',
       hint: 'Ask the administrator for: sysctl -w user.max_user_namespaces=15000',
     }
   }
-  if (read('/proc/sys/kernel/unprivileged_userns_clone').trim() === '0') {
+  if (readIfThere('/proc/sys/kernel/unprivileged_userns_clone').trim() === '0') {
     return {
       allowed: false,
       reason: '/proc/sys/kernel/unprivileged_userns_clone is 0',
@@ -146,7 +130,7 @@ function readUserNamespaces(): HostFacts['userNamespaces'] {
 }
 
 function overlayInUserNamespace(): boolean {
-  const release = read('/proc/sys/kernel/osrelease').trim()
+  const release = readIfThere('/proc/sys/kernel/osrelease').trim()
   const [major = 0, minor = 0] = release.split('.').map(Number)
   if (major > 5 || (major === 5 && minor >= 11)) return true
   // Red Hat's 4.18 has had it since 8.5 (build 348).
@@ -155,7 +139,7 @@ function overlayInUserNamespace(): boolean {
 }
 
 function subIdRange(file: string, user: string, uid: number): SubIdRange | undefined {
-  for (const line of read(file).split('\n')) {
+  for (const line of readIfThere(file).split('\n')) {
     const [owner, start, count] = line.split(':')
     if (owner !== user && owner !== String(uid)) continue
     const range = { start: Number(start), count: Math.min(Number(count), 65536) }
@@ -165,14 +149,6 @@ function subIdRange(file: string, user: string, uid: number): SubIdRange | undef
 }
 
 const S_ISUID = 0o4000
-
-/** Programs of a name, also in directories that the PATH of users often lacks. */
-function findPrograms(name: string, path: string): string[] {
-  return [...path.split(':'), '/usr/bin', '/usr/sbin', '/bin', '/sbin']
-    .filter((directory) => directory.startsWith('/'))
-    .map((directory) => `${directory}/${name}`)
-    .filter((candidate) => usable(candidate, constants.X_OK))
-}
 
 /** newuidmap or newgidmap; a setuid one before others, which may have their power as file capabilities, or none. */
 function findMapper(name: string, path: string): string | undefined {
@@ -192,7 +168,10 @@ function readSubids(user: string, uid: number, path: string): HostFacts['subids'
   const uids = subIdRange('/etc/subuid', user, uid)
   const gids = subIdRange('/etc/subgid', user, uid)
   if (!uids || !gids) return undefined
-  if (!isMapped(uids, read('/proc/self/uid_map')) || !isMapped(gids, read('/proc/self/gid_map')))
+  if (
+    !isMapped(uids, readIfThere('/proc/self/uid_map')) ||
+    !isMapped(gids, readIfThere('/proc/self/gid_map'))
+  )
     return undefined
   const newuidmap = findMapper('newuidmap', path)
   const newgidmap = findMapper('newgidmap', path)
@@ -201,7 +180,7 @@ function readSubids(user: string, uid: number, path: string): HostFacts['subids'
 
 /** Look at the machine once. `environment` is what the caller had. */
 export function readHostFacts(environment: Readonly<Record<string, string>>): HostFacts {
-  const status = read('/proc/self/status')
+  const status = readIfThere('/proc/self/status')
   if (!status) {
     throw new SingError('IO', 'cannot read /proc/self/status: /proc is not mounted', {
       hint: 'Mount it: mount -t proc proc /proc',
@@ -215,7 +194,7 @@ export function readHostFacts(environment: Readonly<Record<string, string>>): Ho
   const capabilities = BigInt(`0x${statusField(status, 'CapEff')[0] ?? '0'}`)
   const user = readUser(uid, environment)
   const path = environment.PATH ?? ''
-  const idsMapped = mappedIds(read('/proc/self/uid_map'))
+  const idsMapped = mappedIds(readIfThere('/proc/self/uid_map'))
   // Nothing that we start can get the power to map ids.
   const noNewPrivileges = statusField(status, 'NoNewPrivs')[0] === '1'
   const isRoot = uid === 0 && ((capabilities >> CAP_SYS_ADMIN) & 1n) === 1n
@@ -231,10 +210,10 @@ export function readHostFacts(environment: Readonly<Record<string, string>>): Ho
     idsMapped,
     userNamespaces: isRoot ? { allowed: true } : readUserNamespaces(),
     overlayInUserNamespace: overlayInUserNamespace(),
-    fuse: usable('/dev/fuse', constants.R_OK | constants.W_OK),
-    loop: usable('/dev/loop-control', constants.R_OK | constants.W_OK),
-    fuse2fs: findPrograms('fuse2fs', path)[0],
-    fuseOverlayfs: findPrograms('fuse-overlayfs', path)[0],
+    fuse: isUsable('/dev/fuse', constants.R_OK | constants.W_OK),
+    loop: isUsable('/dev/loop-control', constants.R_OK | constants.W_OK),
+    fuse2fs: findProgram('fuse2fs', path),
+    fuseOverlayfs: findProgram('fuse-overlayfs', path),
     subids: uid === 0 || noNewPrivileges ? undefined : readSubids(user.name, uid, path),
     environment,
   }

@@ -2,9 +2,7 @@
 
 import { spawnSync } from 'node:child_process'
 import {
-  accessSync,
   closeSync,
-  constants,
   existsSync,
   lstatSync,
   openSync,
@@ -19,6 +17,7 @@ import { basename, resolve } from 'node:path'
 import { type Elf, highestGlibc, type LibcVersion, parseElf, type ReadAt } from '../core/elf.ts'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { gpuLists, type Vendor } from './gpulists.ts'
+import { programsIn } from './look.ts'
 
 export type HostLibrary = {
   /** What programs ask for: `libcuda.so.1`. */
@@ -164,22 +163,6 @@ export function parseCache(text: string): Known[] {
   }))
 }
 
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return statSync(path).isFile()
-  } catch {
-    return false
-  }
-}
-
-function findProgram(name: string, directories: readonly string[]): string | undefined {
-  return directories
-    .filter((directory) => directory.startsWith('/'))
-    .map((directory) => `${directory}/${name}`)
-    .find(isProgram)
-}
-
 function searchPath({ environment, root }: Place): string[] {
   return [
     ...(environment.PATH ?? '').split(':'),
@@ -189,7 +172,7 @@ function searchPath({ environment, root }: Place): string[] {
 
 /** All libraries that the loader of this machine finds. */
 function readCache(place: Place): Known[] {
-  const program = place.ldconfig ?? findProgram('ldconfig', searchPath(place))
+  const program = place.ldconfig ?? programsIn('ldconfig', searchPath(place))[0]
   const answer = program
     ? spawnSync(program, ['-p'], {
         env: { ...place.environment, LC_ALL: 'C' },
@@ -269,7 +252,7 @@ export function readGpu(vendor: Vendor, place: Place): GpuFacts {
     vendor,
     libraries: findLibraries(list.libraries, place),
     programs: list.programs.flatMap((name) => {
-      const path = findProgram(name, directories)
+      const path = programsIn(name, directories)[0]
       return path === undefined ? [] : [{ name, path: realpathSync(path) }]
     }),
     files: list.files.filter((path) => existsSync(`${place.root}${path}`)),

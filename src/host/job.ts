@@ -1,19 +1,12 @@
 /** The batch job that this process is part of, so that what it leaves behind can end with it. */
 
-import { readFileSync } from 'node:fs'
+import { lookAtProcess } from './process.ts'
 
 type Ancestor = { readonly pid: number; readonly name: string; readonly parent: number }
 
-/** proc_pid_stat(5), fields 2 and 4. */
 function look(pid: number): Ancestor | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const end = text.lastIndexOf(')')
-    const name = text.slice(text.indexOf('(') + 1, end)
-    return { pid, name, parent: Number(text.slice(end + 2).split(' ')[1]) }
-  } catch {
-    return undefined
-  }
+  const found = lookAtProcess(pid)
+  return found && { pid, name: found.name, parent: Number(found.fields[1]) }
 }
 
 /**

@@ -1,18 +1,11 @@
 /** Marks of processes: which one it was, so that one that was killed can be told from a living one. */
 
-import {
-  mkdtempSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs'
+import { mkdtempSync, readlinkSync, renameSync, rmdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { errnoOf } from '../core/errors.ts'
+import { readIfThere } from './look.ts'
+import { startTime } from './process.ts'
 
 /** A link to nowhere: its text is there at once and whole, which that of a file is not. */
 const markName = 'owner'
@@ -30,29 +23,11 @@ export type Mark = {
 /** `elsewhere`: it was given on another machine or in another pid namespace, and nobody here can know. */
 export type Standing = 'alive' | 'gone' | 'elsewhere'
 
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim()
-  } catch {
-    return ''
-  }
-}
-
-/**
- * When a process was started; undefined when there is none, or only what its parent has not yet heard of.
- * proc_pid_stat(5), fields 3 and 22.
- */
-function startTime(pid: number): string | undefined {
-  const text = readText(`/proc/${pid}/stat`)
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return fields[0] === 'Z' ? undefined : fields[19]
-}
-
 /** Where pids are given here. */
 function ownPlace(): Omit<Mark, 'pid' | 'started'> {
   return {
-    boot: readText('/proc/sys/kernel/random/boot_id'),
-    host: `${hostname()} ${readText('/etc/machine-id')}`,
+    boot: readIfThere('/proc/sys/kernel/random/boot_id').trim(),
+    host: `${hostname()} ${readIfThere('/etc/machine-id').trim()}`,
     pidNamespace: readlinkSync('/proc/self/ns/pid'),
   }
 }

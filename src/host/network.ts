@@ -1,6 +1,7 @@
 /** What this machine has for networks of containers. Read only when a container is to have one. */
 
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { constants } from 'node:fs'
+import { findProgram, isUsable, readIfThere } from './look.ts'
 
 export type NetworkFacts = {
   /** Programs that connect the network of a user, where they are installed. */
@@ -19,36 +20,11 @@ export type NetworkFacts = {
 /** A resolv.conf is a few lines, and has to fit into the answer to the starter. */
 const longestResolvConf = 32 * 1024
 
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
-}
-
-function usable(path: string, mode: number): boolean {
-  try {
-    accessSync(path, mode)
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** The first program of this name in PATH and the usual places. */
-export function findProgram(name: string, path: string): string | undefined {
-  return [...path.split(':'), '/usr/bin', '/usr/sbin', '/bin', '/sbin']
-    .filter((directory) => directory.startsWith('/'))
-    .map((directory) => `${directory}/${name}`)
-    .find((candidate) => usable(candidate, constants.X_OK))
-}
-
 /** A route to everywhere: of IPv4 (destination and mask 0), or of IPv6 over a device other than loopback. */
 function hasDefaultRoute(): boolean {
-  const old = read('/proc/net/route').split('\n').slice(1)
+  const old = readIfThere('/proc/net/route').split('\n').slice(1)
   if (old.some((line) => /^\S+\t00000000\t\S+\t\S+\t\S+\t\S+\t\S+\t00000000\t/.test(line))) return true
-  return read('/proc/net/ipv6_route')
+  return readIfThere('/proc/net/ipv6_route')
     .split('\n')
     .some((line) => /^0{32} 00 /.test(line) && !/\slo$/.test(line))
 }
@@ -59,13 +35,13 @@ export function readNetworkFacts(
   isRoot: boolean,
 ): NetworkFacts {
   const path = environment.PATH ?? ''
-  const lowest = Number(read('/proc/sys/net/ipv4/ip_unprivileged_port_start').trim() || 1024)
+  const lowest = Number(readIfThere('/proc/sys/net/ipv4/ip_unprivileged_port_start').trim() || 1024)
   return {
     pasta: findProgram('pasta', path),
     slirp4netns: findProgram('slirp4netns', path),
-    tun: usable('/dev/net/tun', constants.R_OK | constants.W_OK),
+    tun: isUsable('/dev/net/tun', constants.R_OK | constants.W_OK),
     defaultRoute: hasDefaultRoute(),
     lowestPort: isRoot || !Number.isInteger(lowest) ? 0 : lowest,
-    resolvConf: read('/etc/resolv.conf').slice(0, longestResolvConf),
+    resolvConf: readIfThere('/etc/resolv.conf').slice(0, longestResolvConf),
   }
 }

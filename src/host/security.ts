@@ -1,42 +1,26 @@
 /** What the machine has for security flags: modules, capabilities, programs, and profiles in files. Read-only. */
 
-import {
-  accessSync,
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readFileSync,
-  readSync,
-  statSync,
-} from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { arch, release } from 'node:os'
 import { resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
-}
+import { isProgram, readIfThere } from './look.ts'
 
 /** Security modules that give processes labels. */
 export function securityModules(): string[] {
   return [
-    ...(read('/sys/module/apparmor/parameters/enabled').startsWith('Y') ? ['apparmor'] : []),
-    ...(read('/sys/fs/selinux/enforce') ? ['selinux'] : []),
+    ...(readIfThere('/sys/module/apparmor/parameters/enabled').startsWith('Y') ? ['apparmor'] : []),
+    ...(readIfThere('/sys/fs/selinux/enforce') ? ['selinux'] : []),
   ]
 }
 
 /** Capabilities of this process, as bits. */
 export const heldCapabilities = (): bigint =>
-  BigInt(`0x${/^CapPrm:\s*([0-9a-f]+)$/m.exec(read('/proc/self/status'))?.[1] ?? '0'}`)
+  BigInt(`0x${/^CapPrm:\s*([0-9a-f]+)$/m.exec(readIfThere('/proc/self/status'))?.[1] ?? '0'}`)
 
 /** The name of a user of the machine. */
 export const userName = (uid: number): string | undefined =>
-  read('/etc/passwd')
+  readIfThere('/etc/passwd')
     .split('\n')
     .map((line) => line.split(':'))
     .find((fields) => fields[2] === String(uid))?.[0]
@@ -73,17 +57,8 @@ export function readSeccompProfile(path: string): string {
   }
 }
 
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return statSync(path).isFile()
-  } catch {
-    return false
-  }
-}
-
 /** The absolute path of a program as a shell would find it; undefined when there is none. */
-export function findProgram(name: string, searchPath: string, cwd: string): string | undefined {
+export function findAsShell(name: string, searchPath: string, cwd: string): string | undefined {
   if (name.includes('/')) return isProgram(resolve(cwd, name)) ? resolve(cwd, name) : undefined
   return searchPath
     .split(':')

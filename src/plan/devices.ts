@@ -11,7 +11,7 @@ import type { GpuFacts, HostLibrary } from '../host/gpu.ts'
 import type { Vendor } from '../host/gpulists.ts'
 import type { ImageLibraries } from '../image/libraries.ts'
 import { allEdits, chooseDevices, mountBehind, type Performed, performHooks, plainPaths } from './cdi.ts'
-import type { Missing, Op } from './spec.ts'
+import { type BindOptions, bindOp, type Missing, type Op } from './spec.ts'
 
 const { basename, dirname } = posix
 
@@ -84,18 +84,9 @@ export function wantsDevices({ vendors, hpu, names, libraries }: DeviceRequest):
   return hpu || vendors.length > 0 || names.length > 0 || libraries.length > 0
 }
 
-type BindOptions = {
-  missing: Missing
-  trusted?: boolean
-  readonly?: boolean
-  soft?: boolean
-  recursive?: boolean
-}
-
-function bind(from: string, at: string, options: BindOptions): Op {
-  const { missing, trusted = false, readonly = false, soft = false, recursive = false } = options
-  return { op: 'bind', from, at, missing, recursive, readonly, trusted, soft }
-}
+/** Drivers are single files and nodes, without mounts below them. */
+const bind = (from: string, at: string, options: BindOptions & { readonly missing: Missing }): Op =>
+  bindOp(from, at, { recursive: false, ...options })
 
 /** A device node at its own place. */
 const node = (path: string, from = path): Op => bind(from, path, { missing: 'create', trusted: true })

@@ -8,7 +8,7 @@ import type { Window } from '../image/open.ts'
 import type { Bind } from './binds.ts'
 import { groupRecords, type Identity, passwdRecords } from './identity.ts'
 import type { LaunchRequest } from './request.ts'
-import type { Missing, Op } from './spec.ts'
+import { bindOp, type Missing, type Op } from './spec.ts'
 
 export type MountContext = {
   readonly request: LaunchRequest
@@ -30,19 +30,6 @@ export type MountContext = {
 /** Who asks for a place is told when it cannot be had. */
 const orFail = (missing: Missing): Missing => (missing === 'skip' ? 'fail' : missing)
 
-type BindOptions = {
-  missing?: Missing
-  readonly?: boolean
-  trusted?: boolean
-  soft?: boolean
-  recursive?: boolean
-}
-
-function bind(from: string, at: string, options: BindOptions = {}): Op {
-  const { missing = 'create', readonly = false, trusted = false, soft = false, recursive = true } = options
-  return { op: 'bind', from, at, missing, recursive, readonly, trusted, soft }
-}
-
 const wanted = (
   { request, config }: MountContext,
   name: 'proc' | 'sys' | 'dev' | 'tmp' | 'home' | 'devpts',
@@ -56,7 +43,7 @@ function minimalDev(context: MountContext): Op[] {
     // Without the tmpfs all that follows would be made in the image.
     { op: 'tmpfs', at, missing: orFail(context.missing), size: 0, mode: 0o755 },
     ...minimalDevices.map((name) =>
-      bind(`/dev/${name}`, `${at}/${name}`, { trusted: true, recursive: false }),
+      bindOp(`/dev/${name}`, `${at}/${name}`, { trusted: true, recursive: false }),
     ),
     { op: 'mkdir', at: `${at}/shm`, mode: 0o1777 },
     { op: 'tmpfs', at: `${at}/shm`, missing: 'create', size: context.memorySize, mode: 0o1777 },
@@ -86,7 +73,7 @@ function devOps(context: MountContext): Op[] {
   if (!wanted(context, 'dev')) return []
   if (isMinimal(context.request, context.config)) return minimalDev(context)
   return [
-    bind('/dev', '/dev', { missing: context.missing, trusted: true }),
+    bindOp('/dev', '/dev', { missing: context.missing, trusted: true }),
     ...(context.request.ipc ? ([{ op: 'mqueue', at: '/dev/mqueue', missing: 'skip' }] as const) : []),
   ]
 }
@@ -95,11 +82,11 @@ function kernelOps(context: MountContext): Op[] {
   const { request, missing } = context
   const proc: Op = request.pid
     ? { op: 'proc', at: '/proc', missing }
-    : bind('/proc', '/proc', { missing, trusted: true })
+    : bindOp('/proc', '/proc', { missing, trusted: true })
   // A fresh sysfs shows the devices of an own network; without one the kernel refuses it.
   const sys: Op = request.net
     ? { op: 'sysfs', at: '/sys', missing }
-    : bind('/sys', '/sys', { missing, trusted: true })
+    : bindOp('/sys', '/sys', { missing, trusted: true })
   return [...(wanted(context, 'proc') ? [proc] : []), ...(wanted(context, 'sys') ? [sys] : [])]
 }
 
@@ -109,7 +96,7 @@ function configuredBinds(context: MountContext): Op[] {
   return config.bindPaths
     .map((spec) => spec.split(':'))
     .filter(([source, target]) => source && !request.noMount.has(target ?? source))
-    .map(([source = '', target]) => bind(source, target ?? source, { missing, soft: true }))
+    .map(([source = '', target]) => bindOp(source, target ?? source, { missing, soft: true }))
 }
 
 /** Places that belong to the image, or that have mounts of their own. */
@@ -139,7 +126,7 @@ function hostFileSystems({ request, facts, missing }: MountContext): Op[] {
   )
   return places
     .filter((place) => !places.some((other) => other !== place && isBelow(place, other)))
-    .map((place) => bind(place, place, { missing, soft: true }))
+    .map((place) => bindOp(place, place, { missing, soft: true }))
 }
 
 /** The source of the home directory, or undefined when none is mounted. */
@@ -162,11 +149,11 @@ function homeOps(context: MountContext): Op[] {
   const source = homeSource(context)
   if (source === undefined || !wanted(context, 'home') || home === '/') return []
   if (request.contain && request.home.kind === 'default') {
-    if (request.workdir) return [bind(`${request.workdir}/home`, home, { missing })]
+    if (request.workdir) return [bindOp(`${request.workdir}/home`, home, { missing })]
     return [{ op: 'tmpfs', at: home, missing, size: context.memorySize, mode: 0o755 }]
   }
-  if (request.home.kind === 'custom') return [bind(source, home, { missing: orFail(missing) })]
-  return [bind(source, home, { missing, soft: true })]
+  if (request.home.kind === 'custom') return [bindOp(source, home, { missing: orFail(missing) })]
+  return [bindOp(source, home, { missing, soft: true })]
 }
 
 function temporaryOps(context: MountContext): Op[] {
@@ -178,8 +165,8 @@ function temporaryOps(context: MountContext): Op[] {
     { at: '/tmp', kept: 'tmp' },
   ]
   return places.map(({ at, kept }): Op => {
-    if (!request.contain) return bind(at, at, { missing, soft: true })
-    if (request.workdir) return bind(`${request.workdir}/${kept}`, at, { missing })
+    if (!request.contain) return bindOp(at, at, { missing, soft: true })
+    if (request.workdir) return bindOp(`${request.workdir}/${kept}`, at, { missing })
     return { op: 'tmpfs', at, missing, size: memorySize, mode: 0o1777 }
   })
 }
@@ -188,7 +175,7 @@ function scratchOps({ request, missing, memorySize }: MountContext): Op[] {
   return request.scratch.map(
     (at): Op =>
       request.workdir
-        ? bind(`${request.workdir}/scratch${at}`, at, { missing: orFail(missing) })
+        ? bindOp(`${request.workdir}/scratch${at}`, at, { missing: orFail(missing) })
         : { op: 'tmpfs', at, missing: orFail(missing), size: memorySize, mode: 0o1777 },
   )
 }
@@ -202,7 +189,7 @@ function resolverOp({ dns, network }: LaunchRequest, missing: Missing): Op {
   }
   if (network.kind === 'helper' || network.kind === 'plugins')
     return { op: 'answer', at, missing, mode: 0o644 }
-  return bind(at, at, { missing, soft: true })
+  return bindOp(at, at, { missing, soft: true })
 }
 
 function generatedFiles(context: MountContext): Op[] {
@@ -249,7 +236,7 @@ function userBinds({ request, config, missing }: MountContext): Op[] {
           missing: orFail(missing),
           readonly: readonly || data.window.filesystem !== 'ext3',
         }
-      : bind(source, at, { missing: orFail(missing), readonly })
+      : bindOp(source, at, { missing: orFail(missing), readonly })
   })
 }
 
@@ -279,7 +266,7 @@ function workingDirectory(context: MountContext, before: readonly Op[]): Op[] {
     (op) => 'at' in op && (op.op === 'bind' || op.op === 'tmpfs') && isBelow(cwd, op.at),
   )
   if (covering === undefined)
-    return [bind(cwd, cwd, { missing: context.missing === 'fail' ? 'skip' : context.missing, soft: true })]
+    return [bindOp(cwd, cwd, { missing: context.missing === 'fail' ? 'skip' : context.missing, soft: true })]
   return []
 }
 

@@ -3,7 +3,7 @@
 import { SingError } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
 import { parseBinds, parseMount, sortBinds } from './binds.ts'
-import type { LaunchSpec, Op } from './spec.ts'
+import { type BindOptions, bindOp, type LaunchSpec, type Missing, type Op } from './spec.ts'
 
 export type SectionRequest = {
   /** The root file system, a directory of the host. */
@@ -29,23 +29,8 @@ function requireRoot(facts: HostFacts): void {
   throw new SingError('FAKEROOT', 'sections of a definition need root or --fakeroot')
 }
 
-function bind(
-  from: string,
-  at: string,
-  missing: 'create' | 'skip' | 'fail',
-  options: { readonly?: boolean; trusted?: boolean; soft?: boolean } = {},
-): Op {
-  return {
-    op: 'bind',
-    from,
-    at,
-    missing,
-    recursive: true,
-    readonly: options.readonly ?? false,
-    trusted: options.trusted ?? false,
-    soft: options.soft ?? false,
-  }
-}
+const bind = (from: string, at: string, missing: Missing, options: BindOptions = {}): Op =>
+  bindOp(from, at, { missing, ...options })
 
 function rootOps(request: SectionRequest, facts: HostFacts): Op[] {
   const layer: Op = { op: 'directory', layer: 'image', from: request.root }

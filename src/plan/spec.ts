@@ -150,6 +150,20 @@ export type Op =
   /** Make the mount at the place read-only from here on. */
   | { readonly op: 'readonly'; readonly at: string }
 
+export type BindOptions = {
+  readonly missing?: Missing
+  readonly readonly?: boolean
+  readonly trusted?: boolean
+  readonly soft?: boolean
+  readonly recursive?: boolean
+}
+
+/** A bind that makes its place, brings the mounts below along, and gives no more rights than its source. */
+export function bindOp(from: string, at: string, options: BindOptions = {}): Op {
+  const { missing = 'create', readonly = false, trusted = false, soft = false, recursive = true } = options
+  return { op: 'bind', from, at, missing, recursive, readonly, trusted, soft }
+}
+
 export type Filter =
   | 'none'
   /** mknod of devices succeeds without doing anything. */

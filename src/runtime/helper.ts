@@ -18,6 +18,7 @@ import { join } from 'node:path'
 import type { Readable, Stream, Writable } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
+import { startTime } from '../host/process.ts'
 import { type NetworkPlan, type Port, pastaResolver } from '../plan/network.ts'
 
 type HelperPlan = NetworkPlan & { readonly kind: 'helper' }
@@ -27,17 +28,6 @@ export type HelperRecord = { readonly kind: 'helper'; readonly pid: number; read
 
 const refuse = (sentence: string, cause?: unknown): never => {
   throw new SingError('NETWORK', sentence, { cause })
-}
-
-/** proc_pid_stat(5), field 22; undefined when there is no such process, or nothing but its status is left. */
-export function startTime(pid: number): string | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return /[ZX]/.test(fields[0] ?? '') ? undefined : fields[19]
-  } catch {
-    return undefined
-  }
 }
 
 const portWords = (ports: readonly Port[], protocol: Port['protocol']): string => {

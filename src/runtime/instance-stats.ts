@@ -1,8 +1,10 @@
 /** What an instance uses: from its control group where it has one, else from /proc of its processes. */
 
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { join } from 'node:path'
+import { readIfThere } from '../host/look.ts'
+import { lookAtProcess } from '../host/process.ts'
 import type { Instance } from './instances.ts'
 
 /** All in bytes but `seconds` of processor time. */
@@ -19,14 +21,6 @@ export type Usage = {
 
 const TICKS = 100 // USER_HZ, which no Linux of today has otherwise
 const KIBIBYTE = 1024
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
-}
 
 const link = (path: string): string => {
   try {
@@ -50,11 +44,7 @@ type Process = {
 
 /** proc_pid_stat(5): fields 4, 14 to 17 behind the name. */
 function lookAt(pid: number, namespace: string): Process | undefined {
-  const text = read(`/proc/${pid}/stat`)
-  const fields = text
-    .slice(text.lastIndexOf(')') + 2)
-    .split(' ')
-    .map(Number)
+  const fields = lookAtProcess(pid)?.fields.map(Number) ?? []
   const [, parent] = fields
   if (parent === undefined) return undefined
   const ticks = fields.slice(11, 15).reduce((sum, count) => sum + count, 0)
@@ -77,13 +67,13 @@ function processesOf(init: number): Process[] {
 
 /** The share of pages that several processes have in common is counted once, where the kernel tells it. */
 function memoryOf(pid: number): number {
-  const shares = read(`/proc/${pid}/smaps_rollup`)
-  return (shares ? numberOf(shares, 'Pss') : numberOf(read(`/proc/${pid}/status`), 'VmRSS')) * KIBIBYTE
+  const shares = readIfThere(`/proc/${pid}/smaps_rollup`)
+  return (shares ? numberOf(shares, 'Pss') : numberOf(readIfThere(`/proc/${pid}/status`), 'VmRSS')) * KIBIBYTE
 }
 
 function networkOf(init: number): Usage['network'] {
   if (link(`/proc/${init}/ns/net`) === link('/proc/self/ns/net')) return undefined
-  const rows = read(`/proc/${init}/net/dev`)
+  const rows = readIfThere(`/proc/${init}/net/dev`)
     .split('\n')
     .map((line) => line.trim().split(/[:\s]+/))
     .filter(([name, bytes]) => name !== 'lo' && /^\d+$/.test(bytes ?? ''))
@@ -100,15 +90,15 @@ function usageOfProcesses(init: number): Usage {
     memory: sum(({ pid }) => memoryOf(pid)),
     memoryLimit: totalmem(),
     processes: processes.length,
-    read: sum(({ pid }) => numberOf(read(`/proc/${pid}/io`), 'read_bytes')),
-    written: sum(({ pid }) => numberOf(read(`/proc/${pid}/io`), 'write_bytes')),
+    read: sum(({ pid }) => numberOf(readIfThere(`/proc/${pid}/io`), 'read_bytes')),
+    written: sum(({ pid }) => numberOf(readIfThere(`/proc/${pid}/io`), 'write_bytes')),
     network: networkOf(init),
   }
 }
 
 /** The files of a control group of version 2; undefined when it has no numbers of memory, as a group of version 1. */
 export function usageOfGroup(directory: string): Omit<Usage, 'network'> | undefined {
-  const file = (name: string) => read(join(directory, name)).trim()
+  const file = (name: string) => readIfThere(join(directory, name)).trim()
   const memory = file('memory.current')
   if (!memory) return undefined
   const limit = Number(file('memory.max'))

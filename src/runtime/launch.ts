@@ -2,10 +2,10 @@
 
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { SingError } from '../core/errors.ts'
+import { lookAtProcess } from '../host/process.ts'
 import { programPath } from '../native/paths.ts'
 import { replaceKeeping } from '../native/replace.ts'
 import { encodeSpec, type LaunchSpec } from '../plan/spec.ts'
@@ -82,9 +82,8 @@ const fromKeys: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGTSTP']
 
 /** Whether we are in the foreground job of a terminal. proc_pid_stat(5), fields 5 and 8. */
 function isForeground(): boolean {
-  const text = readFileSync('/proc/self/stat', 'latin1')
-  const [, , group, , , foreground] = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  return group === foreground
+  const [, , group, , , foreground] = lookAtProcess('self')?.fields ?? []
+  return group !== undefined && group === foreground
 }
 
 function splitLines(onLine: (line: string) => void): { push: (chunk: Buffer) => void; end: () => void } {

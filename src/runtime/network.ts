@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import type { Stream } from 'node:stream'
 import { type Report, silent } from '../core/events.ts'
+import { startTime } from '../host/process.ts'
 import type { NetworkPlan } from '../plan/network.ts'
 import {
   type Attachment,
@@ -13,7 +14,7 @@ import {
   resolverOf,
   toAttachment,
 } from './cni.ts'
-import { type HelperRecord, startHelper, startTime, stopHelper } from './helper.ts'
+import { type HelperRecord, startHelper, stopHelper } from './helper.ts'
 
 /** What `undoNetwork` needs; plain, so that it can be kept in a file. */
 export type NetworkRecord =

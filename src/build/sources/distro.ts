@@ -5,6 +5,7 @@ import { accessSync, constants, lstatSync, mkdirSync, readdirSync, readFileSync,
 import { dirname, join } from 'node:path'
 import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
+import { programsIn } from '../../host/look.ts'
 import { runOnHost } from '../../runtime/section.ts'
 import type { BuildTools } from '../request.ts'
 import { requireRoom } from '../space.ts'
@@ -23,24 +24,9 @@ function searchPath(environment: BuildTools['environment']): string {
   return `${environment.PATH ?? ''}:${systemPath}`
 }
 
-function findProgram(name: string, path: string): string | undefined {
-  return path
-    .split(':')
-    .filter((directory) => directory.startsWith('/'))
-    .map((directory) => join(directory, name))
-    .find((candidate) => {
-      try {
-        accessSync(candidate, constants.X_OK)
-        return true
-      } catch {
-        return false
-      }
-    })
-}
-
 /** The mirrors that the machine's own apt uses, with the releases fetched from them. */
 function aptMirrors(path: string): { address: string; release: string }[] {
-  const apt = findProgram('apt-get', path)
+  const [apt] = programsIn('apt-get', path.split(':'))
   if (!apt) return []
   const format = '$(REPO_URI) $(RELEASE)'
   const answer = spawnSync(apt, ['indextargets', '--format', format, 'Created-By: Packages'], {
@@ -157,7 +143,7 @@ export async function fetchDebootstrap(stage: Stage, root: string, tools: BuildT
   const { environment, facts, report, signal, debug } = tools
   const release = requireRelease(stage)
   const path = searchPath(environment)
-  const program = findProgram('debootstrap', path)
+  const [program] = programsIn('debootstrap', path.split(':'))
   if (!program) {
     throw new SingError('HOST_TOOL', 'debootstrap is not installed on this machine', {
       hint: 'Install the package "debootstrap" (Debian, Ubuntu, Fedora, Arch), or begin with another base',
