@@ -104,22 +104,22 @@ function looksLikeImage(head: Buffer): boolean {
   return head.includes(0) || head.includes('SIF_MAGIC')
 }
 
-function readSpec(request: BuildRequest, report: Report): BuildSpec {
+async function readSpec(request: BuildRequest, report: Report): Promise<BuildSpec> {
   const { spec, json } = request
   const reference = /^([a-z][a-z0-9-]*):(?:\/\/)?(.+)$/s.exec(spec)
   const stats = statSync(spec, { throwIfNoEntry: false })
   if (!stats && reference) return plain(reference[1] ?? '', reference[2] ?? '', spec)
-  if (!json && (stats ?? statSpec(spec)).isDirectory()) return fromImage(spec)
+  if (!json && (stats ?? statSpec(spec)).isDirectory()) return await fromImage(spec)
   if (!statSpec(spec).isFile())
     throw new SingError('IMAGE_FORMAT', `${shown(spec)} is neither a file nor a directory`)
   requireReadable(spec)
-  if (!json && looksLikeImage(readHead(spec))) return fromImage(spec)
+  if (!json && looksLikeImage(readHead(spec))) return await fromImage(spec)
   return definitionFile(spec, request, report)
 }
 
-function fromImage(path: string): BuildSpec {
+async function fromImage(path: string): Promise<BuildSpec> {
   // Nothing of it runs, so any architecture will do.
-  openImage(resolve(path), { anyArchitecture: true })
+  await openImage(resolve(path), { anyArchitecture: true })
   return plain('localimage', path, path)
 }
 
@@ -127,8 +127,8 @@ function fromImage(path: string): BuildSpec {
  * Read what to build from and check all that can be known before anything is made.
  * @throws SingError naming the file and the line
  */
-export function openSpec(request: BuildRequest, report: Report): BuildSpec {
-  const spec = readSpec(request, report)
+export async function openSpec(request: BuildRequest, report: Report): Promise<BuildSpec> {
+  const spec = await readSpec(request, report)
   if (request.update && !spec.isDefinition) {
     throw new SingError('USAGE', '--update needs a definition file', { status: 255 })
   }

@@ -284,7 +284,7 @@ export type Keeping = { readonly name: string; readonly job: number | undefined 
 export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promise<Prepared> {
   const { flags, args, context } = call
   const [path = '', ...command] = args
-  const image = openImage(path, { ext3: true })
+  const image = await openImage(path, { ext3: true })
   const { [scopeMark]: scoped, ...environment } = context.environment
   const machine = readHostFacts(environment)
   const { config } = await context.settings()

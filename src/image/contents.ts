@@ -43,7 +43,7 @@ const textLimit = 16 * 1024 * 1024
 export async function metadata(path: string, report: Report = silent): Promise<Attributes> {
   const image = await storedMetadata(path, report)
   if (image) return image
-  await using contents = await openContents(openImage(path, { anyArchitecture: true }))
+  await using contents = await openContents(await openImage(path, { anyArchitecture: true }))
   return await attributesOf(contents)
 }
 

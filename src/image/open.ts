@@ -60,11 +60,11 @@ export const ociConfigName = 'oci-config.json'
 const metadataLimit = 16 * 1024 * 1024
 
 /**
- * Open an image. Synchronous and short, because every start of a container goes through it.
+ * Open an image. Short, because every start of a container goes through it: only kinds that few have wait for anything.
  * Throws IMAGE_NOT_FOUND, IMAGE_FORMAT (no image, or a kind that cannot be run), SIF_FORMAT and SIF_OBJECT (a damaged
  * SIF), IMAGE_ARCHITECTURE.
  */
-export function openImage(path: string, options: OpenOptions = {}): Image {
+export async function openImage(path: string, options: OpenOptions = {}): Promise<Image> {
   const fd = openPath(path)
   try {
     const facts = fstatSync(fd)
@@ -74,7 +74,7 @@ export function openImage(path: string, options: OpenOptions = {}): Image {
     const head = readAt(fd, 0, headLength)
     // The magic alone decides: what is wrong with the rest is then said in terms of SIF.
     const isSif = head.toString('latin1', 0x20, 0x29) === 'SIF_MAGIC'
-    const image = isSif ? sifImage(fd, path, common) : bareImage(fd, path, common, head, facts.size)
+    const image = isSif ? await sifImage(fd, path, common) : bareImage(fd, path, common, head, facts.size)
     if (!options.ext3 && 'file' in image.rootfs && image.rootfs.filesystem === 'ext3')
       throw noImage(path, 'its file system is ext3, which can be run and not be looked into', convertHint)
     if (!options.anyArchitecture) checkArchitecture(image, path)
@@ -172,7 +172,7 @@ function environmentScripts(root: string): string[] {
   }
 }
 
-function sifImage(fd: number, path: string, common: Common): Image {
+async function sifImage(fd: number, path: string, common: Common): Promise<Image> {
   const sif = parseSif(fd, path)
   const partition = primaryPartition(sif)
   const { offset, size } = objectWindow(sif, partition)

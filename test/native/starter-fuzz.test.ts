@@ -104,7 +104,7 @@ async function perform(harness: string, specs: readonly (readonly string[])[]): 
 /** The recorded plans, for this user, with an image that is there and a program that soon ends. */
 async function planned(): Promise<LaunchSpec[]> {
   const images = await makeImages()
-  const { rootfs } = openImage(images.everything)
+  const { rootfs } = await openImage(images.everything)
   const specs = join(projectRoot, 'fixtures/specs')
   return readdirSync(specs, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.json'))

@@ -66,7 +66,7 @@ function runsPrograms({ sections, apps }: Stage): boolean {
 /** Unpack the image that `From:` names, relative to the working directory. */
 export async function fetchLocalImage(stage: Stage, root: string, tools: BuildTools): Promise<Base> {
   requireNoFingerprints(stage)
-  const image = openImage(resolve(stage.header.from ?? ''), { anyArchitecture: !runsPrograms(stage) })
+  const image = await openImage(resolve(stage.header.from ?? ''), { anyArchitecture: !runsPrograms(stage) })
   tools.report({ kind: 'verbose', text: `Unpacking ${shown(image.path)}` })
   const time = await unpack(image, root, tools)
   return { attachments: await readAttachments(image), time }

@@ -96,7 +96,7 @@ async function run(call: Call): Promise<number> {
   const hear: Report = (event) => heard.push(event)
   const { config } = await call.context.settings()
   const request = requestOf(call, config, hear)
-  const spec = openSpec(request, hear)
+  const spec = await openSpec(request, hear)
   const facts = readHostFacts(call.context.environment)
   if (spec.isDefinition || request.fakeroot) becomeRoot(call, facts, request)
   for (const event of heard) report(event)

@@ -46,18 +46,18 @@ describe.skipIf(!hasProgram('gcc'))('an image with glibc', () => {
   }
 
   it('tells its version and its libraries as a sandbox', async () => {
-    expect(await readImageLibraries(openImage(root), ['libGL.so.1', 'libcuda.so.1'])).toEqual(expected)
+    expect(await readImageLibraries(await openImage(root), ['libGL.so.1', 'libcuda.so.1'])).toEqual(expected)
   })
 
   it('tells the same as a file', async () => {
-    const image = openImage(await packed(root))
+    const image = await openImage(await packed(root))
     expect(await readImageLibraries(image, ['libGL.so.1', 'libcuda.so.1'])).toEqual(expected)
   })
 })
 
 describe('an image with another C library', () => {
   const libcOf = async (files: Readonly<Record<string, string>>) =>
-    (await readImageLibraries(openImage(makeRoot(files)), []))?.libc
+    (await readImageLibraries(await openImage(makeRoot(files)), []))?.libc
 
   it('has musl when it has its loader', async () => {
     expect(await libcOf({ 'lib/ld-musl-x86_64.so.1': '' })).toEqual({ kind: 'musl' })
@@ -75,6 +75,6 @@ it('says nothing of an image that cannot be read', async () => {
   const loop = join(root, 'lib64')
   mkdirSync(loop)
   writeFileSync(join(loop, 'libc.so.6'), '')
-  const image = { ...openImage(root), rootfs: { file: '/etc/passwd', offset: 0, size: 4096 } }
+  const image = { ...(await openImage(root)), rootfs: { file: '/etc/passwd', offset: 0, size: 4096 } }
   expect(await readImageLibraries(image, [])).toBeUndefined()
 })

@@ -28,7 +28,7 @@ async function squashfs(): Promise<Buffer> {
 describe('a SIF', () => {
   it('is opened with the place of its root file system', async () => {
     const path = await image()
-    expect(openImage(path)).toEqual({
+    expect(await openImage(path)).toEqual({
       path,
       name: basename(path),
       kind: 'sif',
@@ -42,7 +42,7 @@ describe('a SIF', () => {
   })
 
   it('may leave its architecture open', async () => {
-    expect(openImage(await image([descriptorAt + 209, '3939'])).arch).toBeUndefined()
+    expect((await openImage(await image([descriptorAt + 209, '3939']))).arch).toBeUndefined()
   })
 
   it('for another machine is refused with both names, but can be looked into', async () => {
@@ -51,8 +51,8 @@ describe('a SIF', () => {
       code: 'IMAGE_ARCHITECTURE',
       message: expect.stringContaining(`s390x, this machine is ${hostArchitecture()}`),
     }
-    expect(() => openImage(path)).toThrow(expect.objectContaining(error))
-    expect(openImage(path, { anyArchitecture: true }).arch).toBe('s390x')
+    await expect(openImage(path)).rejects.toThrow(expect.objectContaining(error))
+    expect((await openImage(path, { anyArchitecture: true })).arch).toBe('s390x')
   })
 
   it.each([
@@ -69,12 +69,12 @@ describe('a SIF', () => {
       code: 'IMAGE_FORMAT',
       message: expect.stringMatching(`^cannot open .*${sentence}[^\n]*$`),
     }
-    expect(() => openImage(path)).toThrow(expect.objectContaining(expected))
+    await expect(openImage(path)).rejects.toThrow(expect.objectContaining(expected))
   })
 
   it.each([0, 1, 31, 100, 2047, 2048, 20000, 32768, 36000])('cut to %i bytes is refused', async (length) => {
     const path = await fileOf(broken(await sample('tiny'), { edits: [], length }))
-    expect(() => openImage(path)).toThrow(
+    await expect(openImage(path)).rejects.toThrow(
       expect.objectContaining({ code: expect.stringMatching(/^(IMAGE|SIF)_/) }),
     )
   })
@@ -96,7 +96,7 @@ describe('a SIF', () => {
     await add(3, 1)
     await add(4, 1)
     await writer.commit()
-    expect(openImage(path).overlays).toEqual([
+    expect((await openImage(path)).overlays).toEqual([
       { file: path, offset: 32768, size: 4096, filesystem: 'squashfs' },
       { file: path, offset: 32768 + 4 * 4096, size: 4096, filesystem: 'squashfs' },
     ])
@@ -112,7 +112,7 @@ describe('a SIF', () => {
       const extra = partitionExtra(1, 2, '00')
       await writer.add({ dataType: dataTypes.partition, extra, data: await squashfs() })
       await writer.commit()
-      return openImage(path).bashEnvironment
+      return (await openImage(path)).bashEnvironment
     }
     expect(await withMetadata({ environment: { '90-environment.sh': 'export A=1' } })).toBe(false)
     expect(await withMetadata({ environment: { '90-environment.sh': 'source /x' } })).toBe(true)
@@ -127,27 +127,33 @@ describe('a bare squashfs', () => {
   it('is opened as it is, or behind the line of old images', async () => {
     const bytes = await squashfs()
     const path = await fileOf(bytes)
-    expect(openImage(path)).toMatchObject({ kind: 'squashfs', rootfs: { file: path, offset: 0, size: 4096 } })
+    expect(await openImage(path)).toMatchObject({
+      kind: 'squashfs',
+      rootfs: { file: path, offset: 0, size: 4096 },
+    })
     const line = Buffer.from('#!/usr/bin/env run-singularity\n')
     const old = await fileOf(Buffer.concat([line, bytes]))
-    expect(openImage(old)).toMatchObject({ kind: 'squashfs', rootfs: { file: old, offset: 31, size: 4096 } })
+    expect(await openImage(old)).toMatchObject({
+      kind: 'squashfs',
+      rootfs: { file: old, offset: 31, size: 4096 },
+    })
   })
 
   it('may have scripts for bash', async () => {
-    expect(openImage(await fileOf(await squashfs())).bashEnvironment).toBe(true)
+    expect((await openImage(await fileOf(await squashfs()))).bashEnvironment).toBe(true)
   })
 
   it('that is cut off is refused', async () => {
     const bytes = Buffer.from((await squashfs()).subarray(0, 200))
     const path = await fileOf(bytes)
-    expect(() => openImage(path)).toThrow(expect.objectContaining({ code: 'IMAGE_FORMAT' }))
+    await expect(openImage(path)).rejects.toThrow(expect.objectContaining({ code: 'IMAGE_FORMAT' }))
   })
 })
 
 describe('a sandbox', () => {
   it('is a directory', async () => {
     const path = await folder()
-    expect(openImage(`${path}/`)).toEqual({
+    expect(await openImage(`${path}/`)).toEqual({
       path,
       name: basename(path),
       kind: 'sandbox',
@@ -162,7 +168,7 @@ describe('a sandbox', () => {
     const path = await folder()
     await mkdir(join(path, '.singularity.d/env'), { recursive: true })
     await writeFile(join(path, '.singularity.d/env/91-environment.sh'), 'source /etc/profile\n')
-    expect(openImage(path).bashEnvironment).toBe(true)
+    expect((await openImage(path)).bashEnvironment).toBe(true)
   })
 
   it('cannot show files of the machine through links', async () => {
@@ -171,7 +177,7 @@ describe('a sandbox', () => {
     await mkdir(join(outside, 'env'))
     await writeFile(join(outside, 'env/91-environment.sh'), 'source /x')
     await symlink(outside, join(path, '.singularity.d'))
-    expect(openImage(path).bashEnvironment).toBe(false)
+    expect((await openImage(path)).bashEnvironment).toBe(false)
   })
 })
 
@@ -186,13 +192,13 @@ describe('anything else', () => {
   ])('such as %s is refused', async (_, content, sentence) => {
     const path = await fileOf(Buffer.from(content, 'latin1'))
     const expected = { code: 'IMAGE_FORMAT', message: expect.stringContaining(sentence) }
-    expect(() => openImage(path)).toThrow(expect.objectContaining(expected))
+    await expect(openImage(path)).rejects.toThrow(expect.objectContaining(expected))
   })
 
   it('is refused without waiting when it is a pipe', async () => {
     const path = join(await folder(), 'pipe')
     execFileSync('mkfifo', [path])
-    expect(() => openImage(path)).toThrow('neither a file nor a directory')
+    await expect(openImage(path)).rejects.toThrow('neither a file nor a directory')
   })
 
   it.each([
@@ -201,9 +207,9 @@ describe('anything else', () => {
     ['library/alpine:3.20', 'Images of registries, such as docker://library/alpine:3.20, cannot be used yet'],
     ['/abs/olute', undefined],
     ['./relative', undefined],
-  ])('that is missing is named: %s', (path, hint) => {
+  ])('that is missing is named: %s', async (path, hint) => {
     const error = { code: 'IMAGE_NOT_FOUND', message: `cannot open ${path}: no such file or directory`, hint }
-    expect(() => openImage(path)).toThrow(expect.objectContaining(error))
+    await expect(openImage(path)).rejects.toThrow(expect.objectContaining(error))
   })
 })
 
@@ -231,7 +237,7 @@ it('opens or refuses two thousand damaged images, and never fails otherwise', {
     // Over the old bytes: a file system may make a truncated file wait for the disk.
     writeFileSync(path, broken(tiny, { edits }), { flag: round === 0 ? 'w' : 'r+' })
     try {
-      openImage(path, { anyArchitecture: true })
+      await openImage(path, { anyArchitecture: true })
       opened += 1
     } catch (error) {
       expect(error).toBeInstanceOf(SingError)
