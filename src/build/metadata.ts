@@ -4,6 +4,7 @@ import { readdirSync, symlinkSync } from 'node:fs'
 import type { Report } from '../core/events.ts'
 import { imageScript } from '../definition/script.ts'
 import type { Stage } from '../definition/types.ts'
+import { baseDirectories, baseFiles, baseLinks, environmentHeader } from '../image/texts.ts'
 import { writeAppGlobals } from './apps.ts'
 import {
   existsInside,
@@ -16,7 +17,6 @@ import {
   writeInside,
 } from './inside.ts'
 import { writeImageLabels } from './labels.ts'
-import { baseDirectories, baseFiles, baseLinks, environmentHeader } from './texts.ts'
 
 export { appInstallText, prepareApps } from './apps.ts'
 

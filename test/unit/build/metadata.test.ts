@@ -17,7 +17,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { resolveInside } from '../../../src/build/inside.ts'
-import { labelDate } from '../../../src/build/labels.ts'
 import {
   appInstallText,
   type MetadataOptions,
@@ -27,6 +26,7 @@ import {
 } from '../../../src/build/metadata.ts'
 import type { Event } from '../../../src/core/events.ts'
 import { parseDefinition } from '../../../src/definition/parse.ts'
+import { labelDate } from '../../../src/image/labels.ts'
 
 let folder = ''
 let root = ''

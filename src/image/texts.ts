@@ -1,4 +1,4 @@
-/** The shell scripts that every image carries, for any runtime of the family and for none at all. POSIX sh throughout. */
+/** The shell scripts that every image carries, for any runtime of the family and for none at all. POSIX sh throughout. Pure. */
 
 /** Sources the environment of the image, as a runtime would. */
 const loadEnvironment = `#!/bin/sh
