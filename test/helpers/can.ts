@@ -30,6 +30,12 @@ const lacks = {
   mpi: 'mpirun or mpicc (openmpi-bin, libopenmpi-dev) is missing',
   slurm: 'Slurm or munge is not installed, or the tests do not run as root',
   ext3: 'fuse2fs, fuse-overlayfs or mke2fs is missing',
+  registry: 'docker-registry, htpasswd (apache2-utils) or openssl is missing',
+  skopeo: 'skopeo is missing',
+  umoci: 'umoci is missing',
+  buildah: 'buildah is missing, or the tests do not run as root who may mount',
+  docker: 'dockerd or docker (docker.io) is missing, or the tests do not run as root who may mount',
+  xattrs: 'setfattr (attr) is missing',
   sanitizers: 'gcc has no libraries of its sanitizers',
 } as const
 
@@ -109,6 +115,17 @@ function probe(ability: Ability): boolean {
       return ['mpirun', 'mpicc'].every(hasProgram)
     case 'slurm':
       return process.getuid?.() === 0 && ['munged', 'slurmctld', 'slurmd', 'sbatch', 'srun'].every(hasProgram)
+    case 'registry':
+      return ['docker-registry', 'htpasswd', 'openssl'].every(hasProgram)
+    case 'skopeo':
+    case 'umoci':
+      return hasProgram(ability)
+    case 'buildah':
+      return mayMount() && hasProgram('buildah')
+    case 'docker':
+      return mayMount() && hasCgroups() && ['dockerd', 'docker', 'containerd', 'runc'].every(hasProgram)
+    case 'xattrs':
+      return hasProgram('setfattr')
     case 'sanitizers':
       return works([
         'sh',
@@ -144,6 +161,14 @@ function hasHierarchy(controller: string): boolean {
     return false
   }
 }
+
+/** Root of a container may not, as a rule. */
+const mayMount = (): boolean =>
+  process.getuid?.() === 0 &&
+  spawnSync('unshare', ['--mount', 'mount', '-t', 'tmpfs', 'none', '/mnt'], { stdio: 'ignore' }).status === 0
+
+const hasCgroups = (): boolean =>
+  ['cgroup.controllers', 'devices'].some((name) => existsSync(`/sys/fs/cgroup/${name}`))
 
 function works(command: readonly string[]): boolean {
   const [file = '', ...args] = commandLine(command)
