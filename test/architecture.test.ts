@@ -76,7 +76,8 @@ const isPure = (path: string): boolean =>
     'config/confedit.ts',
     'config/subids.ts',
   ].includes(path) ||
-  /^(sif\/(format|integrity)|oci\/(types|reference|manifest|config|artifact))\.ts$/.test(path) ||
+  /^sif\/(format|integrity)\.ts$/.test(path) ||
+  /^oci\/(types|json|platform|reference|manifest|config|artifact)\.ts$/.test(path) ||
   /^image\/(labels|texts|oci-scripts)\.ts$/.test(path)
 const pureModules = new Set(['node:path', 'node:path/posix', 'node:buffer', 'node:url'])
 

@@ -7,6 +7,7 @@ export type ErrorCode =
   | 'IMAGE_NOT_FOUND'
   | 'IMAGE_FORMAT'
   | 'IMAGE_ARCHITECTURE'
+  | 'REFERENCE'
   | 'SIF_FORMAT'
   | 'SIF_OBJECT'
   | 'SQUASHFS'
