@@ -1,25 +1,15 @@
 /** Free space: looked at before a build needs it, and explained when it has run out. */
 
-import { statfsSync, statSync } from 'node:fs'
-import { errnoOf, SingError, shown } from '../core/errors.ts'
+import { statSync } from 'node:fs'
+import { SingError, shown } from '../core/errors.ts'
 import { formatSize } from '../core/units.ts'
+import { freeSpace, isFull } from '../store/space.ts'
 
 const advice =
   'Name a directory with more space by --tmpdir or SINGULARITY_TMPDIR, or remove what is not needed there'
 
 /** Below this a file system counts as full: other processes and reserved blocks make an exact zero rare. */
 const nothingLeft = 1024 * 1024
-
-/** Bytes that this user may still write in the file system of a directory; undefined when it cannot tell. */
-export function freeSpace(directory: string): number | undefined {
-  try {
-    const { bavail, bsize, blocks } = statfsSync(directory)
-    // Some network and special file systems answer with zeros.
-    return blocks === 0 ? undefined : bavail * bsize
-  } catch {
-    return undefined
-  }
-}
 
 /**
  * Refuse (DISK_FULL) a build whose parts surely do not fit: `unpacked` bytes into the temporary directory, `packed` bytes
@@ -46,13 +36,6 @@ export function requireSpace(directory: string, needed: number, what: string): v
   })
 }
 
-function isFullDisk(error: unknown): boolean {
-  if (error instanceof SingError && error.code === 'DISK_FULL') return true
-  const errno = errnoOf(error)
-  if (errno === 'ENOSPC' || errno === 'EDQUOT') return true
-  return error instanceof Error && error.cause !== undefined && isFullDisk(error.cause)
-}
-
 /** One directory for each file system. */
 function places(directories: readonly string[]): string[] {
   const devices = new Map<number, string>()
@@ -72,7 +55,7 @@ export function explainFullDisk(error: unknown, directories: readonly string[]):
   const all = places(directories)
   const full = all.filter((directory) => (freeSpace(directory) ?? Number.POSITIVE_INFINITY) < nothingLeft)
   const isScript = error instanceof SingError && (error.code === 'SECTION' || error.code === 'HOST_TOOL')
-  if (!isFullDisk(error) && !(isScript && full.length > 0)) return error
+  if (!isFull(error) && !(isScript && full.length > 0)) return error
   const where = (full.length > 0 ? full : all).map(shown).join(' or ')
   const during = error instanceof Error ? ` (${error.message})` : ''
   return new SingError('DISK_FULL', `no space left in ${where}${during}`, { hint: advice, cause: error })

@@ -300,6 +300,21 @@ const table = {
       conf: 'mksquashfs procs',
     } as Directive<number>,
   },
+  cache: {
+    size: {
+      type: sizeType,
+      initial: 20 * 1024 * MEBIBYTE,
+      meaning:
+        'the most that the image cache keeps; what was not used for the longest time goes first; 0: everything is kept',
+      scope: 'user',
+    } as Directive<number>,
+    site: {
+      type: pathType,
+      initial: '',
+      meaning: 'a cache of the site, filled with SING_CACHEDIR set to this directory; it is only read',
+      scope: 'user',
+    } as Directive<string>,
+  },
 }
 
 type Values<T> = T extends Directive<infer V> ? V : { readonly [K in keyof T]: Values<T[K]> }

@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'SECTION'
   | 'HOST_TOOL'
   | 'DISK_FULL'
+  | 'DIGEST'
   | 'EXISTS'
   | 'INSTANCE'
   | 'IO'

@@ -7,6 +7,7 @@ import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
 import { programsIn } from '../../host/look.ts'
 import { runOnHost } from '../../runtime/section.ts'
+import { cacheRoot, folderOf } from '../../store/place.ts'
 import type { BuildTools } from '../request.ts'
 import { requireRoom } from '../space.ts'
 import { removeTree } from '../tree.ts'
@@ -60,11 +61,9 @@ function mirrorOf(stage: Stage, release: string, path: string): string {
 function packageCache(tools: BuildTools): string | undefined {
   const { environment, request, report } = tools
   if (!request.useCache) return undefined
-  const own = environment.SING_CACHEDIR || environment.APPTAINER_CACHEDIR || environment.SINGULARITY_CACHEDIR
-  const home = environment.XDG_CACHE_HOME || (environment.HOME && join(environment.HOME, '.cache'))
-  const base = own || (home && join(home, 'sing'))
-  if (!base?.startsWith('/')) return undefined
-  const directory = join(base, 'debootstrap')
+  const root = cacheRoot(environment)
+  if (root === undefined) return undefined
+  const directory = join(root, folderOf('build'), 'debootstrap')
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     accessSync(directory, constants.W_OK)

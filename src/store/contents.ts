@@ -1,0 +1,137 @@
+/** What is in a cache: its entries, and their removal where nobody uses them. */
+
+import {
+  closeSync,
+  constants,
+  type Dirent,
+  fstatSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { takeLock } from '../native/lock.ts'
+import {
+  type EntryType,
+  entryTypes,
+  folderOf,
+  lockEnding,
+  partialEnding,
+  recordEnding,
+  workEnding,
+} from './place.ts'
+import { readRecord } from './record.ts'
+
+export type CacheEntry = {
+  readonly type: EntryType
+  /** What it is called in the cache. */
+  readonly id: string
+  /** What it was made from, where that was noted. */
+  readonly name: string
+  readonly path: string
+  /** Bytes that it takes, with what belongs to it. */
+  readonly size: number
+  /** When it was last used, in milliseconds since 1970. */
+  readonly used: number
+  /** Half a download, or what an interrupted process left. */
+  readonly isPartial: boolean
+}
+
+const endings = [partialEnding, recordEnding, lockEnding, workEnding]
+
+function listFolder(path: string): Dirent[] {
+  try {
+    return readdirSync(path, { withFileTypes: true })
+  } catch {
+    return []
+  }
+}
+
+/** Bytes of the files at a path and below it, as they lie on the disk, and the latest time of them. */
+function measure(path: string): { size: number; used: number } {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  if (!stats) return { size: 0, used: 0 }
+  if (!stats.isDirectory()) return { size: stats.blocks * 512, used: stats.mtimeMs }
+  const inside = listFolder(path).map(({ name }) => measure(join(path, name)))
+  return {
+    size: inside.reduce((sum, { size }) => sum + size, 0),
+    used: Math.max(stats.mtimeMs, ...inside.map(({ used }) => used)),
+  }
+}
+
+/** The name without what is put behind it for files beside an entry. */
+function stemOf(name: string): string {
+  const ending = endings.find((candidate) => name.endsWith(candidate))
+  return ending === undefined ? name : name.slice(0, -ending.length)
+}
+
+function readEntry(type: EntryType, folder: string, stem: string, names: ReadonlySet<string>): CacheEntry {
+  const path = join(folder, stem)
+  const isPartial = !names.has(stem)
+  const parts = [stem, ...endings.map((ending) => stem + ending)].filter((name) => names.has(name))
+  const sizes = parts.map((name) => measure(join(folder, name)))
+  return {
+    type,
+    id: stem,
+    name: readRecord(path)?.name ?? '',
+    path,
+    size: sizes.reduce((sum, { size }) => sum + size, 0),
+    used: isPartial ? Math.max(0, ...sizes.map(({ used }) => used)) : (sizes[0]?.used ?? 0),
+    isPartial,
+  }
+}
+
+/** Blobs lie in a folder for each kind of digest, packages in one for each tool. */
+const hasFolders = (type: EntryType): boolean => type === 'blob' || type === 'build'
+
+function readFolder(type: EntryType, folder: string): CacheEntry[] {
+  const found = listFolder(folder).filter(({ name }) => !name.startsWith('.'))
+  if (hasFolders(type) && found.some((entry) => entry.isDirectory())) {
+    return found.flatMap(({ name }) => readFiles(type, join(folder, name)))
+  }
+  return readFiles(type, folder)
+}
+
+function readFiles(type: EntryType, folder: string): CacheEntry[] {
+  const names = new Set(listFolder(folder).map(({ name }) => name))
+  const stems = new Set([...names].map(stemOf))
+  return [...stems].map((stem) => readEntry(type, folder, stem, names))
+}
+
+/** Everything in a cache, by type. */
+export function readContents(root: string, types: readonly EntryType[] = entryTypes): CacheEntry[] {
+  return types.flatMap((type) => readFolder(type, join(root, folderOf(type))))
+}
+
+/** Do something while holding the lock of an entry; false, without doing it, when somebody else has it. */
+function withFreeLock(path: string, act: () => void): boolean {
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+  try {
+    if (!takeLock(fd) || statSync(path, { throwIfNoEntry: false })?.ino !== fstatSync(fd).ino) return false
+    act()
+    return true
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function remove(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // Gone already.
+  }
+}
+
+/** Remove an entry with all that belongs to it; false when a process makes or uses it. */
+export function removeEntry({ type, path }: CacheEntry): boolean {
+  const lock = path + (type === 'blob' ? partialEnding : lockEnding)
+  return withFreeLock(lock, () => {
+    remove(path)
+    remove(path + recordEnding)
+    rmSync(path + workEnding, { recursive: true, force: true })
+    remove(lock)
+  })
+}

@@ -1,0 +1,64 @@
+/**
+ * Images in the cache: made by one process at a time, used by all.
+ *
+ * An image is made in the folder `NAME.work` while `NAME.lock` is held, and moved to its name when it is whole. What a process
+ * that was killed left in that folder is removed by the next that makes the same. Who makes an image has synced it: images
+ * are not checked again before they are used, so a power cut must not leave a name without its bytes.
+ */
+
+import { mkdirSync, renameSync, rmSync, statSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { SingError, shown } from '../core/errors.ts'
+import { releaseLock, waitForLock } from './lock.ts'
+import { lockEnding, workEnding } from './place.ts'
+import { isWholeImage, writeRecord } from './record.ts'
+
+export type ImageOptions = {
+  readonly signal: AbortSignal
+  /** What it is made from, for lists and messages. */
+  readonly name: string
+  /** Called once when another process makes the same and takes long. */
+  readonly onWait?: () => void
+}
+
+/** Makes the image as a new file at the path, whole and synced, or throws. */
+export type Make = (path: string) => Promise<void>
+
+async function makeInPlace(path: string, make: Make, name: string): Promise<void> {
+  const work = path + workEnding
+  const draft = join(work, 'image.sif')
+  rmSync(work, { recursive: true, force: true })
+  mkdirSync(work, { mode: 0o700 })
+  try {
+    await make(draft)
+    const size = statSync(draft, { throwIfNoEntry: false })?.size ?? 0
+    if (size === 0) throw new SingError('INTERNAL', `nothing was made of ${shown(name)}`)
+    writeRecord(path, { size, name })
+    renameSync(draft, path)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+/** The image at the path; made now unless it is there. */
+export async function provideImage(path: string, make: Make, options: ImageOptions): Promise<void> {
+  const { signal, name, onWait } = options
+  if (isWholeImage(path)) return
+  const isDone = (): boolean => isWholeImage(path)
+  const lock = await waitForLock(path + lockEnding, { signal, onWait, isDone })
+  if (!lock) return
+  try {
+    if (!isWholeImage(path)) await makeInPlace(path, make, name)
+  } finally {
+    await releaseLock(lock, path + lockEnding)
+  }
+}
+
+/** Forget an image that turned out broken. */
+export function forgetImage(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch {
+    // Somebody else was faster, or it cannot be changed; then it is not for us to repair.
+  }
+}
