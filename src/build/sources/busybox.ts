@@ -40,7 +40,7 @@ function readLocal(address: string): Buffer {
 async function readBusybox(address: string, tools: BuildTools): Promise<Buffer> {
   const isWeb = /^https?:\/\//i.test(address)
   if (isWeb) tools.report({ kind: 'info', text: `Downloading ${shown(address)}` })
-  const program = isWeb ? await download(address, { limit, signal: tools.signal }) : readLocal(address)
+  const program = isWeb ? await download(address, { limit, ...tools }) : readLocal(address)
   if (program.subarray(0, 4).toString('latin1') !== '\x7fELF') {
     throw new SingError('BUILD', `${shown(address)} is no busybox: it is not an ELF program`)
   }
