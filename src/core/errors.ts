@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'OVERLAY'
   | 'USER_NAMESPACE'
   | 'NETWORK'
+  | 'REGISTRY'
   | 'RESOURCES'
   | 'FAKEROOT'
   | 'ENVIRONMENT'
