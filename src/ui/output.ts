@@ -65,6 +65,13 @@ export function isAnswerTerminal(): boolean {
   return tty().isatty(STDOUT)
 }
 
+/** What a terminal on standard error can show. */
+export function errorSize(): { columns: number; rows: number } {
+  // That of the process follows the window.
+  const { columns, rows } = process.stderr
+  return { columns: columns || 80, rows: rows || 24 }
+}
+
 /** Write an answer over the last `lines` lines of the terminal. Returns how many it takes. */
 export function redrawAnswer(text: string, lines: number): number {
   writeAnswer((lines > 0 ? `\u001b[${lines}A\u001b[J` : '') + text)

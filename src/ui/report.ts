@@ -1,11 +1,11 @@
 /**
- * What happens, told to the person on standard error: lines with the usual prefixes, and one progress line.
+ * What happens, told to the person on standard error: lines with the usual prefixes, and a progress line for each task.
  */
 
 import { SingError, shown } from '../core/errors.ts'
 import type { Event, Report } from '../core/events.ts'
-import { formatSize } from '../core/units.ts'
 import { isErrorTerminal, writeNotice } from './output.ts'
+import { Drawing, type Task } from './progress.ts'
 
 /** Numbers of the peers' MESSAGELEVEL variable: a line is told when its level is at most the chosen one. */
 export const levels = { fatal: -4, error: -3, warning: -2, info: 1, verbose: 4, debug: 5 } as const
@@ -70,53 +70,31 @@ function toLines(level: Level, text: string, colour: boolean): string {
   return [head + first, ...more.map((line) => ' '.repeat(PREFIX_WIDTH) + line), ''].join('\n')
 }
 
-type Task = {
-  label: string
-  total: number | undefined
-  bytes: boolean
-  done: number
-  begun: number
-  told: boolean
-}
-
 const REDRAW_MS = 100
 const PATIENCE_MS = 1000
 
-function progressText({ label, total, bytes, done }: Task): string {
-  const amount = (count: number) => (bytes ? formatSize(count) : String(count))
-  if (!total) return done > 0 ? `${label}: ${amount(done)}` : label
-  const share = Math.min(100, Math.floor((done / total) * 100))
-  return `${label}: ${share}% of ${amount(total)}`
-}
-
 /**
- * A listener for events of the lower rooms. On a terminal a task has one line that is redrawn at most ten
- * times a second; elsewhere it is told once when it takes longer than a second. `now` gives milliseconds.
+ * A listener for events of the lower rooms. On a terminal every task has a line, and they are redrawn at most
+ * ten times a second; elsewhere a task is told once when it takes longer than a second. `now` gives milliseconds.
  */
 export function createReport(verbosity: Verbosity, now: () => number = () => performance.now()): Report {
   const { level, colour } = verbosity
   const isDrawn = () => level >= levels.info && isErrorTerminal()
   const tasks = new Map<string, Task>()
-  let drawn = ''
+  const drawing = new Drawing()
   let drawnAt = Number.NEGATIVE_INFINITY
 
-  const erase = () => {
-    if (drawn) writeNotice('\r\u001b[K')
-    drawn = ''
-  }
   const say = (kind: Level, text: string) => {
     if (levels[kind] > level) return
-    erase()
+    drawing.erase()
     writeNotice(toLines(kind, text, colour))
   }
   const draw = (task: Task) => {
     const time = now()
     if (isDrawn()) {
       if (time - drawnAt < REDRAW_MS) return
-      erase()
-      drawn = shown(progressText(task))
       drawnAt = time
-      writeNotice(drawn)
+      drawing.draw(tasks.values())
     } else if (!task.told && time - task.begun >= PATIENCE_MS) {
       task.told = true
       say('info', task.label)
@@ -145,7 +123,8 @@ export function createReport(verbosity: Verbosity, now: () => number = () => per
         return advance(event.task, event.done)
       case 'finished':
         tasks.delete(event.task)
-        erase()
+        drawing.erase()
+        drawnAt = Number.NEGATIVE_INFINITY
         return event.text === undefined ? undefined : say('info', event.text)
     }
   }

@@ -2,6 +2,7 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import pty from '@lydell/node-pty'
 import { describe, expect, it } from 'vitest'
 import { chooseVerbosity, levels } from '../../../src/ui/report.ts'
 import { toColumns } from '../../../src/ui/table.ts'
@@ -50,6 +51,54 @@ describe('a line on standard error', () => {
       report({ kind: 'finished', task: 'a', text: 'Packed' })
       report({ kind: 'advanced', task: 'a', done: 9 })`
     expect(printed(`${report(1)}\n${work}`).stderr).toBe('INFO:    Packing\nINFO:    Packed\n')
+  })
+})
+
+describe('progress on a terminal', () => {
+  /** What a terminal of this size receives. */
+  async function drawn(code: string, cols = 40, rows = 5): Promise<string> {
+    const program = `
+      import { createReport } from '${source('ui/report.ts')}'
+      ${report(1)}
+      const tell = (kind, task, more) => report({ kind, task, ...more })
+      ${code}`
+    const terminal = pty.spawn(process.execPath, ['--input-type=module', '-e', program], { cols, rows })
+    let text = ''
+    terminal.onData((data) => {
+      text += data
+    })
+    await new Promise<void>((resolve) => terminal.onExit(() => resolve()))
+    return text.replaceAll('\r\n', '\n')
+  }
+  const begin = (...names: string[]) =>
+    names
+      .map((name) => `clock += 100; tell('started', '${name}', { label: '${name}', total: 10 })`)
+      .join('\n')
+
+  it('has a line for each task, which takes the place of the one before', async () => {
+    const text = await drawn(`${begin('a', 'b')}
+      clock += 100; tell('advanced', 'b', { done: 5 })
+      tell('finished', 'a'); tell('advanced', 'b', { done: 9 }); tell('finished', 'b', { text: 'done' })`)
+    expect(text).toBe(
+      'a: 0% of 10' +
+        '\r\u001b[Ja: 0% of 10\nb: 0% of 10' +
+        '\r\u001b[1A\u001b[Ja: 0% of 10\nb: 50% of 10' +
+        '\r\u001b[1A\u001b[Jb: 90% of 10' +
+        '\r\u001b[J\u001b[34mINFO:    \u001b[0mdone\n',
+    )
+  })
+
+  it('gives way to a message and comes back below it', async () => {
+    const text = await drawn(`${begin('a')}
+      report({ kind: 'warning', text: 'look' }); clock += 100; tell('advanced', 'a', { done: 1 })`)
+    expect(text).toBe('a: 0% of 10\r\u001b[J\u001b[33mWARNING: \u001b[0mlook\na: 10% of 10')
+  })
+
+  it('stays within the terminal', async () => {
+    const names = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => name.repeat(50))
+    const text = await drawn(begin(...names))
+    const last = text.slice(text.lastIndexOf('\u001b[J') + 3).split('\n')
+    expect(last).toEqual(names.slice(0, 4).map((name) => name.slice(0, 39)))
   })
 })
 
