@@ -68,7 +68,8 @@ export class SifWriter implements AsyncDisposable {
   readonly #partial: string
   readonly #file: FileHandle
   readonly #options: Required<Omit<CreateOptions, 'mode'>>
-  readonly #descriptors: Buffer[] = []
+  /** Those that are reserved only are undefined. */
+  readonly #descriptors: (Buffer | undefined)[] = []
   #end: number
   #arch = unknownArchitecture
   #busy = false
@@ -108,9 +109,9 @@ export class SifWriter implements AsyncDisposable {
     return defaultTableOffset + this.#options.capacity * descriptorLength
   }
 
-  /** Write an object behind the others. Returns its id. */
-  async add(object: NewObject): Promise<number> {
-    const { offset, finish } = this.#reserve(object)
+  /** Write an object behind the others. Returns its id: the next, or one that was set aside by `later`. */
+  async add(object: NewObject, id?: number): Promise<number> {
+    const { offset, finish } = this.#reserve(object, id)
     const { size, extra } = await writeData(this.#file, this.#path, offset, object)
     return finish(size, extra)
   }
@@ -121,21 +122,26 @@ export class SifWriter implements AsyncDisposable {
     return { fd: this.#file.fd, offset, finish: (size) => void finish(size, description.extra) }
   }
 
-  #reserve(description: Description) {
-    if (this.#busy || this.#done)
-      throw new SingError('INTERNAL', 'a SIF takes one object at a time, until it is whole')
+  /** Set an id aside for an object whose data comes behind that of objects with higher ones. */
+  later(): number {
     if (this.#descriptors.length >= this.#options.capacity)
       throw fullTable(this.#path, this.#options.capacity)
+    return this.#descriptors.push(undefined)
+  }
+
+  #reserve(description: Description, known?: number) {
+    if (this.#busy || this.#done)
+      throw new SingError('INTERNAL', 'a SIF takes one object at a time, until it is whole')
     checkDescription(description)
+    const id = known ?? this.later()
     this.#busy = true
     const offset = align(this.#end, alignmentOf(description))
     const finish = (size: number, extra: Uint8Array): number => {
-      const id = this.#descriptors.length + 1
       const primary = primaryArchitecture(description.dataType, extra)
       if (primary !== undefined && this.#arch !== unknownArchitecture) throw secondPrimary(this.#path)
       this.#arch = primary ?? this.#arch
       const place = { id, offset, size, paddedSize: offset - this.#end + size, time: this.#options.time }
-      this.#descriptors.push(describe(description, extra, place))
+      this.#descriptors[id - 1] = describe(description, extra, place)
       this.#end = offset + size
       this.#busy = false
       return id
@@ -145,7 +151,8 @@ export class SifWriter implements AsyncDisposable {
 
   /** Make the file whole and give it its name, replacing what had that name. */
   async commit(): Promise<void> {
-    if (this.#busy || this.#done)
+    const descriptors = this.#descriptors.filter((descriptor) => descriptor !== undefined)
+    if (this.#busy || this.#done || descriptors.length < this.#descriptors.length)
       throw new SingError('INTERNAL', 'a SIF is committed once, with every object finished')
     const { id, time, launch, capacity } = this.#options
     const header = encodeHeader({
@@ -155,7 +162,7 @@ export class SifWriter implements AsyncDisposable {
       id,
       created: time,
       modified: time,
-      free: capacity - this.#descriptors.length,
+      free: capacity - descriptors.length,
       total: capacity,
       tableOffset: defaultTableOffset,
       tableSize: capacity * descriptorLength,
@@ -165,7 +172,7 @@ export class SifWriter implements AsyncDisposable {
     try {
       // Whoever wrote a slot may have gone past what it then kept.
       await this.#file.truncate(this.#end)
-      await writeAll(this.#file, defaultTableOffset, Buffer.concat(this.#descriptors))
+      await writeAll(this.#file, defaultTableOffset, Buffer.concat(descriptors))
       await writeAll(this.#file, 0, header)
       await this.#file.sync()
       await rename(this.#partial, this.#path)

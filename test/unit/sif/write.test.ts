@@ -88,6 +88,28 @@ describe('a new image', () => {
     expect(await readObject(sif, primaryPartition(sif))).toEqual(Buffer.alloc(8192, 'p'))
   })
 
+  it('gives an object a number before its data is there', async () => {
+    const path = join(await folder(), 'a.sif')
+    await using writer = await SifWriter.create(path, { id, time })
+    await writer.add({ dataType: dataTypes.definition, data: text('first') })
+    const second = writer.later()
+    await writer.add({ dataType: dataTypes.generic, data: text('third') })
+    await expect(writer.commit()).rejects.toThrow('with every object finished')
+    await writer.add({ dataType: dataTypes.genericJson, name: 'second', data: text('second') }, second)
+    await writer.commit()
+    const sif = await readSif(path)
+    const found = await Promise.all(
+      sif.objects.map(async (object) => [object.id, (await readObject(sif, object)).toString()]),
+    )
+    expect(found).toEqual([
+      [1, 'first'],
+      [2, 'second'],
+      [3, 'third'],
+    ])
+    expect(sif.objects.map(({ offset }) => offset)).toEqual([32176, 32186, 32181])
+    expect(sif.header.free).toBe(45)
+  })
+
   it('is not there, nor anything else, when it is given up', async () => {
     const directory = await folder()
     const failing = async () => {
