@@ -189,6 +189,15 @@ function daemonImage(rest: string, text: string): string {
   return digest ? `${name}@${digest}` : `${name}:${tag}`
 }
 
+/** The short form of a name in an archive or a daemon; what cannot be read stays as it is. */
+export function imageName(name: string): string {
+  try {
+    return daemonImage(name, name)
+  } catch {
+    return name
+  }
+}
+
 /** The part that picks an image: `@sha256:...`, or `:tag`. */
 const suffix = ({ tag, digest }: { tag: string | undefined; digest: Digest | undefined }): string => {
   if (digest !== undefined) return `@${digest}`
@@ -248,9 +257,9 @@ export function fileNameOf(reference: Reference): string {
         tag: reference.tag && baseName(reference.tag),
       })
     case 'docker-archive':
-      return reference.image ? imageName(reference.image) : sifName(baseName(reference.path), 'latest')
+      return reference.image ? imageFile(reference.image) : sifName(baseName(reference.path), 'latest')
     case 'docker-daemon':
-      return imageName(reference.image)
+      return imageFile(reference.image)
   }
 }
 
@@ -263,7 +272,7 @@ function layoutName(
   return sifName(name, tag ?? 'latest')
 }
 
-function imageName(image: string): string {
+function imageFile(image: string): string {
   if (isDigest(image)) return sifName(...(image.split(':') as [string, string]))
   const [, name = image, tag = 'latest'] = /^(.*?):([^:]*)$/.exec(baseName(image)) ?? []
   return sifName(name, tag)
