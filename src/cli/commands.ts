@@ -28,6 +28,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     summary: 'Make an image from a definition file or from another image',
     load: async () => (await import('./commands/build.ts')).command,
   },
+  cache: {
+    summary: 'Show what is in the image cache and remove it',
+    loadGroup: async () => (await import('./commands/cache.ts')).subcommands,
+  },
   capability: {
     summary: 'List the capabilities of Linux',
     loadGroup: async () => (await import('./commands/capability.ts')).subcommands,
@@ -75,7 +79,6 @@ export const commandTable: Readonly<Record<string, Entry>> = {
 
 /** Words of the peers that have no command behind them so far, and what they are for. */
 export const laterCommands: Readonly<Record<string, string>> = {
-  cache: 'there is no image cache to manage',
   delete: 'images cannot be removed from a library',
   doctor: 'the machine cannot be examined',
   key: 'there is no keyring',

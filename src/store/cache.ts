@@ -35,7 +35,7 @@ import {
   hashFor,
   WholeBlob,
 } from './blob.ts'
-import { readContents, removeEntry } from './contents.ts'
+import { type CacheEntry, readContents, removeEntry } from './contents.ts'
 import { chooseVictims } from './evict.ts'
 import { forgetImage, type ImageOptions, type Make, provideImage } from './images.ts'
 import { blobPath, cacheRoot, type ImageKey, imagePath, siteRoot } from './place.ts'
@@ -86,6 +86,15 @@ function touch(path: string): void {
     utimesSync(path, now, now)
   } catch {
     // Then it counts as not used.
+  }
+}
+
+/** Remove an entry if that can be done. */
+function isRemoved(entry: CacheEntry): boolean {
+  try {
+    return removeEntry(entry)
+  } catch {
+    return false
   }
 }
 
@@ -230,7 +239,7 @@ class DirectoryCache implements Cache {
   /** Remove what was not used for the longest time until the cache is as small as it may be. */
   #trim(limit = this.#limit): number {
     if (limit === Number.POSITIVE_INFINITY || this.isPrivate) return 0
-    const victims = chooseVictims(readContents(this.#root), limit, Date.now()).filter(removeEntry)
+    const victims = chooseVictims(readContents(this.#root), limit, Date.now()).filter(isRemoved)
     const size = victims.reduce((sum, entry) => sum + entry.size, 0)
     if (size > 0) {
       const text = `Removed ${formatSize(size)} from the cache that were not used for the longest time`
@@ -258,7 +267,10 @@ function openIfThere(path: string): number | undefined {
 }
 
 /** What the environment says wins over the configuration. @throws SingError naming the variable that is wrong */
-function settingsOf({ environment, config }: CacheOptions): { limit: number; fronts: string[] } {
+export function settingsOf({ environment, config }: Pick<CacheOptions, 'environment' | 'config'>): {
+  limit: number
+  fronts: string[]
+} {
   const { SING_CACHE_SIZE: size = '', SING_CACHE_SITE: site = config.cache.site } = environment
   const limit = size === '' ? config.cache.size : parseSize(size)
   if (limit === undefined) {
