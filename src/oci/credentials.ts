@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
-import { readBytes } from './files.ts'
+import { readBytes } from './bytes.ts'
 import { askHelper } from './helper.ts'
 import { findLogin, helperFor, type Login, parseLogins } from './logins.ts'
 

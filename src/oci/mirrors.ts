@@ -3,7 +3,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
-import { readBytes } from './files.ts'
+import { readBytes } from './bytes.ts'
 
 type Environment = Readonly<Record<string, string>>
 
