@@ -58,6 +58,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     summary: 'Make file systems that keep the changes of containers',
     loadGroup: async () => (await import('./commands/overlay.ts')).subcommands,
   },
+  registry: {
+    summary: 'Log in to registries of images',
+    loadGroup: async () => (await import('./commands/registry.ts')).subcommands,
+  },
   run: { summary: 'Run the runscript of an image', load: () => action('run') },
   'run-help': {
     summary: 'Show the help text of an image',
@@ -86,7 +90,6 @@ export const laterCommands: Readonly<Record<string, string>> = {
   keyserver: 'key servers cannot be asked',
   pull: 'images cannot be fetched from registries',
   push: 'images cannot be sent to registries',
-  registry: 'there are no registries to log in to',
   remote: 'there are no endpoints to manage',
   search: 'libraries cannot be searched',
   sign: 'images cannot be signed',

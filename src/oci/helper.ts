@@ -1,8 +1,7 @@
 /** Programs that keep logins for docker (`docker-credential-NAME`): secrets travel through their pipes alone. */
 
 import { reasonOf, SingError, shown } from '../core/errors.ts'
-import type { Login } from './logins.ts'
-import { serverName } from './logins.ts'
+import { hostOfKey, type Login, serverName } from './logins.ts'
 
 type Environment = Readonly<Record<string, string>>
 
@@ -19,7 +18,7 @@ const failed = (program: string, reason: string, cause?: unknown): SingError =>
 
 async function call(
   helper: string,
-  action: 'get' | 'store' | 'erase',
+  action: 'get' | 'store' | 'erase' | 'list',
   input: string,
   environment: Environment,
 ): Promise<string | undefined> {
@@ -78,6 +77,27 @@ export async function tellHelper(
   await call(helper, 'store', JSON.stringify(entry), environment)
 }
 
-export async function clearHelper(helper: string, registry: string, environment: Environment): Promise<void> {
-  await call(helper, 'erase', serverName(registry), environment)
+/** Have a helper forget the login of a registry; false when it kept none. */
+export async function clearHelper(
+  helper: string,
+  registry: string,
+  environment: Environment,
+): Promise<boolean> {
+  const has = (await call(helper, 'get', serverName(registry), environment)) !== undefined
+  if (has) await call(helper, 'erase', serverName(registry), environment)
+  return has
+}
+
+/** The registries that a helper keeps logins of, and who we are there. */
+export async function listHelper(
+  helper: string,
+  environment: Environment,
+): Promise<{ registry: string; username: string }[]> {
+  const answer = await call(helper, 'list', '', environment)
+  try {
+    const entries = Object.entries(JSON.parse(answer || '{}') as Record<string, unknown>)
+    return entries.map(([key, username]) => ({ registry: hostOfKey(key), username: String(username) }))
+  } catch {
+    throw failed(`docker-credential-${helper}`, 'its answer cannot be read')
+  }
 }

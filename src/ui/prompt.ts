@@ -69,6 +69,14 @@ export async function confirm(question: string): Promise<boolean> {
 }
 
 /**
+ * Ask for a line of text.
+ * @throws SingError without a terminal
+ */
+export async function askLine(question: string): Promise<string> {
+  return (await ask(question, ' ', false)).trim()
+}
+
+/**
  * Ask for a passphrase, which is not shown.
  * @throws SingError without a terminal, or with status 130 when the person gives up by Ctrl-C
  */
