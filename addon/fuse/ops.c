@@ -313,6 +313,19 @@ static void reply_xattr(fuse_req_t request, const char *bytes, int got, size_t s
 		fuse_reply_buf(request, bytes, (size_t)got);
 }
 
+/*
+ * An overlay looks for its marks under the prefix that it may use: root's under trusted., one in a user namespace under
+ * user. (overlayfs.rst, "userxattr"). Layers are packed with either, and used by both.
+ */
+static const char *other_mark(const char *name)
+{
+	static const char *const marks[] = { "user.overlay.opaque", "trusted.overlay.opaque" };
+
+	if (strcmp(name, marks[0]) == 0)
+		return marks[1];
+	return strcmp(name, marks[1]) == 0 ? marks[0] : NULL;
+}
+
 static void getxattr_node(fuse_req_t request, fuse_ino_t node, const char *name, size_t size)
 {
 	struct image *image = image_of(request);
@@ -328,6 +341,8 @@ static void getxattr_node(fuse_req_t request, fuse_ino_t node, const char *name,
 	got = value == NULL ? -ENOMEM : read_node(image, node, &inode);
 	if (got == 0)
 		got = xattr_get(image, inode.xattr, name, value);
+	if (got == -ENODATA && other_mark(name) != NULL)
+		got = xattr_get(image, inode.xattr, other_mark(name), value);
 	reply_xattr(request, value, got, size);
 }
 

@@ -88,13 +88,13 @@ function describe(
   unpacked: Unpacked | undefined,
   { inside }: LaunchPlan,
 ): Omit<Instance, 'mark' | 'ip' | 'around'> {
-  const { path, name: imageName, bashEnvironment, oci } = image
+  const { path, name: imageName, kind, bashEnvironment, oci } = image
   return {
     kind: 'instance',
     name,
     user: place.user,
     verb,
-    image: { path, name: imageName, bashEnvironment, ...(oci === undefined ? {} : { oci }) },
+    image: { path, name: imageName, kind, bashEnvironment, ...(oci === undefined ? {} : { oci }) },
     command: request.command,
     flags: keptFlags(call.flags),
     cwd: facts.cwd ?? '/',

@@ -88,7 +88,13 @@ function withoutAbsent(request: LaunchRequest, { userBinds }: Config, report: Re
   return { ...request, binds: request.binds.filter(isThere) }
 }
 
-const allowances = { sif: 'sif', squashfs: 'squashfs', ext3: 'extfs', sandbox: 'directory' } as const
+const allowances = {
+  sif: 'sif',
+  'oci-sif': 'sif',
+  squashfs: 'squashfs',
+  ext3: 'extfs',
+  sandbox: 'directory',
+} as const
 
 /** The site may leave out kinds of images. */
 async function requireAllowed(image: Image, config: Config): Promise<void> {

@@ -4,8 +4,9 @@ import type { Buffer } from 'node:buffer'
 import { accessSync, closeSync, constants, fstatSync, openSync, statfsSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
+import type { ImageConfig } from '../oci/types.ts'
 import { architectures, dataTypes, filesystems, partitionKinds, type SifObject } from '../sif/format.ts'
-import { objectWindow, parseSif, primaryPartition, readAt, type Sif } from '../sif/read.ts'
+import { isOciSif, objectWindow, parseSif, primaryPartition, readAt, type Sif } from '../sif/read.ts'
 import { canRun, hostArchitecture } from './architecture.ts'
 import { usesBash } from './bash.ts'
 import { checkExt3, ext3Length, isExt3 } from './ext3.ts'
@@ -32,18 +33,18 @@ export type Image = {
   readonly path: string
   /** Last part of the path. */
   readonly name: string
-  readonly kind: 'sif' | 'squashfs' | 'ext3' | 'sandbox'
+  readonly kind: 'sif' | 'oci-sif' | 'squashfs' | 'ext3' | 'sandbox'
   readonly rootfs: Window | Directory
   /** Go name; undefined when the image does not say. */
   readonly arch: string | undefined
   readonly writable: boolean
   /** The environment scripts use words of bash that a plain shell does not know, or nobody has looked: bash if it is there. */
   readonly bashEnvironment: boolean
-  /** Overlay partitions in the SIF that belong to its root file system, lowest first. */
+  /** What lies over the root file system, lowest first: overlay partitions of a SIF, the other layers of an OCI-SIF. */
   readonly overlays?: readonly Overlay[]
   /** The parsed `inspect-metadata.json` of a SIF. */
   readonly metadata?: unknown
-  /** The parsed `oci-config.json` of a SIF that was made from an OCI image. */
+  /** The configuration of the OCI image that it was made from, or is: an object with Entrypoint, Cmd, Env and so on. */
   readonly oci?: unknown
 }
 
@@ -174,6 +175,7 @@ function environmentScripts(root: string): string[] {
 
 async function sifImage(fd: number, path: string, common: Common): Promise<Image> {
   const sif = parseSif(fd, path)
+  if (isOciSif(sif)) return await ociSifImage(fd, sif, path, common)
   const partition = primaryPartition(sif)
   const { offset, size } = objectWindow(sif, partition)
   const filesystem = rootFilesystem(partition.partition?.filesystem, path)
@@ -190,6 +192,38 @@ async function sifImage(fd: number, path: string, common: Common): Promise<Image
     overlays: overlaysOf(sif, partition, common.path),
     metadata,
     ...(oci === undefined ? {} : { oci }),
+  }
+}
+
+async function ociSifImage(fd: number, sif: Sif, path: string, common: Common): Promise<Image> {
+  const { ociSifLayers, readConfig, readOciSif } = await import('./oci-sif.ts')
+  const ociSif = readOciSif(fd, sif)
+  const config = readConfig(fd, ociSif)
+  const [layer, ...overlays] = ociSifLayers(fd, ociSif, common.path)
+  if (!layer) throw noImage(path, 'it has no layers')
+  const { os, architecture } = config.platform
+  if (os && os !== 'linux') throw noImage(path, `its programs are for ${shown(os)}`)
+  const { file, offset, size } = layer
+  return {
+    ...common,
+    kind: 'oci-sif',
+    rootfs: { file, offset, size },
+    arch: architecture || undefined,
+    writable: isWritable(common.path),
+    bashEnvironment: true,
+    overlays,
+    oci: ociValues(config),
+  }
+}
+
+/** The parts of a configuration that a launch looks at, by the names that they have in JSON. */
+function ociValues(config: ImageConfig): unknown {
+  return {
+    Entrypoint: config.entrypoint,
+    Cmd: config.command,
+    Env: config.environment,
+    WorkingDir: config.workingDirectory,
+    User: config.user,
   }
 }
 

@@ -15,6 +15,11 @@ eval "_sing_v_$_sing_n=\\$$_sing_n; unset $_sing_n"
 done
 unset PS1`
 
+/** The image's values under those of the user, for the time that these are evaluated. */
+const showImage = (names: readonly string[]): string => `for _sing_n in ${names.join(' ')}; do
+eval "export $_sing_n=\\"\\$_sing_o_$_sing_n\\"; unset _sing_o_$_sing_n"
+done`
+
 /** Elements of the default search path that are missing, at the end. */
 const completePath = `_sing_complete() {
 _sing_i=$IFS; IFS=:
@@ -176,7 +181,10 @@ export function actionScript(
     ...(options.kept ? [up, go('_sing_up; exec "$@"')] : [go('exec "$@"')]),
     setAside,
     // There for programs that are started without a shell.
-    ...(environment.variables.LD_LIBRARY_PATH === undefined ? [] : ['unset LD_LIBRARY_PATH']),
+    ...(environment.variables.LD_LIBRARY_PATH === undefined || environment.ofImage
+      ? []
+      : ['unset LD_LIBRARY_PATH']),
+    ...(environment.ofImage?.shadowed.length ? [showImage(environment.ofImage.shadowed)] : []),
     completePath,
     injectFunction(options.evaluate),
     sourceImage,

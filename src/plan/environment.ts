@@ -1,8 +1,9 @@
 /** What crosses from the host's environment into the container, and what the runtime sets there. */
 
+import type { Image } from '../image/open.ts'
 import { type DeviceEnvironment, libraryDirectory } from './devices.ts'
 import type { Identity } from './identity.ts'
-import { ociVariables } from './oci.ts'
+import { isConfigured, ociVariables } from './oci.ts'
 import type { LaunchRequest } from './request.ts'
 
 export const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
@@ -46,6 +47,11 @@ export type Environment = {
   /** Those of them that an image's own value beats. */
   readonly host: readonly string[]
   readonly injected: readonly Injected[]
+  /**
+   * The variables of an image are among those, as no script will say them again. `_sing_o_NAME` is the image's value of those
+   * that the user sets too, and may name.
+   */
+  readonly ofImage?: { readonly shadowed: readonly string[] }
   /** What was asked for the search path, as shell words. */
   readonly path: { readonly prepend: string; readonly append: string; readonly replace: string }
   /** The same for the search path of libraries. */
@@ -174,10 +180,16 @@ function warnings(values: ReadonlyMap<string, string>, { environment }: DeviceEn
 
 const searchPath = (...directories: readonly string[]): string => directories.filter(Boolean).join(':')
 
+/** A search path with the usual directories at its end, where it lacks them. */
+function completePath(path: string): string {
+  const has = path.split(':')
+  return searchPath(path, ...defaultPath.split(':').filter((directory) => !has.includes(directory)))
+}
+
 /** Decide the environment of a launch. `home` is the home directory inside, `devices` what devices ask for. */
 export function planEnvironment(
   request: LaunchRequest,
-  image: { readonly path: string; readonly name: string; readonly oci?: unknown },
+  image: Pick<Image, 'path' | 'name' | 'oci'> & { readonly kind?: Image['kind'] | undefined },
   environment: Readonly<Record<string, string>>,
   identity: Identity,
   home: string,
@@ -186,28 +198,35 @@ export function planEnvironment(
   const values = assignments(request, environment)
   const injected = [...injectedVariables(values), ...deviceVariables(devices.environment, values)]
   const set = new Set(injected.map(({ name }) => name))
-  const host = hostVariables(request, environment).filter(([name]) => !set.has(name))
-  // The image's scripts say the same again; without a shell nobody runs them.
+  // The image's scripts say the same again, where there are any and a shell that runs them.
   const ofImage = ociVariables(image.oci)
+  const isAlone = isConfigured(image)
+  const beaten = (name: string) => set.has(name) || (isAlone && Object.hasOwn(ofImage, name))
+  const host = hostVariables(request, environment).filter(([name]) => !beaten(name))
+  const clean = request.cleanEnvironment && !(isAlone && Object.hasOwn(ofImage, 'LANG'))
+  const shadowed = isAlone ? Object.keys(ofImage).filter((name) => set.has(name)) : []
   const word = (name: string) => doubleQuoted(values.get(name) ?? '')
   const { prepend, append } = devices.libraryPath
   return {
     variables: {
       ...ofImage,
-      ...(request.cleanEnvironment ? { LANG: 'C' } : { USER_PATH: userPath(environment) }),
+      ...(clean ? { LANG: 'C' } : {}),
+      ...(request.cleanEnvironment ? {} : { USER_PATH: userPath(environment) }),
       ...Object.fromEntries(host),
       ...Object.fromEntries(injected.map(({ name, value }) => [name, value])),
       ...(request.evaluate ? evaluatedTwins(injected) : {}),
+      ...Object.fromEntries(shadowed.map((name) => [`_sing_o_${name}`, ofImage[name] ?? ''])),
       ...runtimeVariables(request, image),
       HOME: home,
-      PATH: ofImage.PATH || defaultPath,
+      PATH: isAlone ? completePath(ofImage.PATH ?? '') : ofImage.PATH || defaultPath,
       ...(devices.hasLibraries
         ? { LD_LIBRARY_PATH: searchPath(ofImage.LD_LIBRARY_PATH ?? '', libraryDirectory) }
         : {}),
       ...(identity.uid === 0 && environment.USER === undefined ? { USER: identity.name } : {}),
     },
-    host: [...(request.cleanEnvironment ? ['LANG'] : []), ...host.map(([name]) => name)],
+    host: [...(clean ? ['LANG'] : []), ...host.map(([name]) => name)],
     injected,
+    ...(isAlone ? { ofImage: { shadowed } } : {}),
     path: { prepend: word('PREPEND_PATH'), append: word('APPEND_PATH'), replace: word('PATH') },
     libraryPath: {
       prepend: searchPath(word('PREPEND_LD_LIBRARY_PATH'), ...prepend),

@@ -1,4 +1,6 @@
-/** The OCI configuration that an image was made from, for images that have no shell to run what was made of it. */
+/** The OCI configuration of an image, for those that have no scripts made of it, or no shell to run these. */
+
+import type { Image } from '../image/open.ts'
 
 type Config = { readonly entrypoint: readonly string[]; readonly command: readonly string[] }
 
@@ -13,6 +15,10 @@ function member(config: unknown, key: string): unknown {
 function readConfig(config: unknown): Config {
   return { entrypoint: strings(member(config, 'Entrypoint')), command: strings(member(config, 'Cmd')) }
 }
+
+/** The configuration alone says what the image runs: there are no scripts that repeat it. */
+export const isConfigured = ({ kind }: { readonly kind?: Image['kind'] | undefined }): boolean =>
+  kind === 'oci-sif'
 
 /**
  * What `run` starts: the entry point with the arguments, or with the default command when there are none. Undefined when the

@@ -11,7 +11,7 @@ import { asPayload, type Identity, planIdentity, planNamespaces } from './identi
 import { volumeLayer } from './layers.ts'
 import { dataLayers, hasOwnDev, type MountGroup, mountGroups, workdirDirectories } from './mounts.ts'
 import type { NetworkPlan } from './network.ts'
-import { ociProgram } from './oci.ts'
+import { isConfigured, ociProgram } from './oci.ts'
 import { requirePermitted, withinPolicy } from './policy.ts'
 import type { LaunchRequest } from './request.ts'
 import { planRoot } from './root.ts'
@@ -80,10 +80,19 @@ function planHome(request: LaunchRequest, identity: Identity): string {
 }
 
 /** What of an image its programs depend on. */
-export type ProgramsImage = Pick<Image, 'name' | 'bashEnvironment' | 'oci'>
+export type ProgramsImage = Pick<Image, 'name' | 'bashEnvironment' | 'oci'> & {
+  readonly kind?: Image['kind'] | undefined
+}
 
 /** Command lines to try: the action script for each shell that may be there, then what needs no shell. */
 type Programs = { readonly scripts: readonly string[][]; readonly direct: readonly string[][] }
+
+/** What the script does: where the configuration alone names the program of `run`, it executes that. */
+function scripted(request: LaunchRequest, image: ProgramsImage): Pick<LaunchRequest, 'verb' | 'command'> {
+  const { verb, command, app } = request
+  const program = verb === 'run' && !app && isConfigured(image) ? ociProgram(image.oci, command) : undefined
+  return program ? { verb: 'exec', command: program } : { verb, command }
+}
 
 export function planPrograms(
   request: LaunchRequest,
@@ -92,14 +101,15 @@ export function planPrograms(
   identity: Identity,
 ): Programs {
   if (request.boot) return { scripts: [], direct: [['/sbin/init', ...request.command]] }
-  const script = actionScript(request.verb, environment, {
+  const { verb, command } = scripted(request, image)
+  const script = actionScript(verb, environment, {
     evaluate: request.evaluate,
     imageName: image.name,
     uid: identity.uid,
     gid: identity.gid,
     kept: request.kept,
   })
-  const withShell = (...shell: string[]) => [...shell, '-c', script, 'sing', ...request.command]
+  const withShell = (...shell: string[]) => [...shell, '-c', script, 'sing', ...command]
   // An image without any shell still has its command, or a runscript that is a program.
   const direct: Record<LaunchRequest['verb'], string[][]> = {
     exec: [[...request.command]],

@@ -93,10 +93,15 @@ export function details(object: SifObject): readonly (readonly [label: string, v
       return [['Format', name(sbomFormats, extra.readInt32LE(0))]]
     case dataTypes.ociRootIndex:
     case dataTypes.ociBlob:
-      return [['Digest', extra.toString('latin1').replace(/\0.*$/s, '')]]
+      return [['Digest', ociDigest(object)]]
     default:
       return []
   }
+}
+
+/** The digest that an OCI object carries: `sha256:` and 64 hex digits in sound files. */
+export function ociDigest({ extra }: SifObject): string {
+  return Buffer.from(extra).toString('latin1').replace(/\0.*$/s, '')
 }
 
 /** The type as lists show it: `FS (Squashfs/*System/amd64)`, `Signature (SHA-256)`, `Def.FILE`. */

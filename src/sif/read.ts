@@ -81,6 +81,11 @@ export function readAt(fd: number, offset: number, length: number): Buffer {
   return bytes.subarray(0, done)
 }
 
+/** A SIF with an image of OCI in place of a root file system. */
+export const isOciSif = ({ objects }: Sif): boolean =>
+  objects.some(({ dataType }) => dataType === dataTypes.ociRootIndex) &&
+  !objects.some(({ partition }) => partition?.kind === partitionKinds.primary)
+
 const rootFilesystems: readonly number[] = [
   filesystems.squashfs,
   filesystems.ext3,
@@ -103,9 +108,7 @@ export function primaryPartition(sif: Sif): SifObject {
       'SIF_OBJECT',
       `${shown(sif.path)} has no primary system partition, so it has no root file system`,
       {
-        hint: oci
-          ? 'It is an OCI-SIF, which holds OCI layers instead; sing does not run these yet.'
-          : undefined,
+        hint: oci ? 'It is an OCI-SIF, which holds layers of an OCI image instead' : undefined,
       },
     )
   }

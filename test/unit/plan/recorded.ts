@@ -59,7 +59,14 @@ const partition = { file: sif.path, offset: 2097152, size: 1048576 }
 const withOverlay: Image = { ...sif, writable: true, overlays: [{ ...partition, filesystem: 'ext3' }] }
 const oci: Image = {
   ...sif,
-  oci: { config: { Entrypoint: ['/usr/bin/cowsay', '-n'], Cmd: ['hello'], Env: ['COLOUR=red'] } },
+  oci: { Entrypoint: ['/usr/bin/cowsay', '-n'], Cmd: ['hello'], Env: ['COLOUR=red'] },
+}
+const layer = { file: sif.path, offset: 11116, size: 1048576 }
+const ociSif: Image = {
+  ...oci,
+  kind: 'oci-sif',
+  rootfs: layer,
+  overlays: [{ ...layer, offset: 1059692, filesystem: 'squashfs' }],
 }
 
 export type Flags = Parameters<typeof toRequest>[1]
@@ -81,6 +88,12 @@ export const cases: Readonly<Record<string, Case>> = {
   exec: { command: ['cat', '/etc/os-release'] },
   'run-sandbox': { verb: 'run', command: ['a', 'b c'], image: sandbox },
   'run-oci': { verb: 'run', command: ['moo'], image: oci, on: ['laptop'] },
+  'run-oci-sif': {
+    verb: 'run',
+    flags: { env: ['COLOUR=$COLOUR,blue', 'SIZE=1'] },
+    image: ociSif,
+    on: ['laptop', 'cluster-no-subids', 'root'],
+  },
   'run-app': { verb: 'run', flags: { app: 'foo' }, on: ['laptop'] },
   'shell-contain': { verb: 'shell', flags: { contain: true, ipc: true } },
   containall: { flags: { containall: true, workdir: 'w', scratch: ['/scratch'] } },
@@ -249,9 +262,12 @@ export function decide(host: string, name: string): unknown {
 type Script = { readonly name: string; readonly text: string }
 
 /** The script in a command line: its first line belongs to the launch, the rest is the same for all that are named alike. */
-function cutScript(word: string, { verb = 'exec', flags = {} }: Case): { first: string; script: Script } {
+function cutScript(
+  word: string,
+  { verb = 'exec', flags = {}, image }: Case,
+): { first: string; script: Script } {
   const end = word.indexOf('\n')
-  const kind = ['compat', 'nv'].find((flag) => flags[flag] === true)
+  const kind = image?.kind === 'oci-sif' ? image.kind : ['compat', 'nv'].find((flag) => flags[flag] === true)
   const name = kind ? `${verb}-${kind}` : verb
   return { first: word.slice(0, end), script: { name: `${name}.sh`, text: word.slice(end + 1) } }
 }
