@@ -1,25 +1,32 @@
 /** The measurements of `npm run bench`: each figure beside the peer's from the same minute, and the limit of their ratio. */
 
-import { spawn, spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatSize } from '../src/core/units.ts'
 import { can } from '../test/helpers/can.ts'
 import { launcher, makeMpiImage } from '../test/helpers/mpi.ts'
 import { commandLine, environment, program } from '../test/helpers/sing.ts'
+import {
+  bound,
+  bytes,
+  cache,
+  compare,
+  inPeerRoot,
+  median,
+  must,
+  peerEnvironment,
+  print,
+  processes,
+  rows,
+  seconds,
+  times,
+  type Watched,
+  watch,
+  work,
+} from './bench-measure.ts'
+import { measurePull } from './bench-pull.ts'
 
-type Row = {
-  readonly title: string
-  readonly ours: string
-  readonly peers?: string
-  /** Ours divided by the peer's, or by the limit where there is no peer. */
-  readonly ratio?: number
-  readonly limit?: number
-}
-
-const peerProgram = process.env.SING_PEER ?? 'peer'
-const cache = process.env.SING_BENCH_CACHE ?? '/var/tmp/sing-bench'
-const work = join(cache, 'work')
 const busybox = join(cache, 'busybox')
 const debian = join(cache, 'debian')
 const images = {
@@ -28,145 +35,10 @@ const images = {
   peersBig: join(work, 'big-peer.sif'),
   oursBig: join(work, 'big.sif'),
 }
-const rows: Row[] = []
 
 /** `sh -c` text that reads every file of the usual folders with two readers. */
 const readEverything =
   'find /usr /bin /lib /etc -xdev -type f -print0 2>/dev/null | xargs -0 -n 200 -P 2 cat > /dev/null 2>&1; true'
-
-function seconds(value: number): string {
-  return value < 1 ? `${(value * 1000).toFixed(1)} ms` : `${value.toFixed(2)} s`
-}
-
-function compare(
-  title: string,
-  ours: number,
-  peers: number,
-  limit: number | undefined,
-  show = seconds,
-): void {
-  rows.push({
-    title,
-    ours: show(ours),
-    peers: show(peers),
-    ratio: ours / peers,
-    ...(limit === undefined ? {} : { limit }),
-  })
-}
-
-/** The command that the peer's side runs: in its root, as the same user, with our checkout and the images visible. */
-function inPeerRoot(command: readonly string[]): string[] {
-  return [peerProgram, ...command]
-}
-
-const peerEnvironment = {
-  ...process.env,
-  SING_PEER_BIND: [join(program, '..', '..'), cache].join(':'),
-}
-
-function must(command: readonly string[]): void {
-  const [file = '', ...args] = command
-  const { status, stderr, stdout } = spawnSync(file, args, {
-    cwd: work,
-    env: peerEnvironment,
-    encoding: 'utf8',
-  })
-  if (status !== 0) throw new Error(`${command.join(' ')} ended with status ${status}:\n${stdout}${stderr}`)
-}
-
-/** Median wall times of commands, in seconds: several rounds of hyperfine, one command after the other in each. */
-function times(commands: readonly string[], runs: number, rounds = 3): number[] {
-  const all = commands.map((): number[] => [])
-  const report = join(work, 'times.json')
-  for (let round = 0; round < rounds; round += 1) {
-    must(inPeerRoot(['hyperfine', '-N', '-w', '2', '-r', String(runs), '--export-json', report, ...commands]))
-    const { results } = JSON.parse(readFileSync(report, 'utf8')) as { results: Timed[] }
-    results.forEach((result, index) => {
-      all[index]?.push(...wallTimes(result))
-    })
-  }
-  return all.map(median)
-}
-
-/** One command in hyperfine's report: the form of version 1, and that of version 2. */
-type Timed = {
-  readonly times?: readonly number[]
-  readonly measurements?: readonly { readonly time_wall_clock: { readonly value: number } }[]
-}
-
-function wallTimes({ times, measurements = [] }: Timed): readonly number[] {
-  return times ?? measurements.map(({ time_wall_clock }) => time_wall_clock.value)
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
-}
-
-type Process = {
-  readonly pid: number
-  readonly parent: number
-  readonly resident: number
-  readonly program: string
-}
-
-function processes(): Process[] {
-  return readdirSync('/proc').flatMap((name) => {
-    if (!/^\d+$/.test(name)) return []
-    try {
-      const status = readFileSync(`/proc/${name}/status`, 'utf8')
-      const number = (key: string) => Number(new RegExp(`^${key}:\\s*(\\d+)`, 'm').exec(status)?.[1] ?? 0)
-      const exe = readlinkSync(`/proc/${name}/exe`)
-      return [{ pid: Number(name), parent: number('PPid'), resident: number('VmRSS') * 1024, program: exe }]
-    } catch {
-      return [] // it has ended meanwhile
-    }
-  })
-}
-
-/** The process and everything it has started. */
-function family(pid: number): Process[] {
-  const all = processes()
-  const members = new Set([pid])
-  for (let size = 0; size < members.size; ) {
-    size = members.size
-    for (const { pid, parent } of all) if (members.has(parent)) members.add(pid)
-  }
-  return all.filter(({ pid }) => members.has(pid))
-}
-
-/**
- * Run to the end: wall time in seconds, and the most memory that all its processes had resident together, in bytes; or those
- * processes on the machine that run the program `only`.
- */
-async function watch(
-  command: readonly string[],
-  env: NodeJS.ProcessEnv,
-  only = '',
-): Promise<{ wall: number; peak: number }> {
-  const [file = '', ...args] = command
-  const begin = performance.now()
-  const child = spawn(file, args, { cwd: work, env, stdio: ['ignore', 'ignore', 'pipe'] })
-  const measured = (pid: number) =>
-    only ? processes().filter(({ program }) => program.endsWith(only)) : family(pid)
-  let peak = 0
-  let stderr = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    stderr += chunk
-  })
-  const timer = setInterval(() => {
-    peak = Math.max(
-      peak,
-      measured(child.pid ?? 0).reduce((sum, { resident }) => sum + resident, 0),
-    )
-  }, 25)
-  const status = await new Promise((resolve) => child.on('close', resolve))
-  clearInterval(timer)
-  if (status !== 0) throw new Error(`${command.join(' ')} ended with status ${status}:\n${stderr}`)
-  return { wall: (performance.now() - begin) / 1000, peak }
-}
-
-const bytes = (path: string): number => statSync(path).size
 
 function makeSmallImages(): void {
   for (const path of [images.peersSmall, images.oursSmall]) rmSync(path, { force: true })
@@ -199,23 +71,20 @@ function measureStart(): void {
 
 async function measurePack(): Promise<void> {
   rmSync(images.peersBig, { force: true })
-  const peer = await watch(inPeerRoot(['apptainer', '-s', 'build', images.peersBig, debian]), peerEnvironment)
-  const runs: { wall: number; peak: number }[] = []
+  const peer = await watch(inPeerRoot(['apptainer', '-s', 'build', images.peersBig, debian]), {
+    env: peerEnvironment,
+  })
+  const runs: Watched[] = []
   for (let run = 0; run < 3; run += 1) {
     rmSync(images.oursBig, { force: true })
-    runs.push(await watch(commandLine([program, '-s', 'build', images.oursBig, debian]), environment()))
+    runs.push(
+      await watch(commandLine([program, '-s', 'build', images.oursBig, debian]), { env: environment() }),
+    )
   }
   compare('pack a Debian root', median(runs.map(({ wall }) => wall)), peer.wall, 0.15)
   compare('size of that image', bytes(images.oursBig), bytes(images.peersBig), 1.02, formatSize)
   const peak = Math.max(...runs.map(({ peak }) => peak))
-  const limit = 150e6
-  rows.push({
-    title: 'memory while packing (limit 150 MB)',
-    ours: formatSize(peak),
-    peers: formatSize(peer.peak),
-    ratio: peak / limit,
-    limit: 1,
-  })
+  bound('memory while packing (limit 150 MB)', peak, 150e6, formatSize, peer.peak)
 }
 
 function needBigImages(): void {
@@ -284,7 +153,7 @@ async function measureRanks(): Promise<void> {
   const { image, ring } = await makeMpiImage(folder)
   const inContainers = [program, 'exec', image, 'ring', '1']
   const run = (count: number, command: readonly string[]) =>
-    watch(commandLine([...launcher(count), ...command]), environment(), 'sing-squashfs')
+    watch(commandLine([...launcher(count), ...command]), { env: environment(), only: 'sing-squashfs' })
   const [one, all] = [await run(1, inContainers), await run(ranks, inContainers)]
   const [plainOne, plainAll] = [await run(1, [ring, '1']), await run(ranks, [ring, '1'])]
   const row = (title: string, ours: string, ratio: number, limit?: number) =>
@@ -298,34 +167,15 @@ async function measureRanks(): Promise<void> {
   row('image servers of these ranks, beside one', formatSize(all.peak), all.peak / one.peak, 1.5)
 }
 
-const isOver = ({ ratio, limit }: Row): boolean =>
-  ratio !== undefined && limit !== undefined && !(ratio <= limit)
-
-function print(): void {
-  const cells = rows.map((row) => [
-    row.title,
-    row.ours,
-    row.peers ?? '',
-    row.ratio === undefined ? '' : row.ratio.toFixed(3),
-    row.limit === undefined ? '' : String(row.limit),
-    row.limit === undefined ? '' : isOver(row) ? 'OVER' : 'ok',
-  ])
-  const table = [['', 'sing', 'peer', 'ratio', 'limit', ''], ...cells]
-  const widths =
-    table[0]?.map((_, column) => Math.max(...table.map((line) => line[column]?.length ?? 0))) ?? []
-  for (const line of table)
-    console.log(
-      line
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
+const parts = {
+  start: measureStart,
+  pack: measurePack,
+  serve: measureServe,
+  ranks: measureRanks,
+  pull: measurePull,
 }
-
-const parts = { start: measureStart, pack: measurePack, serve: measureServe, ranks: measureRanks }
 const chosen = process.argv.slice(2)
 for (const [name, measure] of Object.entries(parts)) {
   if (chosen.length === 0 || chosen.includes(name)) await measure()
 }
-print()
-process.exitCode = rows.some(isOver) ? 1 : 0
+process.exitCode = print() ? 0 : 1

@@ -1,12 +1,13 @@
 /** A real registry, Debian's docker-registry, on a free port of 127.0.0.1, with a folder of its own and a note of all requests. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Certificate, makeCertificate } from './certificates.ts'
 import { type NotingProxy, startProxy } from './proxy.ts'
 import { environment, run } from './sing.ts'
+import { until } from './slurm.ts'
 import { issuer, type RegistryUser, type Rights, service, startTokens, type TokenServer } from './tokens.ts'
 
 export type RegistryOptions = {
@@ -59,8 +60,7 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Regi
 
   const configuration = configurationOf(folder, options, { tls, tokens, certificate })
   writeFileSync(join(folder, 'config.json'), JSON.stringify(configuration, undefined, 2))
-  const { child, port: own } = await start(join(folder, 'config.json'))
-  stack.defer(() => end(child))
+  const own = await start(folder, stack)
   const proxy = stack.use(await startProxy(own, tls))
   const started = stack.move()
   return {
@@ -113,23 +113,18 @@ async function writePasswords(file: string, users: Readonly<Record<string, Regis
 }
 
 /** It chooses a free port and tells which. It ends with us, also when we are killed. */
-function start(configuration: string): Promise<{ child: ChildProcess; port: number }> {
-  const command = ['--pdeathsig=KILL', 'docker-registry', 'serve', configuration]
-  const child = spawn('setpriv', command, {
-    env: environment({ as: 'self' }),
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
-  const { promise, resolve, reject } = Promise.withResolvers<{ child: ChildProcess; port: number }>()
-  let told = ''
-  child.stderr?.on('data', (chunk: Buffer) => {
-    // It goes on talking, and a full pipe would stop it; the beginning is enough.
-    if (told.length < 65_536) told += chunk
-    const port = /listening on 127\.0\.0\.1:(\d+)/.exec(told)?.[1]
-    if (port !== undefined) resolve({ child, port: Number(port) })
-  })
-  child.on('error', reject)
-  child.on('exit', (status) => reject(new Error(`docker-registry ended with ${status}: ${told}`)))
-  return promise
+async function start(folder: string, stack: AsyncDisposableStack): Promise<number> {
+  const log = join(folder, 'log')
+  const output = openSync(log, 'w')
+  const command = ['--pdeathsig=KILL', 'docker-registry', 'serve', join(folder, 'config.json')]
+  const env = environment({ as: 'self' })
+  const child = spawn('setpriv', command, { env, stdio: ['ignore', output, output] })
+  closeSync(output)
+  stack.defer(() => end(child))
+  const port = () => /listening on 127\.0\.0\.1:(\d+)/.exec(readFileSync(log, 'utf8'))?.[1]
+  await until(() => port() !== undefined || child.exitCode !== null)
+  if (child.exitCode !== null) throw new Error(`docker-registry ended: ${readFileSync(log, 'utf8')}`)
+  return Number(port())
 }
 
 export async function end(child: ChildProcess): Promise<void> {
