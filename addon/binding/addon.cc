@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "image.h"
+#include "mount.h"
 #include "packer.h"
 #include "process.h"
 
@@ -14,6 +15,8 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	exports.Set("Packer", packer_class(env));
 	exports.Set("Image", image_class(env));
 	exports.Set("replaceProcess", process_replacer(env));
+	exports.Set("mount", mounter(env));
+	exports.Set("unmount", unmounter(env));
 	exports.Set("lockFile", file_locker(env));
 	exports.Set("libsquashfs", SING_LIBSQUASHFS);
 	return exports;

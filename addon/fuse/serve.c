@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "../squashfs/window.h"
@@ -28,7 +29,8 @@ enum { THREADS_MIN = 2, THREADS_MAX = 8 };
 struct arguments {
 	int fuse;
 	int image;
-	int go;
+	int go; /* -1: the mount is there already */
+	pid_t parent; /* 0: nobody whose end is ours */
 	uint64_t offset;
 	uint64_t size;
 	bool owned;
@@ -80,7 +82,8 @@ static struct arguments read_arguments(int argc, char **argv)
 		{ "fuse", required_argument, NULL, 'f' },   { "image", required_argument, NULL, 'i' },
 		{ "offset", required_argument, NULL, 'o' }, { "size", required_argument, NULL, 's' },
 		{ "go", required_argument, NULL, 'g' },     { "owner", required_argument, NULL, 'u' },
-		{ "debug", no_argument, NULL, 'd' },        { NULL, 0, NULL, 0 },
+		{ "parent", required_argument, NULL, 'p' }, { "debug", no_argument, NULL, 'd' },
+		{ NULL, 0, NULL, 0 },
 	};
 	struct arguments arguments = { .fuse = -1, .image = -1, .go = -1 };
 	int option;
@@ -105,14 +108,17 @@ static struct arguments read_arguments(int argc, char **argv)
 		case 'u':
 			read_owner(optarg, &arguments);
 			break;
+		case 'p':
+			arguments.parent = (pid_t)number("--parent", optarg, INT_MAX, '\0', NULL);
+			break;
 		case 'd':
 			arguments.debug = true;
 			break;
 		default:
 			exit(1);
 		}
-	if (arguments.fuse < 0 || arguments.image < 0 || arguments.go < 0 || arguments.size == 0 || optind < argc)
-		fail("usage", "--fuse FD --image FD --offset N --size N --go FD [--owner UID:GID] [--debug]");
+	if (arguments.fuse < 0 || arguments.image < 0 || arguments.size == 0 || optind < argc)
+		fail("usage", "--fuse FD --image FD --offset N --size N [--go FD] [--parent PID] [--owner UID:GID] [--debug]");
 	return arguments;
 }
 
@@ -126,6 +132,17 @@ static void leave_job(void)
 		signal(ignored[i], SIG_IGN);
 	if (chdir("/") != 0)
 		fail("/", strerror(errno));
+}
+
+/* In the mount namespace of the parent we would keep it, and the mount, alive for ever. */
+static void end_with(pid_t parent)
+{
+	if (parent == 0)
+		return;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		fail("--parent", strerror(errno));
+	if (getppid() != parent)
+		_exit(0);
 }
 
 static void sort(int *values, size_t count)
@@ -142,10 +159,14 @@ static void sort(int *values, size_t count)
 /* Keeps our descriptors, puts /dev/null under the standard numbers that are free then, closes the rest. */
 static void keep_descriptors(const struct arguments *arguments)
 {
-	int keep[] = { arguments->fuse, arguments->image, arguments->go, STDERR_FILENO };
-	size_t count = arguments->debug ? 4 : 3;
+	int keep[4] = { arguments->fuse, arguments->image };
+	size_t count = 2;
 	int fd;
 
+	if (arguments->go >= 0)
+		keep[count++] = arguments->go;
+	if (arguments->debug)
+		keep[count++] = STDERR_FILENO;
 	sort(keep, count);
 	rights_close_all_but(keep, count);
 	do
@@ -206,6 +227,8 @@ static void wait_for_go(int go)
 	char byte;
 	ssize_t got;
 
+	if (go < 0)
+		return;
 	do
 		got = read(go, &byte, 1);
 	while (got < 0 && errno == EINTR);
@@ -260,6 +283,7 @@ int main(int argc, char **argv)
 	struct server server = { .threads = count_threads(), .running = 1, .idle = 1 };
 	struct served served = { 0 };
 
+	end_with(arguments.parent);
 	leave_job();
 	keep_descriptors(&arguments);
 	limit_memory();

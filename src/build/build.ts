@@ -27,6 +27,7 @@ export type BuildContext = {
   readonly gpus: BuildTools['gpus']
   readonly report: Report
   readonly debug: boolean
+  readonly ownMounts: boolean
   readonly confirm: Confirm
 }
 
@@ -120,7 +121,7 @@ async function assemble(built: Built, spec: BuildSpec, mode: number, tools: Buil
  * @throws SingError SECTION, DISK_FULL, EXISTS, INTERRUPTED and what sources, files and formats throw
  */
 export async function build(request: BuildRequest, spec: BuildSpec, context: BuildContext): Promise<void> {
-  const { facts, environment, gpus, report, debug } = context
+  const { facts, environment, gpus, report, debug, ownMounts } = context
   requireBinds(request, facts.cwd ?? '/')
   recoverPartials(request.target, report)
   await requireTarget(request, context.confirm)
@@ -133,7 +134,7 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
   const mask = process.umask(0o022)
   try {
     const names = { definitionName: spec.name, isConversion: !spec.isDefinition }
-    const tools = { request, facts, environment, gpus, report, signal, debug, scratch, ...names }
+    const tools = { request, facts, environment, gpus, report, signal, debug, ownMounts, scratch, ...names }
     const built = (await packSandbox(spec, tools)) ?? (await buildStages(spec, tools))
     await assemble(built, spec, 0o755 & ~mask, tools)
     report({ kind: 'info', text: `Build complete: ${shown(request.target)}` })

@@ -103,7 +103,14 @@ async function runMke2fs(
   if (request.fakeroot && !facts.isRoot) {
     // In a namespace where the user is root the files of the user are root's.
     const identity = planIdentity({ fakeroot: true, ignoreSubids: true, userns: true }, facts)
-    const spec = planReentry(command, environment, identity, facts, undefined, false)
+    const spec = planReentry(
+      command,
+      environment,
+      { namespaces: ['user', 'mount'], ...identity },
+      facts,
+      undefined,
+      false,
+    )
     if ((await run(spec, { stdin: 'ignore', onLine: (line) => said.push(line) })) === 0) return
   } else {
     try {

@@ -6,6 +6,7 @@ import type { Report } from '../core/events.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { GpuFacts } from '../host/gpu.ts'
 import type { Packing } from './compression.ts'
+import type { Scratch } from './scratch.ts'
 
 /** Parts of a definition that `--section` can choose. */
 const sectionNames = [
@@ -71,8 +72,10 @@ export type BuildTools = {
   readonly definitionName: string
   /** There is no definition: an image is taken as it is. */
   readonly isConversion: boolean
+  /** The mount namespace is this process's own: what it mounts nobody else sees, and is gone with it. */
+  readonly ownMounts: boolean
   /** The temporary directory of this build. */
-  readonly scratch: { readonly path: string; readonly directory: (name: string) => string }
+  readonly scratch: Pick<Scratch, 'path' | 'directory' | 'hold'>
 }
 
 /** The choice of `--section`. `all` and `none` stand alone. @throws SingError USAGE naming an unknown section. */

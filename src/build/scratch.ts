@@ -19,6 +19,8 @@ export type Scratch = {
   readonly path: string
   /** Make a directory in it, which only we may enter, and return its path. */
   readonly directory: (name: string) => string
+  /** Dispose of something that lies in it before it is removed. */
+  readonly hold: (thing: Disposable) => void
   /** Remove it with everything in it, or tell where it was left. */
   readonly close: () => void
 }
@@ -93,14 +95,17 @@ export function openScratch(parent: string, options: { keep: boolean; report: Re
   const { keep, report } = options
   const path = makeDirectory(parent)
   removeAbandoned(parent, report)
+  const held: Disposable[] = []
   return {
     path,
+    hold: (thing) => held.push(thing),
     directory(name) {
       const directory = join(path, name)
       mkdirSync(directory, { mode: 0o755 })
       return directory
     },
     close() {
+      for (const thing of held.splice(0).reverse()) thing[Symbol.dispose]()
       if (keep) {
         // Otherwise the next build would find it and take it for one that was killed.
         removeMark(path)

@@ -130,17 +130,22 @@ export function planHostProgram(request: HostProgramRequest, facts: HostFacts, d
   }
 }
 
-/** The engine itself once more, as root of a user namespace with a mount namespace of its own. */
+/** The namespaces of a command's second life, and who it is there. */
+export type ReentryIdentity = Pick<LaunchSpec, 'namespaces' | 'ids'> & {
+  readonly filter: LaunchSpec['security']['filter']
+}
+
+/** The engine itself once more, with a mount namespace of its own, and as root of a user namespace unless it is root. */
 export function planReentry(
   program: readonly string[],
   environment: Readonly<Record<string, string>>,
-  identity: Pick<LaunchSpec, 'ids'> & { readonly filter: LaunchSpec['security']['filter'] },
+  identity: ReentryIdentity,
   facts: HostFacts,
   openFiles: number | undefined,
   debug: boolean,
 ): LaunchSpec {
   return {
-    namespaces: ['user', 'mount'],
+    namespaces: identity.namespaces,
     ids: identity.ids,
     root: 'host',
     ops: [],
@@ -155,7 +160,11 @@ export function planReentry(
       dieWithParent: false,
     },
     openFiles,
-    security: { noNewPrivileges: true, capabilities: 'all', filter: identity.filter },
+    security: {
+      noNewPrivileges: facts.inUserNamespace || identity.namespaces.includes('user'),
+      capabilities: 'all',
+      filter: identity.filter,
+    },
     debug,
   }
 }

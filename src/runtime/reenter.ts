@@ -3,7 +3,7 @@
 import type { HostFacts } from '../host/facts.ts'
 import { enginePath } from '../native/paths.ts'
 import { planIdentity } from '../plan/identity.ts'
-import { planReentry } from '../plan/section.ts'
+import { planReentry, type ReentryIdentity } from '../plan/section.ts'
 import { replace, replaceBy, scopeMark } from './launch.ts'
 
 const mark = 'SING_REENTERED'
@@ -48,8 +48,18 @@ export function reenterAsRoot(
   facts: HostFacts,
   options: { readonly ignoreSubids: boolean },
 ): never {
-  const { context } = call
   const identity = planIdentity({ fakeroot: true, ignoreSubids: options.ignoreSubids, userns: true }, facts)
+  return reenter(call, facts, { namespaces: ['user', 'mount'], ...identity })
+}
+
+/** The same for root, who keeps what it is and gets a mount namespace of its own. Does not return. */
+export function reenterWithOwnMounts(call: Reentry, facts: HostFacts): never {
+  const ids = { uids: [], gids: [], setgroups: 'allow' } as const
+  return reenter(call, facts, { namespaces: ['mount'], ids, filter: 'none' })
+}
+
+function reenter(call: Reentry, facts: HostFacts, identity: ReentryIdentity): never {
+  const { context } = call
   const environment = { ...secondLife(context), [mark]: '1' }
   const spec = planReentry(
     [...enginePath(), ...call.argv],

@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { give } from './give.ts'
 import { type Outcome, type RunOptions, run } from './sing.ts'
 import { type TarEntry, tarOf } from './tar.ts'
-import { give } from './temp.ts'
 
 export type Compression = 'gzip' | 'zstd' | 'none'
 

@@ -5,7 +5,9 @@ import { chmodSync, cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll } from 'vitest'
-import { testUser } from './sing.ts'
+import { give } from './give.ts'
+
+export { give }
 
 const folders: string[] = []
 
@@ -28,13 +30,6 @@ export function copyInto(folder: string, from: string, name: string = basename(f
   cpSync(from, to, { recursive: true, verbatimSymlinks: true })
   give(to)
   return to
-}
-
-/** Make everything from `path` down the property of the user of `sing()`. */
-export function give(path: string): void {
-  const { uid, gid } = testUser()
-  if (process.getuid?.() !== 0) return
-  spawnSync('chown', ['-hR', `${uid}:${gid}`, path])
 }
 
 function remove(folder: string): void {

@@ -1,10 +1,11 @@
 /** An image of this machine as the base: SIF, squashfs or sandbox (`Bootstrap: localimage`). */
 
 import { dirname, resolve } from 'node:path'
-import { SingError, shown } from '../../core/errors.ts'
+import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
-import { type Image, openImage } from '../../image/open.ts'
+import { type Image, openImage, type Window } from '../../image/open.ts'
 import { SquashfsImage } from '../../native/addon.ts'
+import { mountChangeable } from '../../runtime/mounted.ts'
 import { dataTypes } from '../../sif/format.ts'
 import { readObject, readSif } from '../../sif/read.ts'
 import { copyTree } from '../copy.ts'
@@ -35,20 +36,48 @@ async function timeOf(image: Image, squashfsTime: number): Promise<number> {
   return created > 0 ? created : squashfsTime
 }
 
-async function unpack(image: Image, root: string, tools: BuildTools): Promise<number | undefined> {
-  const { rootfs } = image
-  const { facts, report, signal, scratch, request } = tools
-  if ('directory' in rootfs) {
-    await copyTree(rootfs.directory, root, { scratch: scratch.path, ownership: facts.isRoot, report, signal })
-    return request.reproducible ? newestTime(rootfs.directory) : undefined
+/** What is to stay as files needs unpacked ones, and so does what changes every file. */
+function mayStayPacked({ request, facts, ownMounts }: BuildTools): boolean {
+  const { sandbox, fixPermissions, keepScratch } = request
+  const canMount = ownMounts && facts.fuse && (facts.overlayInUserNamespace || !facts.inUserNamespace)
+  return canMount && !sandbox && !fixPermissions && !keepScratch
+}
+
+/** Whether the files appear in `root` without having been unpacked. */
+async function isMounted(rootfs: Window, root: string, tools: BuildTools): Promise<boolean> {
+  const { facts, scratch, report } = tools
+  if (!mayStayPacked(tools)) return false
+  try {
+    const { inUserNamespace, idsMapped } = facts
+    const options = { at: root, changes: `${root}.changes`, allRoot: idsMapped === 1, inUserNamespace }
+    scratch.hold(await mountChangeable(rootfs, options))
+    return true
+  } catch (error) {
+    report({ kind: 'debug', text: `the base is unpacked, because it cannot be mounted: ${reasonOf(error)}` })
+    return false
   }
-  await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
+}
+
+async function unpack(squashfs: SquashfsImage, root: string, tools: BuildTools): Promise<void> {
+  const { facts, report, signal, scratch, request } = tools
   // Unpacked files take at least as much as packed ones. Scripts may remove most of them, a mere copy will not.
   const { bytes } = squashfs.info
   const packed = tools.isConversion && !request.sandbox ? bytes / 2 : 0
   requireRoom(dirname(scratch.path), dirname(request.target), { unpacked: bytes, packed })
   await squashfs.extract(root, { ownership: facts.isRoot, report, signal })
-  return timeOf(image, squashfs.info.time)
+}
+
+/** Fill the empty directory `root` with the files of an image. Resolves with what its descendants carry on. */
+export async function fillFromImage(image: Image, root: string, tools: BuildTools): Promise<Base> {
+  const { rootfs } = image
+  const { facts, report, signal, scratch, request } = tools
+  if ('directory' in rootfs) {
+    await copyTree(rootfs.directory, root, { scratch: scratch.path, ownership: facts.isRoot, report, signal })
+    return { attachments: [], time: request.reproducible ? newestTime(rootfs.directory) : undefined }
+  }
+  await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
+  if (!(await isMounted(rootfs, root, tools))) await unpack(squashfs, root, tools)
+  return { attachments: await readAttachments(image), time: await timeOf(image, squashfs.info.time) }
 }
 
 function requireNoFingerprints(stage: Stage): void {
@@ -59,15 +88,15 @@ function requireNoFingerprints(stage: Stage): void {
   })
 }
 
-function runsPrograms({ sections, apps }: Stage): boolean {
+/** Whether a stage runs something of its base, which must then be for this machine. */
+export function runsPrograms({ sections, apps }: Stage): boolean {
   return sections.post !== undefined || sections.test !== undefined || apps.some(({ install }) => install)
 }
 
-/** Unpack the image that `From:` names, relative to the working directory. */
+/** The image that `From:` names, relative to the working directory. */
 export async function fetchLocalImage(stage: Stage, root: string, tools: BuildTools): Promise<Base> {
   requireNoFingerprints(stage)
   const image = await openImage(resolve(stage.header.from ?? ''), { anyArchitecture: !runsPrograms(stage) })
-  tools.report({ kind: 'verbose', text: `Unpacking ${shown(image.path)}` })
-  const time = await unpack(image, root, tools)
-  return { attachments: await readAttachments(image), time }
+  tools.report({ kind: 'verbose', text: `Taking the files of ${shown(image.path)}` })
+  return fillFromImage(image, root, tools)
 }

@@ -11,7 +11,7 @@ import type { Event, Report } from '../../core/events.ts'
 import { type HostFacts, readHostFacts } from '../../host/facts.ts'
 import { type GpuFacts, readGpu } from '../../host/gpu.ts'
 import { hostArchitecture } from '../../image/architecture.ts'
-import { isReentered, reenterAsRoot } from '../../runtime/reenter.ts'
+import { isReentered, reenterAsRoot, reenterWithOwnMounts } from '../../runtime/reenter.ts'
 import { confirm } from '../../ui/prompt.ts'
 import type { Call, Command, Flags } from '../command.ts'
 import { buildFlags } from './build-flags.ts'
@@ -69,9 +69,10 @@ function requestOf({ flags, args, context }: Call, config: Config, report: Repor
   }
 }
 
-/** Scripts run as root: of the machine, or of a user namespace that this command enters by starting anew. */
+/** Scripts run as root, of the machine or of a user namespace, and with mounts of their own: this command starts anew. */
 function becomeRoot(call: Call, facts: HostFacts, request: BuildRequest): void {
-  if (facts.isRoot || isReentered(call.context)) return
+  if (isReentered(call.context)) return
+  if (facts.isRoot) reenterWithOwnMounts(call, facts)
   if (request.ignoreUserNamespaces) {
     throw new SingError('USER_NAMESPACE', 'a definition cannot be built without root or user namespaces', {
       hint: 'Leave --ignore-userns out',
@@ -108,6 +109,7 @@ async function run(call: Call): Promise<number> {
     gpus,
     report,
     debug,
+    ownMounts: isReentered(call.context),
     confirm: isatty(0) ? confirm : undefined,
   })
   return 0

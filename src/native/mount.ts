@@ -1,0 +1,56 @@
+/** Mounts in the mount namespace of this process, which the engines cannot make. */
+
+import { closeSync, constants, openSync } from 'node:fs'
+import { getSystemErrorMessage } from 'node:util'
+import { addonPath } from './paths.ts'
+
+type Addon = {
+  readonly mount: (type: string, at: string, options: string, readOnly: boolean) => number
+  readonly unmount: (at: string) => number
+}
+
+function addon(): Addon {
+  const module = { exports: {} as Addon }
+  process.dlopen(module, addonPath())
+  return module.exports
+}
+
+function must(errno: number): void {
+  if (errno === 0) return
+  const message = getSystemErrorMessage?.(-errno) ?? `errno ${errno}`
+  throw Object.assign(new Error(message), { errno: -errno })
+}
+
+/** Mount what the holder of an open /dev/fuse serves, read-only. @throws Error with the kernel's reason */
+export function mountFuse(at: string, fuse: number): void {
+  const options = `fd=${fuse},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions`
+  must(addon().mount('fuse', at, options, true))
+}
+
+export type OverlayDirectories = { readonly lower: string; readonly upper: string; readonly work: string }
+
+/**
+ * Show `lower` with the changes in `upper`, which takes all new ones. `marks` are the attributes that say what is gone: those
+ * of users in a user namespace. @throws Error with the kernel's reason
+ */
+export function mountOverlay(at: string, directories: OverlayDirectories, marks: 'user' | 'trusted'): void {
+  const { lower, upper, work } = directories
+  const opened: number[] = []
+  // By number: a path may be long, and holds what means something in options.
+  const open = (path: string) => {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
+    opened.push(fd)
+    return `/proc/self/fd/${fd}`
+  }
+  try {
+    const options = `lowerdir=${open(lower)},upperdir=${open(upper)},workdir=${open(work)}`
+    must(addon().mount('overlay', at, marks === 'user' ? `userxattr,${options}` : options, false))
+  } finally {
+    for (const fd of opened) closeSync(fd)
+  }
+}
+
+/** Take a mount away; who is in it keeps it until they leave. Not being there is no failure. */
+export function unmount(at: string): void {
+  addon().unmount(at)
+}

@@ -1,0 +1,75 @@
+/**
+ * An image file as a directory that can be changed, nothing of it unpacked: its squashfs is mounted below, and what changes lies
+ * in a directory above. For a process that has its mount namespace to itself: with the process the mounts and their server end.
+ */
+
+import { spawn } from 'node:child_process'
+import { chmodSync, chownSync, closeSync, mkdirSync, openSync, statSync, utimesSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Window } from '../image/open.ts'
+import { mountFuse, mountOverlay, unmount } from '../native/mount.ts'
+import { programPath } from '../native/paths.ts'
+
+export type MountOptions = {
+  /** An empty directory, where the files appear. */
+  readonly at: string
+  /** A new directory for what changes; its file system must be one that an overlay can use. */
+  readonly changes: string
+  /** All files belong to root, because no other id exists here. */
+  readonly allRoot: boolean
+  readonly inUserNamespace: boolean
+}
+
+/** Mount the squashfs, and an overlay above it. @throws Error where the kernel does not do it; nothing is mounted then */
+export async function mountChangeable(image: Window, options: MountOptions): Promise<Disposable> {
+  const { at, changes, allRoot, inUserNamespace } = options
+  const [lower = '', upper = '', work = ''] = ['base', 'upper', 'work'].map((name) => join(changes, name))
+  for (const directory of [changes, lower, upper, work]) mkdirSync(directory, { mode: 0o755 })
+  try {
+    await serve(image, lower, allRoot)
+    copyAttributes(lower, upper)
+    mountOverlay(at, { lower, upper, work }, inUserNamespace ? 'user' : 'trusted')
+  } catch (error) {
+    unmount(lower)
+    throw error
+  }
+  return {
+    [Symbol.dispose]() {
+      unmount(at)
+      unmount(lower)
+    },
+  }
+}
+
+/** Mount a squashfs whose server is a child of ours. */
+async function serve({ file, offset, size }: Window, at: string, allRoot: boolean): Promise<void> {
+  const fuse = openSync('/dev/fuse', 'r+')
+  const image = openSync(file, 'r')
+  try {
+    mountFuse(at, fuse)
+    const where = ['--fuse', '3', '--image', '4', '--offset', `${offset}`, '--size', `${size}`]
+    const owner = allRoot ? ['--owner', '0:0'] : []
+    const args = [...where, '--parent', String(process.pid), ...owner]
+    const child = spawn(programPath('sing-squashfs'), args, {
+      cwd: '/',
+      env: {},
+      stdio: ['ignore', 'ignore', 'ignore', fuse, image],
+    })
+    child.on('error', () => {}) // the mount says it
+    child.unref()
+  } finally {
+    // The server alone holds it now: when that ends, whoever waits for an answer hears of it.
+    closeSync(fuse)
+    closeSync(image)
+  }
+  await stat(at)
+}
+
+/** The uppermost directory shows its own attributes, not those of the one below. */
+function copyAttributes(from: string, to: string): void {
+  const { uid, gid, mode, atime, mtime } = statSync(from)
+  chownSync(to, uid, gid)
+  chmodSync(to, mode & 0o7777)
+  utimesSync(to, atime, mtime)
+}
