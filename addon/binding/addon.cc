@@ -1,6 +1,7 @@
 // The native addon: what src/native/addon.ts gets when it loads sing.node.
 #include <napi.h>
 
+#include "export.h"
 #include "image.h"
 #include "mount.h"
 #include "packer.h"
@@ -14,6 +15,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports)
 {
 	exports.Set("Packer", packer_class(env));
 	exports.Set("Image", image_class(env));
+	exports.Set("Export", export_class(env));
 	exports.Set("replaceProcess", process_replacer(env));
 	exports.Set("mount", mounter(env));
 	exports.Set("unmount", unmounter(env));

@@ -84,16 +84,32 @@ type NativeImage = {
   close(): void
 }
 
+/** What makes a layer: `next` gives its pieces, and what there is to say when the last one was given. */
+export type NativeExport = {
+  next(): Promise<Buffer | NativeExportResult>
+  progress(): number
+  cancel(): void
+  close(): void
+}
+export type NativeExportResult = {
+  diffId: string
+  bytes: number
+  entries: number
+  skipped: number
+  firstSkipped: string
+}
+
 type Addon = {
   libsquashfs: string
   Packer: new (options: Record<string, number | boolean>) => NativePacker
   Image: new (options: { path: string; offset: number; size: number }) => NativeImage
+  Export: new (options: Record<string, string | number | boolean>) => NativeExport
 }
 
 let loaded: Addon | undefined
 
 /** The addon is loaded by the first call that needs it: most commands do not. */
-function addon(): Addon {
+export function addon(): Addon {
   if (loaded) return loaded
   const path = addonPath()
   try {

@@ -1,0 +1,98 @@
+/** The files of an image as a layer for other runtimes: a compressed tar that is made while it is read. */
+
+import type { Buffer } from 'node:buffer'
+import { availableParallelism } from 'node:os'
+import { addon, type NativeExportResult } from './addon.ts'
+import { toSingError } from './failure.ts'
+
+/** Where the files are: a squashfs in a file, or a directory. `whiteouts`: it is one layer of overlayfs among others. */
+export type LayerFiles =
+  | { readonly file: string; readonly offset: number; readonly size: number; readonly whiteouts?: boolean }
+  | { readonly directory: string }
+
+export type LayerOptions = {
+  readonly compression: 'none' | 'gzip' | 'zstd'
+}
+
+export type LayerResult = {
+  /** Digest of the tar. */
+  readonly diffId: string
+  /** Bytes of the tar. */
+  readonly bytes: number
+  readonly entries: number
+  /** Sockets, and names that mean something else in a layer, were left out: how many, and the first one. */
+  readonly skipped: number
+  readonly firstSkipped: string
+}
+
+const kinds = { none: 0, gzip: 1, zstd: 2 } as const
+/** What the tools of registries use, but for the slow end of gzip. */
+const levels = { none: 0, gzip: 5, zstd: 3 } as const
+/** More threads than this wait for the one that reads. */
+const mostWorkers = 8
+
+/** A layer that can be read more than once: the same files give the same bytes each time. */
+export class LayerExport {
+  readonly #files: LayerFiles
+  readonly #options: LayerOptions
+  #result: NativeExportResult | undefined
+
+  constructor(files: LayerFiles, options: LayerOptions) {
+    this.#files = files
+    this.#options = options
+  }
+
+  /** What was found, once it has been read to its end. */
+  get result(): LayerResult | undefined {
+    return this.#result
+  }
+
+  /**
+   * The bytes of the layer from `offset` on, in pieces.
+   * @throws SingError SQUASHFS naming the file that cannot be read; the reason of the signal
+   */
+  async *read(offset: number, signal: AbortSignal): AsyncGenerator<Buffer, void, void> {
+    const native = new (addon().Export)(this.#parameters())
+    const cancel = () => native.cancel()
+    signal.addEventListener('abort', cancel, { once: true })
+    try {
+      for (let at = 0; ; ) {
+        signal.throwIfAborted()
+        const piece = await native.next()
+        if (!(piece instanceof Uint8Array)) {
+          this.#result = piece
+          return
+        }
+        const skipped = Math.min(Math.max(offset - at, 0), piece.length)
+        at += piece.length
+        if (skipped < piece.length) yield piece.subarray(skipped)
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      throw toSingError(error, this.#place())
+    } finally {
+      signal.removeEventListener('abort', cancel)
+      native.close()
+    }
+  }
+
+  #place(): string {
+    return 'file' in this.#files ? this.#files.file : this.#files.directory
+  }
+
+  #parameters(): Record<string, string | number | boolean> {
+    const { compression } = this.#options
+    const files = this.#files
+    const place =
+      'file' in files
+        ? { path: files.file, isDirectory: false, offset: files.offset, size: files.size }
+        : { path: files.directory, isDirectory: true, offset: 0, size: 0 }
+    return {
+      ...place,
+      whiteouts: 'file' in files && files.whiteouts === true,
+      kind: kinds[compression],
+      level: levels[compression],
+      workers: Math.min(availableParallelism(), mostWorkers),
+    }
+  }
+}
