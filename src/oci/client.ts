@@ -2,7 +2,7 @@
 
 import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
-import { HttpClient, RequestError, type RequestOptions, type Response } from '../store/http.ts'
+import { HttpClient, type Patience, RequestError, type RequestOptions, type Response } from '../store/http.ts'
 import { isLoopback } from '../store/proxy.ts'
 import { apiHost, isPrivate, withoutPort } from './address.ts'
 import { Authorizer, refusedLogin } from './auth.ts'
@@ -12,6 +12,8 @@ export type RegistryOptions = CredentialOptions & {
   readonly report: Report
   /** `--no-https`: plain HTTP, and nothing else. */
   readonly noHttps: boolean
+  /** How long to wait for what, where that differs from the usual. */
+  readonly patience?: Partial<Patience>
 }
 
 export type ClientOptions = RegistryOptions & {

@@ -168,7 +168,11 @@ async function* bytesFrom(response: Response, offset: number, size: number | und
     throw new SingError('REGISTRY', `${host} sends ${begin + length} bytes for a blob of ${size}`)
   }
   let skip = offset - begin
+  let received = begin
   for await (const chunk of response.chunks()) {
+    received += chunk.length
+    if (received > (size ?? received))
+      throw new SingError('REGISTRY', `${host} sends more than the ${size} bytes of a blob`)
     if (skip < chunk.length) yield skip > 0 ? chunk.subarray(skip) : chunk
     skip = Math.max(0, skip - chunk.length)
   }

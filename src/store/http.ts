@@ -10,7 +10,7 @@ import { failureOf, RequestError } from './failure.ts'
 import { basicOf } from './proxy.ts'
 import { Response } from './response.ts'
 
-export type { Body } from './exchange.ts'
+export type { Body, Patience } from './exchange.ts'
 export { RequestError } from './failure.ts'
 export type { Response } from './response.ts'
 
