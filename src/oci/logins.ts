@@ -96,9 +96,15 @@ export function keysFor(registry: string, repository: string): string[] {
   return [...paths.flatMap((path) => hosts.map((host) => `${host}/${path}`)), serverName(registry), ...hosts]
 }
 
+/** Whether a key is for all of a registry: it has no path, or is an old one, the address of an API. */
+function isFor(registry: string, key: string): boolean {
+  const host = hostOfKey(key)
+  const isWhole = /^[a-z]+:\/\/|^[^/]*$/i.test(key)
+  return isWhole && (isHub(registry) ? isHub(host) : host === registry)
+}
+
 /**
  * The login of a file for a repository; undefined when it has none. Hosts are compared as a whole, with their ports.
- * Keys without a path, and old ones with the address of an API, are for all of a registry.
  */
 export function findLogin({ auths }: LoginFile, registry: string, repository: string): Login | undefined {
   const keys = keysFor(registry, repository)
@@ -106,11 +112,7 @@ export function findLogin({ auths }: LoginFile, registry: string, repository: st
     const login = auths.get(key)
     if (login) return login
   }
-  const isWhole = (key: string): boolean => /^[a-z]+:\/\/|^[^/]*$/i.test(key)
-  const hosts = isHub(registry) ? ['docker.io', 'index.docker.io', 'registry-1.docker.io'] : [registry]
-  for (const [key, login] of auths) {
-    if (login && isWhole(key) && hosts.includes(hostOfKey(key))) return login
-  }
+  for (const [key, login] of auths) if (login && isFor(registry, key)) return login
   return undefined
 }
 
@@ -135,15 +137,13 @@ function entryOf(login: Login): Fields {
 
 const write = (document: Fields): string => `${JSON.stringify(document, null, '\t')}\n`
 
-const withoutHost = (auths: Fields, registry: string): Fields => {
-  const keys = new Set([...keysFor(registry, ''), `https://${registry}`, `http://${registry}`])
-  return Object.fromEntries(Object.entries(auths).filter(([key]) => !keys.has(key)))
-}
+const withoutRegistry = (auths: Fields, registry: string): Fields =>
+  Object.fromEntries(Object.entries(auths).filter(([key]) => !isFor(registry, key)))
 
 /** The text of a file with this login in it. */
 export function addLogin(text: string, name: string, registry: string, login: Login): string {
   const document = parseDocument(text, name)
-  const auths = withoutHost(fieldsOf(document.auths), registry)
+  const auths = withoutRegistry(fieldsOf(document.auths), registry)
   return write({ ...document, auths: { ...auths, [serverName(registry)]: entryOf(login) } })
 }
 
@@ -151,6 +151,6 @@ export function addLogin(text: string, name: string, registry: string, login: Lo
 export function removeLogin(text: string, name: string, registry: string): string | undefined {
   const document = parseDocument(text, name)
   const before = fieldsOf(document.auths)
-  const auths = withoutHost(before, registry)
+  const auths = withoutRegistry(before, registry)
   return Object.keys(auths).length === Object.keys(before).length ? undefined : write({ ...document, auths })
 }

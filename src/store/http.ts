@@ -52,7 +52,8 @@ const withoutSecrets = (headers: Readonly<Record<string, string>>): Record<strin
 export function retryAfter(text: string | undefined, now: number): number | undefined {
   if (text === undefined) return undefined
   if (/^\s*\d+\s*$/.test(text)) return Number(text) * 1000
-  const date = Date.parse(text)
+  // Engines take nearly everything for a date.
+  const date = /^[A-Z][a-z]{2,8}, /.test(text) ? Date.parse(text) : Number.NaN
   return Number.isNaN(date) ? undefined : Math.max(0, date - now)
 }
 
