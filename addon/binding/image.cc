@@ -169,6 +169,8 @@ Napi::Object to_object(Napi::Env env, const sing_stat &stat)
 	object.Set("size", static_cast<double>(stat.size));
 	object.Set("inode", stat.number);
 	object.Set("links", stat.links);
+	object.Set("major", stat.major);
+	object.Set("minor", stat.minor);
 	return object;
 }
 

@@ -36,15 +36,7 @@ import type { Unpacked } from '../runtime/unpacked.ts'
 import { isAnswerTerminal, redrawAnswer } from '../ui/output.ts'
 import { toColumns } from '../ui/table.ts'
 import type { Call, Context, Flags } from './command.ts'
-import {
-  makeDirectories,
-  mustUnpack,
-  type Prepared,
-  prepare,
-  requirePlan,
-  tellPlan,
-  unpack,
-} from './launch.ts'
+import { makeDirectories, type Prepared, prepare, requirePlan, tellPlan, unpack } from './launch.ts'
 import { encryptionFlags, registryFlags } from './options.ts'
 
 /** The place of the caller's instances. */
@@ -142,8 +134,7 @@ async function startClaimed(verb: Kind, call: Call, prepared: Prepared, start: S
   const { name, place, append } = start
   const { context, flags } = call
   using interruption = catchInterruption('the start')
-  const needed = mustUnpack(call, prepared.image, prepared.facts)
-  const unpacked = needed ? await unpack(call, prepared.image, interruption.signal) : undefined
+  const unpacked = prepared.unpacks ? await unpack(call, prepared.image, interruption.signal) : undefined
   try {
     const decided = prepared.decide({ ...(unpacked ? { image: unpacked.image } : {}), sync: instanceSync })
     planGroup(prepared.request, decided.spec, context.environment)
@@ -209,8 +200,7 @@ export async function start(verb: Kind, call: Call): Promise<number> {
   const { name, prepared } = await prepareStart(verb, call)
   if (call.flags.plan === true) {
     const { printPlan } = await import('./plan.ts')
-    const { image, facts } = prepared
-    return printPlan(call, prepared, prepared.decide({ sync: instanceSync }), mustUnpack(call, image, facts))
+    return printPlan(call, prepared, prepared.decide({ sync: instanceSync }), prepared.unpacks)
   }
   if (prepared.scope) return (await import('../runtime/reenter.ts')).enterScope(call, prepared.scope)
   const place = ownPlace(call.context, prepared.facts)

@@ -7,10 +7,12 @@ import type { Report } from '../core/events.ts'
 import { readEnvironmentFile } from '../host/envfile.ts'
 import { type HostFacts, readHostFacts } from '../host/facts.ts'
 import { openDataImage } from '../image/data.ts'
-import { type Image, openImage } from '../image/open.ts'
+import { flattened, unpackedLayers } from '../image/layers.ts'
+import { type Image, openImage, type Window } from '../image/open.ts'
 import { openOverlay } from '../image/overlay.ts'
 import type { Bind } from '../plan/binds.ts'
 import { wantsDevices } from '../plan/devices.ts'
+import { canStack } from '../plan/driver.ts'
 import { type Around, type LaunchPlan, plan } from '../plan/plan.ts'
 import { asInstance, type LaunchRequest, toRequest, type Verb } from '../plan/request.ts'
 import { planGroup } from '../plan/share.ts'
@@ -115,23 +117,34 @@ function refuseUnpacking({ path }: Image): never {
   })
 }
 
-export function mustUnpack(call: Call, image: Image, facts: HostFacts): boolean {
-  const { flags } = call
+/** @throws SingError UNSUPPORTED with --no-tmp-sandbox */
+function requireUnpacking(flags: Flags, { path }: Image, reason: string): true {
+  if (flags['no-tmp-sandbox'] !== true) return true
+  throw new SingError('UNSUPPORTED', `cannot mount ${path}: ${reason} and --no-tmp-sandbox is given`, {
+    hint: 'Ask the administrator for access to /dev/fuse (mode 0666), or leave --no-tmp-sandbox out',
+  })
+}
+
+/** A loop device begins at a multiple of a sector; in an OCI-SIF layers begin anywhere. */
+const fitsLoop = ({ offset }: Window): boolean => offset % 512 === 0
+
+function mustUnpack(
+  { flags }: Call,
+  image: Image,
+  request: LaunchRequest,
+  config: Config,
+  facts: HostFacts,
+): boolean {
   const asked = flags.unsquash === true || flags['tmp-sandbox'] === true
   if ('directory' in image.rootfs) return false
   if (image.rootfs.filesystem === 'ext3') return asked && refuseUnpacking(image)
   if (asked) return true
-  if (facts.fuse || (facts.isRoot && !facts.inUserNamespace && facts.loop)) return false
-  if (flags['no-tmp-sandbox'] === true) {
-    throw new SingError(
-      'UNSUPPORTED',
-      `cannot mount ${image.path}: /dev/fuse cannot be used and --no-tmp-sandbox is given`,
-      {
-        hint: 'Ask the administrator for access to /dev/fuse (mode 0666), or leave --no-tmp-sandbox out',
-      },
-    )
-  }
-  return true
+  const layers = unpackedLayers(image)
+  if (layers.length > 1 && !canStack(request, config, facts))
+    return requireUnpacking(flags, image, 'its layers cannot be put over each other')
+  const loops = facts.isRoot && !facts.inUserNamespace && facts.loop
+  if (facts.fuse || (loops && layers.every(fitsLoop))) return false
+  return requireUnpacking(flags, image, '/dev/fuse cannot be used')
 }
 
 /** Unpack an image to where the user wants temporary files. */
@@ -244,6 +257,8 @@ export type Prepared = {
   readonly request: LaunchRequest
   readonly config: Config
   readonly around: Around | undefined
+  /** The image has to be unpacked first; until then the plan is as if it were one file system. */
+  readonly unpacks: boolean
   /** The beginning of a command line that runs the same command again within its limits. */
   readonly scope: readonly string[] | undefined
   readonly decide: (change?: Change) => LaunchPlan
@@ -300,11 +315,13 @@ export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promis
   await requireAllowed(image, config)
   const facts = await withFileSystems(await withDevices(machine, request, config, image), config)
   const { around, scope } = await decideAround(flags, request, facts, config, scoped === '1')
+  const unpacks = mustUnpack(call, image, request, config, facts)
+  const shownImage = unpacks ? flattened(image) : image
   const { openFiles, debug } = context
   const own = { descriptor: freeDescriptor(context.descriptors) }
-  const decide: Prepared['decide'] = ({ image: chosen = image, supervised = false, sync = own } = {}) =>
+  const decide: Prepared['decide'] = ({ image: chosen = shownImage, supervised = false, sync = own } = {}) =>
     plan(request, config, chosen, facts, { openFiles, debug, supervised, around, sync, job: keeping?.job })
-  return { image, facts, request, config, around, scope, decide }
+  return { image, facts, request, config, around, unpacks, scope, decide }
 }
 
 /** Tell what the planner has to say to the person. */
@@ -346,16 +363,16 @@ export async function launch(verb: Verb, call: Call): Promise<number> {
   requireCommand(verb, args)
   if (args[0]?.startsWith('instance://')) return (await import('./join.ts')).launchInside(verb, call)
   const prepared = await prepare(verb, call)
-  const { image, facts, request, around, scope } = prepared
+  const { request, around, unpacks, scope } = prepared
   const decided = prepared.decide({ supervised: around !== undefined })
   tellPlan(decided, context.report)
   if (flags.plan === true) {
     const { printPlan } = await import('./plan.ts')
-    return printPlan(call, prepared, decided, mustUnpack(call, image, facts))
+    return printPlan(call, prepared, decided, unpacks)
   }
   if (scope) return (await import('../runtime/reenter.ts')).enterScope(call, scope)
   makeDirectories(request, decided)
-  if (mustUnpack(call, image, facts)) return runUnpacked(call, prepared)
+  if (unpacks) return runUnpacked(call, prepared)
   if (around) return supervise(decided, context)
   return replace(await shared(decided.spec, prepared), context.descriptors)
 }

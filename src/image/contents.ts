@@ -43,8 +43,15 @@ const textLimit = 16 * 1024 * 1024
 export async function metadata(path: string, report: Report = silent): Promise<Attributes> {
   const image = await storedMetadata(path, report)
   if (image) return image
-  await using contents = await openContents(await openImage(path, { anyArchitecture: true }))
-  return await attributesOf(contents)
+  const opened = await openImage(path, { anyArchitecture: true })
+  await using contents = await openContents(opened)
+  const attributes = await attributesOf(contents)
+  if (opened.kind !== 'oci-sif') return attributes
+  const [{ configuredAttributes }, { openOciSif }] = await Promise.all([
+    import('./oci-attributes.ts'),
+    import('./oci-sif.ts'),
+  ])
+  return configuredAttributes(attributes, (await openOciSif(path)).config)
 }
 
 async function storedMetadata(path: string, report: Report): Promise<Attributes | undefined> {

@@ -3,7 +3,6 @@
 import { highestGlibc, type LibcVersion, parseElf } from '../core/elf.ts'
 import { SingError } from '../core/errors.ts'
 import { hostArchitecture } from './architecture.ts'
-import type { Image } from './open.ts'
 import { type Contents, openContents } from './reader.ts'
 
 export type ImageLibraries = {
@@ -63,7 +62,7 @@ async function readCudaCompat(contents: Contents): Promise<string | undefined> {
 
 /** Look into an image for its C library and for libraries of these names; undefined when it cannot be read. */
 export async function readImageLibraries(
-  image: Pick<Image, 'rootfs'>,
+  image: Parameters<typeof openContents>[0],
   wanted: readonly string[],
 ): Promise<ImageLibraries | undefined> {
   try {

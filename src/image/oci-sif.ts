@@ -13,7 +13,7 @@ import { documentLimit, isIndexType, parseDocument } from '../oci/manifest.ts'
 import type { Descriptor, ImageConfig, Manifest } from '../oci/types.ts'
 import { ociDigest } from '../sif/details.ts'
 import { dataTypes, type SifObject } from '../sif/format.ts'
-import { objectWindow, readAt, type Sif } from '../sif/read.ts'
+import { objectWindow, openFile, parseSif, readAt, type Sif } from '../sif/read.ts'
 import { checkFilesystem, type Overlay } from './open.ts'
 
 export const layerTypes = {
@@ -124,6 +124,13 @@ export function readConfig(fd: number, { path, sif, manifest, isData }: OciSif):
   const object = blobObject({ path, sif }, manifest.config)
   const bytes = readChecked(fd, sif, object, configLimit, 'configuration')
   return parseConfig(bytes, manifest.layers.length, path)
+}
+
+/** Documents of an OCI-SIF by its path. @throws what opening and reading it throws */
+export async function openOciSif(path: string): Promise<{ ociSif: OciSif; config: ImageConfig }> {
+  await using file = await openFile(path, 'r')
+  const ociSif = readOciSif(file.fd, parseSif(file.fd, path))
+  return { ociSif, config: readConfig(file.fd, ociSif) }
 }
 
 /** The file system that a layer is; undefined for one that is none. */

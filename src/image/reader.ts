@@ -1,7 +1,7 @@
 /** Files and directories of any kind of image, read without starting it. */
 
 import type { Buffer } from 'node:buffer'
-import type { Image } from './open.ts'
+import { type Layers, unpackedLayers } from './layers.ts'
 import { listInside, readInside } from './sandbox.ts'
 
 /** What can be read of an image; paths are absolute inside it, links never lead out of it. */
@@ -22,8 +22,11 @@ export function directoryContents(root: string): Contents {
 }
 
 /** The contents of an image; dispose of it after use. */
-export async function openContents({ rootfs }: Pick<Image, 'rootfs'>): Promise<Contents> {
+export async function openContents(image: Layers): Promise<Contents> {
+  const { rootfs } = image
   if ('directory' in rootfs) return directoryContents(rootfs.directory)
+  const layers = unpackedLayers(image)
+  if (layers.length > 1) return await (await import('./layered.ts')).Layered.open(layers)
   // The addon is only loaded for those who need it.
   const { SquashfsImage } = await import('../native/addon.ts')
   const squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)

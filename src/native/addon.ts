@@ -55,6 +55,9 @@ export type Stat = {
   size: number
   inode: number
   links: number
+  /** Of devices. */
+  major: number
+  minor: number
 }
 
 type NativePacker = {

@@ -1,6 +1,7 @@
 /** Who puts layers over each other: the kernel where it can, else fuse-overlayfs, else binds. */
 
 import { SingError } from '../core/errors.ts'
+import type { HostFacts } from '../host/facts.ts'
 import type { Directory, Image, Window } from '../image/open.ts'
 import type { OverlayLayer } from '../image/overlay.ts'
 import { kernelMounts, type Machine } from './layers.ts'
@@ -68,6 +69,17 @@ function misreading({ lower, writer }: Stack): string | undefined {
       return `changes in ${isDirectory(layer) ? layer.directory : layer.file} may be marked for fuse-overlayfs`
   }
   return undefined
+}
+
+/** Whether layers that are only read can be put over each other at all; else they have to be one before. */
+export function canStack(
+  request: { readonly underlay: boolean; readonly userns: boolean },
+  config: { readonly overlay: boolean },
+  facts: HostFacts,
+): boolean {
+  if (request.underlay || !config.overlay) return false
+  if (facts.isRoot && !facts.inUserNamespace && !request.userns) return true
+  return facts.overlayInUserNamespace || (facts.fuse && facts.fuseOverlayfs !== undefined)
 }
 
 function underlay(stack: Stack, reason: string, allowed: boolean): Driver {

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { reasonOf, SingError } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { isAbandoned, makeMarked, removeUnmarked } from '../host/mark.ts'
+import { flattened, unpackedLayers } from '../image/layers.ts'
 import type { Image } from '../image/open.ts'
-import { SquashfsImage } from '../native/addon.ts'
+import { unpackLayers } from '../image/unpack.ts'
 
 const prefix = 'sing-rootfs-'
 
@@ -71,10 +72,15 @@ export async function unpackImage(
   try {
     const tree = join(directory, 'rootfs')
     mkdirSync(tree, { mode: 0o755 })
-    await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
-    await squashfs.extract(tree, { report, signal, ownership: process.geteuid?.() === 0 })
+    const work = join(directory, 'layers')
+    mkdirSync(work, { mode: 0o700 })
+    const options = { report, signal, ownership: process.geteuid?.() === 0 }
+    await unpackLayers(unpackedLayers(image), tree, work, options)
+    await removeTree(work)
+    // Where a configuration speaks for it, it still does.
+    const kind = image.kind === 'oci-sif' ? image.kind : 'sandbox'
     return {
-      image: { ...image, kind: 'sandbox', rootfs: { directory: tree }, writable: false },
+      image: { ...flattened(image), kind, rootfs: { directory: tree }, writable: false },
       directory,
       remove,
     }

@@ -178,4 +178,102 @@ describe('an OCI-SIF of several layers', () => {
   it.runIf(can('root'))('shows the same to root, who has other marks', async () => {
     expect(await sing(['exec', await layered(), 'sh', '-c', look], { as: 'self' })).toEqual(well(merged))
   })
+
+  it.each([
+    ['asked for', ['--unsquash']],
+    ['without an overlay', ['--underlay']],
+  ])('are unpacked as one: %s', async (_, flags) => {
+    const { status, stdout, stderr } = await sing(['exec', ...flags, await layered(), 'sh', '-c', look])
+    expect([status, stdout]).toEqual([0, merged])
+    expect(stderr).toMatch(/^INFO: {4}Unpacking /)
+  })
+
+  it('give a third layer what the second has hidden and what it has not', async () => {
+    const top = await squashfsOf({
+      'closed/newer': file('newer\n'),
+      'tree/two': file('again\n'),
+      removed: directory,
+    })
+    const image = await make({ layers: [base, await squashfsOf(upperFiles), top] })
+    const expected = merged
+      .replace('closed/new=new\n', 'closed/new=new\nclosed/newer=newer\n')
+      .replace('tree/three=3\n', 'tree/three=3\ntree/two=again\n')
+    for (const flags of [[], ['--unsquash']]) {
+      expect((await sing(['exec', ...flags, image, 'sh', '-c', look])).stdout).toBe(expected)
+    }
+  })
+
+  it('keep modes and times when they are unpacked as one', async () => {
+    const locked = { type: 'directory', mode: 0o555, mtime: 900_000_000 } as const
+    const lower = {
+      ...baseFiles(),
+      'locked/a': file('a'),
+      locked,
+      'locked/deep/x': file('x'),
+      'locked/deep': locked,
+    }
+    const upper = { locked: { ...locked, mode: 0o511 }, 'locked/b': file('b') }
+    const image = await make({ layers: [await squashfsOf(lower), await squashfsOf(upper)] })
+    const script = 'cd /; stat -c "%n %a %Y" locked locked/a locked/b locked/deep'
+    const [mounted, unpacked] = await Promise.all(
+      [[], ['--unsquash']].map((flags) => sing(['exec', ...flags, image, 'sh', '-c', script])),
+    )
+    expect(mounted?.stdout).toContain('locked 511 900000000\n')
+    expect(unpacked?.stdout).toBe(mounted?.stdout)
+  })
+
+  it('become a sandbox, and an image of this kind, with what the configuration says', async () => {
+    const config = { Entrypoint: ['/bin/echo'], Cmd: ['hello'], Env: ['A=b'], Labels: { who: 'me' } }
+    const image = await layered({ config })
+    const target = (name: string) => join(folder, `${name}-${count++}`)
+    for (const [flags, path] of [
+      [['--sandbox'], target('sandbox')],
+      [[], target('native.sif')],
+    ] as const) {
+      expect((await sing(['build', ...flags, path, image])).status).toBe(0)
+      expect((await sing(['exec', path, 'sh', '-c', look])).stdout).toBe(merged)
+      expect((await sing(['run', path])).stdout).toBe('hello\n')
+      expect((await sing(['exec', path, 'sh', '-c', 'echo $A'])).stdout).toBe('b\n')
+      expect((await sing(['inspect', path])).stdout).toContain('who: me\n')
+    }
+  })
+})
+
+describe('sing inspect', () => {
+  it('shows what the configuration of an OCI-SIF says', async () => {
+    const config = {
+      Entrypoint: ['/bin/echo', "it's"],
+      Cmd: ['me'],
+      Env: ['A=b c'],
+      Labels: { who: 'me', 'a.first': '1' },
+    }
+    const image = await make({ config })
+    expect(await sing(['inspect', image])).toEqual(well('a.first: 1\nwho: me\n'))
+    expect(await sing(['inspect', '--runscript', image])).toEqual(
+      well(`#!/bin/sh\n[ $# -gt 0 ] || set -- 'me'\nexec '/bin/echo' 'it'\\''s' "$@"\n`),
+    )
+    expect((await sing(['inspect', '--environment', image])).stdout).toContain("A='b c'")
+    expect(await sing(['inspect', '--deffile', image])).toEqual(well(''))
+    const { stdout } = await sing(['inspect', '--json', '--labels', '--list-apps', image])
+    expect(JSON.parse(stdout)).toEqual({
+      data: { attributes: { labels: { 'a.first': '1', who: 'me' } } },
+      type: 'container',
+    })
+  })
+
+  it('shows what the files of all layers together say', async () => {
+    const labels = await squashfsOf({
+      '.singularity.d/labels.json': file('{"own":"label"}'),
+      'scif/apps/one/scif/runscript': file('x'),
+    })
+    const hidden = await squashfsOf({
+      'scif/apps/one': whiteout,
+      'scif/apps/two/scif/runscript': link('../../../../text'),
+      text: file('of two'),
+    })
+    const image = await make({ layers: [base, labels, hidden], config: { Labels: { more: 'label' } } })
+    expect(await sing(['inspect', image])).toEqual(well('more: label\nown: label\n'))
+    expect(await sing(['inspect', '--list-apps', image])).toEqual(well('two\n'))
+    expect(await sing(['inspect', '--runscript', '--app', 'two', image])).toEqual(well('of two\n'))
+  })
 })

@@ -3,8 +3,9 @@
 import { dirname, resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
+import { unpackedLayers } from '../../image/layers.ts'
 import { type Image, openImage, type Window } from '../../image/open.ts'
-import { SquashfsImage } from '../../native/addon.ts'
+import { sizeOfLayers, unpackLayers } from '../../image/unpack.ts'
 import { mountChangeable } from '../../runtime/mounted.ts'
 import { dataTypes } from '../../sif/format.ts'
 import { readObject, readSif } from '../../sif/read.ts'
@@ -13,6 +14,7 @@ import type { BuildTools } from '../request.ts'
 import { requireRoom } from '../space.ts'
 import { newestTime } from '../tree.ts'
 import type { Base } from './index.ts'
+import { describeOciSif } from './oci-sif.ts'
 
 /** The OCI configuration tells tools what the image was made from. */
 const carriedName = 'oci-config.json'
@@ -58,13 +60,17 @@ async function isMounted(rootfs: Window, root: string, tools: BuildTools): Promi
   }
 }
 
-async function unpack(squashfs: SquashfsImage, root: string, tools: BuildTools): Promise<void> {
+async function unpack(
+  layers: readonly Window[],
+  bytes: number,
+  root: string,
+  tools: BuildTools,
+): Promise<void> {
   const { facts, report, signal, scratch, request } = tools
   // Unpacked files take at least as much as packed ones. Scripts may remove most of them, a mere copy will not.
-  const { bytes } = squashfs.info
   const packed = tools.isConversion && !request.sandbox ? bytes / 2 : 0
   requireRoom(dirname(scratch.path), dirname(request.target), { unpacked: bytes, packed })
-  await squashfs.extract(root, { ownership: facts.isRoot, report, signal })
+  await unpackLayers(layers, root, scratch.directory('layers'), { ownership: facts.isRoot, report, signal })
 }
 
 /** Fill the empty directory `root` with the files of an image. Resolves with what its descendants carry on. */
@@ -75,9 +81,12 @@ export async function fillFromImage(image: Image, root: string, tools: BuildTool
     await copyTree(rootfs.directory, root, { scratch: scratch.path, ownership: facts.isRoot, report, signal })
     return { attachments: [], time: request.reproducible ? newestTime(rootfs.directory) : undefined }
   }
-  await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
-  if (!(await isMounted(rootfs, root, tools))) await unpack(squashfs, root, tools)
-  return { attachments: await readAttachments(image), time: await timeOf(image, squashfs.info.time) }
+  const layers = unpackedLayers(image)
+  const { bytes, time } = await sizeOfLayers(layers)
+  const stays = layers.length === 1 && (await isMounted(rootfs, root, tools))
+  if (!stays) await unpack(layers, bytes, root, tools)
+  if (image.kind === 'oci-sif') return await describeOciSif(image.path, root)
+  return { attachments: await readAttachments(image), time: await timeOf(image, time) }
 }
 
 function requireNoFingerprints(stage: Stage): void {

@@ -1,0 +1,112 @@
+/**
+ * Squashfs layers as the one tree that an overlay of them shows, read without a mount. A character device 0:0 hides what lies below it, a directory marked as opaque the whole content of those below it
+ * (overlayfs.rst, "whiteouts and opaque directories").
+ */
+
+import type { Buffer } from 'node:buffer'
+import { SquashfsImage, type Stat } from '../native/addon.ts'
+import type { Window } from './open.ts'
+import type { Contents } from './reader.ts'
+
+/** As many as the kernel follows (path_resolution(7)). */
+const mostLinks = 40
+
+const isWhiteout = ({ type, major, minor }: Stat): boolean =>
+  type === 'character' && major === 0 && minor === 0
+
+/** True when a directory of a layer hides the content of those below. */
+export async function isOpaque(layer: SquashfsImage, path: string): Promise<boolean> {
+  const xattrs = await layer.xattrs(path)
+  return ['trusted.overlay.opaque', 'user.overlay.opaque'].some((name) => xattrs[name]?.toString() === 'y')
+}
+
+/** A path of the merged tree: a directory in all layers that it is made of, topmost first, or another file in one. */
+type Found =
+  | { readonly kind: 'directory'; readonly path: string; readonly layers: readonly SquashfsImage[] }
+  | { readonly kind: 'other'; readonly path: string; readonly layer: SquashfsImage; readonly stat: Stat }
+
+/** What an open stack of layers shows; dispose of it after use. */
+export class Layered implements Contents {
+  readonly #layers: readonly SquashfsImage[]
+  readonly #root: Found
+
+  private constructor(layers: readonly SquashfsImage[]) {
+    this.#layers = layers
+    this.#root = { kind: 'directory', path: '', layers }
+  }
+
+  /** @param windows lowest first */
+  static async open(windows: readonly Window[]): Promise<Layered> {
+    const layers: SquashfsImage[] = []
+    try {
+      for (const { file, offset, size } of windows.toReversed())
+        layers.push(await SquashfsImage.open(file, offset, size))
+      return new Layered(layers)
+    } catch (error) {
+      for (const layer of layers) layer.close()
+      throw error
+    }
+  }
+
+  async #child(parent: Found & { kind: 'directory' }, name: string): Promise<Found | undefined> {
+    const path = `${parent.path}/${name}`
+    const layers: SquashfsImage[] = []
+    for (const layer of parent.layers) {
+      const stat = await layer.stat(path, false)
+      if (!stat) continue
+      if (stat.type !== 'directory') {
+        if (layers.length === 0 && !isWhiteout(stat)) return { kind: 'other', path, layer, stat }
+        break
+      }
+      layers.push(layer)
+      if (await isOpaque(layer, path)) break
+    }
+    return layers.length > 0 ? { kind: 'directory', path, layers } : undefined
+  }
+
+  /** Follow all links of a path, which end at the root. */
+  async #find(path: string): Promise<Found | undefined> {
+    const left = path.split('/').reverse()
+    let trail: Found[] = [this.#root]
+    let links = 0
+    while (left.length > 0) {
+      const name = left.pop() ?? ''
+      if (name === '' || name === '.') continue
+      if (name === '..') {
+        if (trail.length > 1) trail.pop()
+        continue
+      }
+      const parent = trail.at(-1) ?? this.#root
+      const found = parent.kind === 'directory' ? await this.#child(parent, name) : undefined
+      if (!found) return undefined
+      if (found.kind === 'directory' || found.stat.type !== 'symlink') {
+        trail.push(found)
+        continue
+      }
+      links += 1
+      if (links > mostLinks) return undefined
+      const target = (await found.layer.readlink(found.path)) ?? ''
+      if (target.startsWith('/')) trail = [this.#root]
+      left.push(...target.split('/').reverse())
+    }
+    return trail.at(-1)
+  }
+
+  async read(path: string, limit: number): Promise<Buffer | undefined> {
+    const found = await this.#find(path)
+    return found?.kind === 'other' ? await found.layer.read(found.path, limit) : undefined
+  }
+
+  async list(path: string): Promise<string[] | undefined> {
+    const found = await this.#find(path)
+    if (found?.kind !== 'directory') return undefined
+    const all = await Promise.all(found.layers.map((layer) => layer.list(found.path || '/')))
+    const names = [...new Set(all.flatMap((some) => some ?? []))]
+    const kept = await Promise.all(names.map((name) => this.#child(found, name)))
+    return names.filter((_, index) => kept[index] !== undefined)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const layer of this.#layers) layer.close()
+  }
+}
