@@ -1,6 +1,6 @@
 /** An image of this machine as the base: SIF, squashfs or sandbox (`Bootstrap: localimage`). */
 
-import { dirname, resolve } from 'node:path'
+import { basename, dirname, resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
 import { unpackedLayers } from '../../image/layers.ts'
@@ -70,7 +70,11 @@ async function unpack(
   // Unpacked files take at least as much as packed ones. Scripts may remove most of them, a mere copy will not.
   const packed = tools.isConversion && !request.sandbox ? bytes / 2 : 0
   requireRoom(dirname(scratch.path), dirname(request.target), { unpacked: bytes, packed })
-  await unpackLayers(layers, root, scratch.directory('layers'), { ownership: facts.isRoot, report, signal })
+  await unpackLayers(layers, root, scratch.directory(`${basename(root)}-layers`), {
+    ownership: facts.isRoot,
+    report,
+    signal,
+  })
 }
 
 /** Fill the empty directory `root` with the files of an image. Resolves with what its descendants carry on. */
