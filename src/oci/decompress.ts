@@ -5,7 +5,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { SingError } from '../core/errors.ts'
-import { findProgram } from '../host/look.ts'
+import { programsIn } from '../host/look.ts'
 
 export type Bytes = AsyncIterable<Uint8Array>
 export type Compression = 'gzip' | 'zstd' | 'xz' | 'bzip2'
@@ -52,7 +52,7 @@ async function* throughProgram(
   path: string,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const program = findProgram(name, path)
+  const [program] = programsIn(name, path.split(':'))
   if (!program)
     throw new SingError(
       'HOST_TOOL',

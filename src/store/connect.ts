@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import { connect, createSecureContext, type SecureContext } from 'node:tls'
 import { shown } from '../core/errors.ts'
 import { basicOf, hostOf, proxyFor } from './proxy.ts'
-import { readTrust } from './trust.ts'
+import { readTrust, type Trust } from './trust.ts'
 
 type Environment = Readonly<Record<string, string>>
 
@@ -95,11 +95,13 @@ class TunnelAgent extends https.Agent {
 /** The ways of one run of the program; ends its connections when it is disposed of. */
 export class Connections implements Disposable {
   readonly #environment: Environment
+  readonly #trust: Trust | undefined
   readonly #agents = new Map<string, http.Agent>()
   readonly #contexts = new Map<string, SecureContext>()
 
-  constructor(environment: Environment) {
+  constructor(environment: Environment, trust?: Trust) {
     this.#environment = environment
+    this.#trust = trust
   }
 
   /**
@@ -155,7 +157,7 @@ export class Connections implements Disposable {
   }
 
   #context(url: URL): SecureContext {
-    const { ca, cert, key } = readTrust(url, this.#environment)
+    const { ca, cert, key } = this.#trust ?? readTrust(url, this.#environment)
     const name = [...ca, cert].join('\n')
     const context =
       this.#contexts.get(name) ??

@@ -9,6 +9,7 @@ import { type Body, begin, exchange, type Patience, patience } from './exchange.
 import { failureOf, RequestError } from './failure.ts'
 import { basicOf } from './proxy.ts'
 import { Response } from './response.ts'
+import type { Trust } from './trust.ts'
 
 export type { Body, Patience } from './exchange.ts'
 export { RequestError } from './failure.ts'
@@ -33,6 +34,8 @@ export type RequestOptions = {
 
 export type ClientOptions = {
   readonly environment: Environment
+  /** Certificates for all servers, instead of those of the system and of the user. */
+  readonly trust?: Trust
   readonly report?: Report
   readonly patience?: Partial<Patience>
 }
@@ -71,8 +74,8 @@ export class HttpClient implements Disposable {
   readonly #report: Report
   readonly #patience: Patience
 
-  constructor({ environment, report = silent, patience: given = {} }: ClientOptions) {
-    this.#connections = new Connections(environment)
+  constructor({ environment, trust, report = silent, patience: given = {} }: ClientOptions) {
+    this.#connections = new Connections(environment, trust)
     this.#report = report
     this.#patience = { ...patience, ...given }
   }

@@ -110,3 +110,10 @@ export function readTrust({ host, hostname, port }: URL, environment: Environmen
   const own = ofHost(names, environment)
   return { ...own, ca: [...authorities(environment), ...own.ca] }
 }
+
+/** What Docker's programs keep for one daemon in a folder (DOCKER_CERT_PATH): `ca.pem`, `cert.pem` and `key.pem`. */
+export function trustInFolder(folder: string): Trust {
+  const ca = [read(join(folder, 'ca.pem'))]
+  const [cert, key] = ['cert.pem', 'key.pem'].map((name) => readIfThere(join(folder, name)))
+  return cert === undefined || key === undefined ? { ca } : { ca, cert, key }
+}
