@@ -14,7 +14,7 @@ struct sing_inode *sing_inode_create(uint32_t mode)
 	if (inode == NULL)
 		return NULL;
 	inode->mode = mode;
-	inode->links = S_ISDIR(mode) ? 2 : 1;
+	inode->links = S_ISDIR(mode) ? 2 : 0;
 	inode->xattrs = SING_NO_XATTRS;
 	return inode;
 }
@@ -23,13 +23,9 @@ void sing_inode_destroy(struct sing_inode *inode)
 {
 	if (inode == NULL)
 		return;
-	if (!S_ISDIR(inode->mode) && --inode->links > 0)
-		return;
 	if (S_ISDIR(inode->mode)) {
-		for (size_t i = 0; i < inode->directory.count; i++) {
-			sing_inode_destroy(inode->directory.names[i].inode);
+		for (size_t i = 0; i < inode->directory.count; i++)
 			free(inode->directory.names[i].text);
-		}
 		free(inode->directory.names);
 	} else if (S_ISREG(inode->mode)) {
 		sqfs_free(inode->file);
@@ -122,5 +118,39 @@ int sing_tree_add(struct sing_inode *directory, const char *name, size_t length,
 	directory->directory.count++;
 	if (S_ISDIR(inode->mode))
 		directory->links++;
+	else
+		inode->links++;
 	return 0;
+}
+
+/* All names in a directory go; what has no name left is not in the image. */
+static uint64_t empty(struct sing_inode *directory)
+{
+	uint64_t removed = 0;
+
+	while (directory->directory.count > 0) {
+		const char *last = directory->directory.names[directory->directory.count - 1].text;
+
+		removed += sing_tree_remove(directory, last, strlen(last));
+	}
+	return removed;
+}
+
+uint64_t sing_tree_remove(struct sing_inode *directory, const char *name, size_t length)
+{
+	struct sing_inode *inode = sing_tree_find(directory, name, length);
+	struct sing_name *names = directory->directory.names;
+	size_t at = position(directory, name, length);
+
+	if (inode == NULL)
+		return 0;
+	free(names[at].text);
+	directory->directory.count--;
+	memmove(names + at, names + at + 1, (directory->directory.count - at) * sizeof *names);
+	if (!S_ISDIR(inode->mode)) {
+		inode->links--;
+		return 1;
+	}
+	directory->links--;
+	return 1 + empty(inode);
 }

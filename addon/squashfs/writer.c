@@ -105,7 +105,7 @@ static int set_up(struct sing_writer *writer)
 		return errno;
 	writer->appended = S_ISREG(status.st_mode) && (uint64_t)status.st_size <= writer->options.offset;
 	writer->file = sing_window_open(writer->options.fd, writer->options.offset, UINT64_MAX, true);
-	writer->root = sing_inode_create(S_IFDIR | 0755);
+	writer->root = writer->inodes = sing_inode_create(S_IFDIR | 0755);
 	if (writer->file == NULL || writer->root == NULL)
 		return ENOMEM;
 	error = create_compressors(writer);
@@ -207,25 +207,18 @@ static int begin_content(struct sing_writer *writer, struct sing_inode *inode, c
 	}
 }
 
-int sing_writer_create(struct sing_writer *writer, struct sing_inode *directory, const char *name, size_t length,
-		       const struct sing_attributes *attributes, struct sing_inode **out)
+int sing_writer_begin(struct sing_writer *writer, const struct sing_attributes *attributes, struct sing_inode **out)
 {
 	struct sing_inode *inode = sing_inode_create(attributes->mode);
 	int error;
 
 	if (inode == NULL)
 		return ENOMEM;
-	error = sing_tree_add(directory, name, length, inode);
-	if (error != 0) {
-		sing_inode_destroy(inode);
-		return error;
-	}
-	writer->result.entries++;
-	error = sing_writer_describe(writer, inode, attributes);
-	if (error == 0)
-		error = begin_content(writer, inode, attributes);
+	inode->next = writer->inodes;
+	writer->inodes = inode;
 	*out = inode;
-	return sing_writer_reason(writer, error);
+	error = sing_writer_describe(writer, inode, attributes);
+	return error != 0 ? error : sing_writer_reason(writer, begin_content(writer, inode, attributes));
 }
 
 int sing_writer_link(struct sing_writer *writer, struct sing_inode *directory, const char *name, size_t length,
@@ -233,11 +226,22 @@ int sing_writer_link(struct sing_writer *writer, struct sing_inode *directory, c
 {
 	int error = sing_tree_add(directory, name, length, inode);
 
-	if (error != 0)
-		return error;
-	inode->links++;
-	writer->result.entries++;
-	return 0;
+	if (error == 0)
+		writer->result.entries++;
+	return error;
+}
+
+void sing_writer_remove(struct sing_writer *writer, struct sing_inode *directory, const char *name, size_t length)
+{
+	writer->result.entries -= sing_tree_remove(directory, name, length);
+}
+
+int sing_writer_create(struct sing_writer *writer, struct sing_inode *directory, const char *name, size_t length,
+		       const struct sing_attributes *attributes, struct sing_inode **out)
+{
+	int error = sing_writer_begin(writer, attributes, out);
+
+	return error != 0 ? error : sing_writer_link(writer, directory, name, length, *out);
 }
 
 int sing_writer_data(struct sing_writer *writer, const void *data, size_t size)
@@ -304,6 +308,16 @@ int sing_writer_finish(struct sing_writer *writer, struct sing_result *result)
 	return 0;
 }
 
+static void destroy_inodes(struct sing_inode *inode)
+{
+	while (inode != NULL) {
+		struct sing_inode *next = inode->next;
+
+		sing_inode_destroy(inode);
+		inode = next;
+	}
+}
+
 void sing_writer_close(struct sing_writer *writer)
 {
 	if (writer == NULL)
@@ -317,6 +331,6 @@ void sing_writer_close(struct sing_writer *writer)
 	sing_release(writer->decompressor);
 	sing_release(writer->compressor);
 	sing_release(writer->file);
-	sing_inode_destroy(writer->root);
+	destroy_inodes(writer->inodes);
 	free(writer);
 }

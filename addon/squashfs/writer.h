@@ -71,13 +71,19 @@ struct sing_inode *sing_writer_root(struct sing_writer *writer);
 /* Describe an inode: everything but type, content and names. */
 int sing_writer_describe(struct sing_writer *writer, struct sing_inode *inode, const struct sing_attributes *attributes);
 
-/* A new inode with a name in a directory. A regular file begins here: its data follows and sing_writer_end ends it. */
-int sing_writer_create(struct sing_writer *writer, struct sing_inode *directory, const char *name, size_t length,
-		       const struct sing_attributes *attributes, struct sing_inode **out);
+/* A new inode without a name. A regular file begins here: its data follows and sing_writer_end ends it. */
+int sing_writer_begin(struct sing_writer *writer, const struct sing_attributes *attributes, struct sing_inode **out);
 
-/* One more name for an inode that is no directory. */
+/* A name for an inode; a directory gets one only, others as many as they want. Inodes without one are not in the image. */
 int sing_writer_link(struct sing_writer *writer, struct sing_inode *directory, const char *name, size_t length,
 		     struct sing_inode *inode);
+
+/* Take a name away, with everything below it. */
+void sing_writer_remove(struct sing_writer *writer, struct sing_inode *directory, const char *name, size_t length);
+
+/* A new inode with its name. */
+int sing_writer_create(struct sing_writer *writer, struct sing_inode *directory, const char *name, size_t length,
+		       const struct sing_attributes *attributes, struct sing_inode **out);
 
 int sing_writer_data(struct sing_writer *writer, const void *data, size_t size);
 int sing_writer_zeros(struct sing_writer *writer, uint64_t size);

@@ -17,6 +17,7 @@ struct sing_writer {
 	struct sing_writer_options options;
 	struct sing_result result;
 	struct sing_inode *root;
+	struct sing_inode *inodes; /* all of them, also those without a name */
 	uint32_t newest; /* time of the newest inode */
 	bool appended;   /* the file ended where the slot began or before */
 
