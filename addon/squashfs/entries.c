@@ -5,61 +5,65 @@
 #include <sys/stat.h>
 
 #include "entries.h"
+#include "path.h"
+#include "way.h"
 
 static int fail(struct sing_entries *entries, int reason)
 {
 	return sing_fail(&entries->failure, reason, "add", entries->path);
 }
 
-/* The next component, which means something; its length is 0 at the end of the path. */
-static size_t next(const char **path)
-{
-	for (;;) {
-		size_t length = strcspn(*path, "/");
-
-		if (length > 1 || (length == 1 && **path != '.'))
-			return length;
-		*path += length;
-		if (**path == '\0')
-			return 0;
-		*path += 1;
-	}
-}
-
-static int make_parent(struct sing_entries *entries, struct sing_inode **directory, const char *name, size_t length)
+/* Make a directory on the way, in place of what is not one. */
+static int make_parent(struct sing_entries *entries, struct sing_way *way, const char *name, size_t length)
 {
 	static const struct sing_attributes plain = { .mode = S_IFDIR | 0755 };
-	struct sing_inode *found = sing_tree_find(*directory, name, length);
+	struct sing_inode *directory = sing_way_directory(way);
+	struct sing_inode *made;
 	int error;
 
-	if (found == NULL) {
-		error = sing_writer_create(entries->writer, *directory, name, length, &plain, &found);
-		if (error != 0)
-			return error;
-	}
-	*directory = found;
-	return S_ISDIR(found->mode) ? 0 : ENOTDIR;
+	if (sing_tree_find(directory, name, length) != NULL)
+		sing_writer_remove(entries->writer, directory, name, length);
+	error = sing_writer_create(entries->writer, directory, name, length, &plain, &made);
+	return error != 0 ? error : sing_way_step(way, name, length);
+}
+
+/* One step towards an entry. On top of a tree links are followed, and what leads nowhere gives way. */
+static int step(struct sing_entries *entries, struct sing_way *way, const char *name, size_t length)
+{
+	const struct sing_inode *found = sing_tree_find(sing_way_directory(way), name, length);
+	struct sing_way ahead = *way;
+	int error;
+
+	if (length == 2 && memcmp(name, "..", 2) == 0)
+		return SING_NAME;
+	if (found == NULL)
+		return make_parent(entries, way, name, length);
+	if (!entries->on_top && !S_ISDIR(found->mode))
+		return ENOTDIR;
+	error = sing_way_step(&ahead, name, length);
+	if (error == 0)
+		*way = ahead;
+	return error == 0 || error == SING_NESTED ? error : make_parent(entries, way, name, length);
 }
 
 /* The directory that holds the path, made where missing, and the last component, whose length is 0 for the root. */
 static int find_parent(struct sing_entries *entries, const char *path, struct sing_inode **directory,
 		       const char **name, size_t *length)
 {
-	unsigned depth = 0;
+	struct sing_way way;
 
-	*directory = sing_writer_root(entries->writer);
+	sing_way_begin(&way, sing_writer_root(entries->writer));
 	*name = path;
-	*length = next(name);
+	*length = sing_path_next(name);
 	for (;;) {
 		const char *after = *name + *length;
-		size_t after_length = next(&after);
+		size_t after_length = sing_path_next(&after);
 		int error;
 
+		*directory = sing_way_directory(&way);
 		if (after_length == 0)
 			return 0;
-		if (++depth >= SING_DEPTH_LIMIT)
-			return SING_NESTED;
-		error = make_parent(entries, directory, *name, *length);
+		error = way.depth + 1 >= SING_DEPTH_LIMIT ? SING_NESTED : step(entries, &way, *name, *length);
 		if (error != 0)
 			return error;
 		*name = after;
@@ -69,16 +73,19 @@ static int find_parent(struct sing_entries *entries, const char *path, struct si
 
 static int find(const struct sing_entries *entries, const char *path, struct sing_inode **out)
 {
-	struct sing_inode *inode = sing_writer_root(entries->writer);
+	struct sing_way way;
+	const char *name;
 	size_t length;
+	int error;
 
-	for (length = next(&path); length > 0; path += length, length = next(&path)) {
-		inode = S_ISDIR(inode->mode) ? sing_tree_find(inode, path, length) : NULL;
-		if (inode == NULL)
-			return ENOENT;
-	}
-	*out = inode;
-	return S_ISDIR(inode->mode) ? EISDIR : 0;
+	sing_way_begin(&way, sing_writer_root(entries->writer));
+	error = sing_way_follow(&way, path, &name, &length);
+	if (error != 0)
+		return error;
+	*out = length == 0 ? sing_way_directory(&way) : sing_tree_find(sing_way_directory(&way), name, length);
+	if (*out == NULL)
+		return ENOENT;
+	return S_ISDIR((*out)->mode) ? EISDIR : 0;
 }
 
 static int add_link(struct sing_entries *entries, struct sing_inode *directory, const char *name, size_t length,
@@ -87,7 +94,11 @@ static int add_link(struct sing_entries *entries, struct sing_inode *directory, 
 	struct sing_inode *inode;
 	int error = find(entries, link, &inode);
 
-	return error != 0 ? error : sing_writer_link(entries->writer, directory, name, length, inode);
+	if (error != 0)
+		return error;
+	if (entries->on_top)
+		sing_writer_remove(entries->writer, directory, name, length);
+	return sing_writer_link(entries->writer, directory, name, length, inode);
 }
 
 static int add_inode(struct sing_entries *entries, struct sing_inode *directory, const char *name, size_t length,
@@ -96,11 +107,12 @@ static int add_inode(struct sing_entries *entries, struct sing_inode *directory,
 	struct sing_inode *inode = length == 0 ? directory : sing_tree_find(directory, name, length);
 	int error;
 
-	if (inode != NULL) {
-		bool again = S_ISDIR(inode->mode) && S_ISDIR(attributes->mode);
-
-		return again ? sing_writer_describe(entries->writer, inode, attributes) : EEXIST;
-	}
+	if (inode != NULL && S_ISDIR(inode->mode) && S_ISDIR(attributes->mode))
+		return sing_writer_describe(entries->writer, inode, attributes);
+	if (inode != NULL && (!entries->on_top || length == 0))
+		return EEXIST;
+	if (inode != NULL)
+		sing_writer_remove(entries->writer, directory, name, length);
 	error = sing_writer_create(entries->writer, directory, name, length, attributes, &inode);
 	if (error == 0 && S_ISREG(attributes->mode)) {
 		entries->open = true;

@@ -2,6 +2,7 @@
 #ifndef SING_ENTRIES_H
 #define SING_ENTRIES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@ extern "C" {
 /* Where the stream is. Begin with { .writer = w }. */
 struct sing_entries {
 	struct sing_writer *writer;
+	bool on_top; /* of a tree that is there: entries replace what it has, and links on the way to them are followed */
 	struct sing_failure failure;
 	bool open;        /* a file waits for data or its end */
 	uint64_t missing; /* bytes that the open file still gets */
@@ -22,7 +24,8 @@ struct sing_entries {
 
 /*
  * Add an entry. Components of a path that are empty or '.' mean nothing; '..' is refused. Parents that were not described
- * (yet) are directories of root with mode 0755. A directory may come again and is described anew; anything else must not.
+ * (yet) are directories of root with mode 0755. A directory may come again and is described anew; anything else must not,
+ * unless the entries are on top of a tree.
  * A regular file is followed by `size` bytes of data. With `link` the entry is one more name of an earlier path.
  * Returns 0, or -1 with entries->failure.
  */

@@ -14,6 +14,20 @@ enum {
 	SING_NOT_FOUND = -103, /* no such path in the image */
 	SING_NESTED = -104,    /* directories deeper than we follow, or inside themselves */
 	SING_TOO_LARGE = -105, /* more than the caller was ready to take */
+
+	/* of layers */
+	SING_TRUNCATED = -106,    /* the bytes end in the middle */
+	SING_NOT_TAR = -107,      /* something else than a tar archive */
+	SING_TAR_DAMAGED = -108,  /* a tar archive with headers that cannot be */
+	SING_DATA_DAMAGED = -109, /* compressed data that cannot be */
+	SING_COMPRESSION = -110,  /* compressed in a way that layers are not */
+	SING_LINK = -111,         /* a hard link to nothing, or to a directory */
+	SING_RANGE = -112,        /* a number that squashfs has no room for */
+	SING_STOPPED = -113,      /* who brings the bytes gave up */
+	SING_MANY_ENTRIES = -114, /* the limits, one each */
+	SING_MANY_BYTES = -115,
+	SING_RATIO = -116,
+	SING_MANY_XATTRS = -117,
 };
 
 struct sing_failure {

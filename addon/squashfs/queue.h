@@ -6,6 +6,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { SING_QUEUE_SLOTS = 4 };
 
 struct sing_queue {
@@ -33,5 +37,9 @@ void sing_queue_free(struct sing_queue *queue);
 
 /* Start a thread that gets no signals: they are for those who know what to do with them. Returns 0 or an errno. */
 int sing_thread_start(pthread_t *thread, void *(*work)(void *), void *user);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
