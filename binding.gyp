@@ -21,13 +21,13 @@
   'targets': [
     {
       'target_name': 'sing',
-      'sources': ['<!@(find addon/binding addon/squashfs addon/export -name "*.c" -o -name "*.cc" | sort)'],
+      'sources': ['<!@(find addon/binding addon/squashfs addon/export addon/layers -name "*.c" -o -name "*.cc" | sort)'],
       'include_dirs': ['addon'],
       'defines': ['NAPI_VERSION=8', 'SING_LIBSQUASHFS="<!(pkg-config --modversion libsquashfs1)"'],
       'cflags': ['-fPIC', '-fvisibility=hidden'],
       'cflags_cc': ['-isystem <(module_root_dir)/node_modules/node-addon-api'],
       'ldflags': ['<@(relro)', '-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL', '-Wl,--as-needed'],
-      'libraries': ['-l:libnettle.a', '<@(squashfs_libraries)'],
+      'libraries': ['-l:libarchive.a', '-l:libnettle.a', '<@(squashfs_libraries)'],
     },
     {
       'target_name': 'sing-squashfs',

@@ -3,6 +3,7 @@
 
 #include "export.h"
 #include "image.h"
+#include "layers.h"
 #include "mount.h"
 #include "packer.h"
 #include "process.h"
@@ -14,6 +15,7 @@
 static Napi::Object initialize(Napi::Env env, Napi::Object exports)
 {
 	exports.Set("Packer", packer_class(env));
+	exports.Set("LayerPacker", layer_packer_class(env));
 	exports.Set("Image", image_class(env));
 	exports.Set("Export", export_class(env));
 	exports.Set("replaceProcess", process_replacer(env));

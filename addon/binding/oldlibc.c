@@ -29,10 +29,12 @@
 #endif
 __asm__(".symver old_pthread_create, pthread_create@" FIRST);
 __asm__(".symver old_pthread_join, pthread_join@" FIRST);
+__asm__(".symver old_pthread_detach, pthread_detach@" FIRST);
 __asm__(".symver old_pthread_once, pthread_once@" FIRST);
 __asm__(".symver old_pthread_key_create, __pthread_key_create@" FIRST);
 extern int old_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 extern int old_pthread_join(pthread_t, void **);
+extern int old_pthread_detach(pthread_t);
 extern int old_pthread_once(pthread_once_t *, void (*)(void));
 extern int old_pthread_key_create(pthread_key_t *, void (*)(void *));
 int __pthread_key_create(pthread_key_t *key, void (*destroy)(void *));
@@ -45,6 +47,11 @@ LOCAL int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, vo
 LOCAL int pthread_join(pthread_t thread, void **result)
 {
 	return old_pthread_join(thread, result);
+}
+
+LOCAL int pthread_detach(pthread_t thread)
+{
+	return old_pthread_detach(thread);
 }
 
 LOCAL int pthread_once(pthread_once_t *control, void (*function)(void))

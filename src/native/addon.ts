@@ -1,50 +1,23 @@
 /** The one door to the native addon: squashfs images written and read by threads, as promises over plain values. */
 
 import type { Buffer } from 'node:buffer'
-import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
-import { SingError } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
-import { type Entry, type Step, stepsOf, typeOf } from './entries.ts'
+import { type Entry, typeOf } from './entries.ts'
 import { toSingError } from './failure.ts'
-import { addonPath } from './paths.ts'
+import { addon } from './load.ts'
+import {
+  compressors,
+  type NativePacker,
+  type PackOptions,
+  type PackResult,
+  packerOptions,
+  pushAll,
+} from './packing.ts'
 import { watch } from './watch.ts'
 
 export type { Entry } from './entries.ts'
-
-/** `level` is the compressor's own: zstd 1 to 22, gzip 1 to 9, xz 0 to 9; lz4 above 1 is its slow, denser kind. */
-export type Compression = { kind: 'zstd' | 'gzip' | 'xz' | 'lz4'; level?: number }
-
-export type PackOptions = {
-  /** An open file and the place in it where the image begins. The file need not hold anything behind it. */
-  fd: number
-  offset: number
-  /** Absent: zstd, level 5. */
-  compression?: Compression
-  /** Bytes, a power of two from 4096 to 1048576. Absent: 131072. */
-  blockSize?: number
-  /** Threads that compress. Absent: one for each processor. */
-  workers?: number
-  /** All files belong to these instead of their owners. */
-  owner?: { uid: number; gid: number }
-  /** No time in the image is later than this, in seconds since 1970, and the image itself has it. Absent: that of the newest file. */
-  time?: number
-  /** Paths relative to the root that are left out with everything below them. */
-  exclude?: readonly string[]
-  /** Files that come in addition, behind the others; directories that are there are described anew. */
-  extra?: Iterable<Entry> | AsyncIterable<Entry>
-  report?: Report
-  signal?: AbortSignal
-}
-
-export type PackResult = {
-  /** Bytes that the image takes from `offset` on, a multiple of 4096. */
-  size: number
-  /** Names in the image. */
-  entries: number
-  /** Bytes of files that were packed. */
-  bytes: number
-}
+export type { Compression, PackOptions, PackResult } from './packing.ts'
 
 export type Stat = {
   type: Entry['type']
@@ -60,13 +33,8 @@ export type Stat = {
   minor: number
 }
 
-type NativePacker = {
+type DirectoryPacker = NativePacker & {
   directory(root: string, excludes: readonly string[]): Promise<unknown>
-  push(steps: readonly Step[]): Promise<unknown>
-  finish(): Promise<PackResult>
-  progress(): number
-  cancel(): void
-  close(): void
 }
 
 type Super = { compressor: number; blockSize: number; entries: number; bytes: number; time: number }
@@ -102,78 +70,26 @@ export type NativeExportResult = {
   firstSkipped: string
 }
 
-type Addon = {
+export type Addon = {
   libsquashfs: string
-  Packer: new (options: Record<string, number | boolean>) => NativePacker
+  Packer: new (options: Record<string, number | boolean>) => DirectoryPacker
   Image: new (options: { path: string; offset: number; size: number }) => NativeImage
   Export: new (options: Record<string, string | number | boolean>) => NativeExport
 }
 
-let loaded: Addon | undefined
-
-/** The addon is loaded by the first call that needs it: most commands do not. */
-export function addon(): Addon {
-  if (loaded) return loaded
-  const path = addonPath()
-  try {
-    loaded = createRequire(path)(path) as Addon
-  } catch (cause) {
-    throw new SingError('INTERNAL', `cannot load ${path}: ${(cause as Error).message}`, {
-      hint: 'It was built for another machine or is incomplete: build or install it again',
-      cause,
-    })
-  }
-  return loaded
-}
-
 /** The version of libsquashfs in the addon. */
 export function toolVersion(): string {
-  return addon().libsquashfs
-}
-
-/** The numbers of squashfs superblocks. */
-const compressors = ['', 'gzip', 'lzma', 'lzo', 'xz', 'lz4', 'zstd']
-const standardLevel = { zstd: 5, gzip: 9, xz: 6, lz4: 1 } as const
-const levelRange = { zstd: [1, 22], gzip: [1, 9], xz: [0, 9], lz4: [1, 12] } as const
-
-/** More threads than this wait for one another. */
-const mostWorkers = 64
-
-function packerOptions(options: PackOptions): Record<string, number | boolean> {
-  const compression: Compression = options.compression ?? { kind: 'zstd' }
-  const { kind } = compression
-  const level = compression.level ?? standardLevel[kind]
-  const [least, most] = levelRange[kind]
-  const { fd, offset, blockSize = 131_072, workers = availableParallelism(), owner, time } = options
-  if (!Number.isInteger(level) || level < least || level > most) {
-    throw new RangeError(`level ${level} of ${kind}: expected ${least} to ${most}`)
-  }
-  if (!Number.isInteger(Math.log2(blockSize)) || blockSize < 4096 || blockSize > 1_048_576) {
-    throw new RangeError(`block size ${blockSize}: expected a power of two from 4096 to 1048576`)
-  }
-  return {
-    fd,
-    offset,
-    blockSize,
-    compressor: compressors.indexOf(kind),
-    level: kind === 'lz4' ? level - 1 : level,
-    workers: Math.max(1, Math.min(workers, mostWorkers)),
-    own: owner !== undefined,
-    uid: owner?.uid ?? 0,
-    gid: owner?.gid ?? 0,
-    clamp: time !== undefined,
-    time: time ?? 0,
-  }
+  return addon<Addon>().libsquashfs
 }
 
 /** One image from what `fill` gives to the packer; the packer is closed on every way out. */
 async function pack(
   options: PackOptions,
-  fill: (packer: NativePacker) => Promise<unknown>,
+  fill: (packer: DirectoryPacker) => Promise<unknown>,
 ): Promise<PackResult> {
   const { report, signal } = options
   const watched = { task: 'pack', label: 'Packing files', unit: 'bytes', report, signal } as const
-  const packer = new (addon().Packer)(packerOptions(options))
+  const packer = new (addon<Addon>().Packer)(packerOptions(options))
   try {
     return await watch(packer, watched, async () => {
       await fill(packer)
@@ -200,29 +116,6 @@ export function packDirectory(root: string, options: PackOptions): Promise<PackR
     await packer.directory(root, excludes)
     await pushAll(packer, extra, signal)
   })
-}
-
-/** A trip to another thread is worth it for this much. */
-const batchBytes = 1024 * 1024
-const batchSteps = 512
-
-async function pushAll(
-  packer: NativePacker,
-  entries: Iterable<Entry> | AsyncIterable<Entry>,
-  signal?: AbortSignal,
-): Promise<void> {
-  let steps: Step[] = []
-  let bytes = 0
-  for await (const step of stepsOf(entries)) {
-    steps.push(step)
-    if (step instanceof Uint8Array) bytes += step.length
-    if (bytes < batchBytes && steps.length < batchSteps) continue
-    signal?.throwIfAborted()
-    await packer.push(steps)
-    steps = []
-    bytes = 0
-  }
-  await packer.push(steps)
 }
 
 /**
@@ -262,7 +155,7 @@ export class SquashfsImage implements AsyncDisposable {
 
   /** Open the image that lies at [offset, offset + size) of a file. @throws SingError SQUASHFS */
   static async open(path: string, offset: number, size: number): Promise<SquashfsImage> {
-    const native = new (addon().Image)({ path, offset, size })
+    const native = new (addon<Addon>().Image)({ path, offset, size })
     try {
       return new SquashfsImage(native, path, await native.open())
     } catch (error) {

@@ -2,8 +2,9 @@
 
 import type { Buffer } from 'node:buffer'
 import { availableParallelism } from 'node:os'
-import { addon, type NativeExportResult } from './addon.ts'
+import type { Addon, NativeExportResult } from './addon.ts'
 import { toSingError } from './failure.ts'
+import { addon } from './load.ts'
 
 /** Where the files are: a squashfs in a file, or a directory. `whiteouts`: it is one layer of overlayfs among others. */
 export type LayerFiles =
@@ -52,7 +53,7 @@ export class LayerExport {
    * @throws SingError SQUASHFS naming the file that cannot be read; the reason of the signal
    */
   async *read(offset: number, signal: AbortSignal): AsyncGenerator<Buffer, void, void> {
-    const native = new (addon().Export)(this.#parameters())
+    const native = new (addon<Addon>().Export)(this.#parameters())
     const cancel = () => native.cancel()
     signal.addEventListener('abort', cancel, { once: true })
     try {

@@ -27,6 +27,11 @@ function hintFor(name: string | undefined): string | undefined {
       return 'Try again when nothing writes to it'
     case 'SQUASHFS_DAMAGED':
       return 'The image is damaged or incomplete: get it again'
+    case 'LIMIT_ENTRIES':
+    case 'LIMIT_BYTES':
+    case 'LIMIT_RATIO':
+    case 'LIMIT_XATTRS':
+      return 'If you trust the image, raise the limit'
     default:
       return undefined
   }
@@ -47,4 +52,18 @@ export function toSingError(error: unknown, place: string): unknown {
   }
   const path = error.path === '' ? place : error.path
   return new SingError('SQUASHFS', `cannot ${error.action} ${shown(path)}: ${reason}`, details)
+}
+
+/** The same for a layer of an image: the layer is to blame for everything but a full disk. */
+export function toLayerError(error: unknown, layer: string): unknown {
+  if (!isNativeFailure(error)) return error
+  const failure = toSingError(error, 'the image')
+  if (!(failure instanceof SingError) || failure.code === 'DISK_FULL') return failure
+  const name = nameOf(error)
+  const reason = reasonOf(Object.assign(new Error(error.reason), { code: name }))
+  const path = error.path === '' ? '' : `${shown(error.path)}: `
+  return new SingError('IMAGE_FORMAT', `cannot unpack layer ${shown(layer)}: ${path}${reason}`, {
+    hint: hintFor(name),
+    cause: error,
+  })
 }

@@ -1,0 +1,377 @@
+/*
+ * Reads one layer after the other. What a layer has and shows is packed at once; what upper layers hide goes by. A hard link
+ * to something that went by makes its layer be read a second time, for that alone.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "capture.h"
+#include "feed.h"
+#include "layers.h"
+#include "merge.h"
+#include "squashfs/path.h"
+#include "archive.h"
+
+struct sing_layers {
+	struct sing_writer *writer;
+	struct sing_layers_limits limits;
+	struct sing_merge merge;
+	struct sing_capture capture;
+	uint32_t next;      /* number of the next layer */
+	uint64_t entries;   /* of all layers so far, and so on */
+	uint64_t bytes;
+	uint64_t xattrs;
+	atomic_uint_fast64_t position;
+
+	/* of the present layer */
+	struct sing_feed *feed;
+	struct sing_archive *archive;
+	uint64_t member_number;
+	char *clean; /* path of the present member, when somebody asked for it */
+};
+
+/* Members of one pass over a layer go here. Returns 0 or a reason. */
+typedef int take_member(struct sing_layers *layers, const struct sing_member *member);
+
+static const char whiteout[] = ".wh.";
+static const char opaque[] = ".wh..wh..opq";
+/* Of a file system that is no more: its own files, which mean nothing. */
+static const char internal[] = ".wh..wh.";
+
+/* The path without what means nothing; the caller frees it. */
+static char *clean_path(const char *path)
+{
+	char *clean = malloc(strlen(path) + 1);
+	char *end = clean;
+	size_t length;
+
+	if (clean == NULL)
+		return NULL;
+	for (length = sing_path_next(&path); length > 0; path += length, length = sing_path_next(&path)) {
+		if (end != clean)
+			*end++ = '/';
+		memcpy(end, path, length);
+		end += length;
+	}
+	*end = '\0';
+	return clean;
+}
+
+static const char *last_name(const char *clean)
+{
+	const char *slash = strrchr(clean, '/');
+
+	return slash == NULL ? clean : slash + 1;
+}
+
+/* Data up to the end of the file, with its holes. `captured` may be NULL. */
+static int write_data(struct sing_layers *layers, const struct sing_member *member, struct sing_captured *captured)
+{
+	uint64_t written = 0;
+	const void *data;
+	size_t size;
+	uint64_t offset;
+	int reason = 0;
+	int result;
+
+	while ((result = sing_archive_data(layers->archive, &data, &size, &offset, &reason)) > 0) {
+		if (offset < written || offset > member->size || size > member->size - offset)
+			return SING_TAR_DAMAGED;
+		reason = sing_writer_zeros(layers->writer, offset - written);
+		if (reason == 0)
+			reason = sing_writer_data(layers->writer, data, size);
+		if (reason != 0)
+			return reason;
+		if (captured != NULL)
+			memcpy(captured->data + offset, data, size);
+		written = offset + size;
+		layers->position = sing_feed_position(layers->feed);
+	}
+	if (result < 0)
+		return reason;
+	reason = sing_writer_zeros(layers->writer, member->size - written);
+	return reason != 0 ? reason : sing_writer_end(layers->writer);
+}
+
+static int pack(struct sing_layers *layers, const struct sing_member *member, struct sing_inode **out)
+{
+	struct sing_captured *captured = NULL;
+	int error = sing_writer_begin(layers->writer, &member->attributes, out);
+
+	if (error != 0 || !S_ISREG(member->attributes.mode))
+		return error;
+	error = sing_capture_begin(&layers->capture, layers->clean, member->size, *out, &captured);
+	return error != 0 ? error : write_data(layers, member, captured);
+}
+
+/* The inode of the other name when this layer shows it, or a place in the queue. */
+static int link_node(struct sing_layers *layers, struct sing_node *node, const char *target)
+{
+	const char *path = sing_links_follow(&layers->merge.links, target);
+	const struct sing_node *other = sing_merge_find(&layers->merge, path);
+
+	if (other != NULL && other->set == layers->merge.layer && !sing_node_is_directory(other)) {
+		if (!other->waiting) {
+			node->inode = other->inode;
+			return 0;
+		}
+		path = other->waiter->wanted->path;
+	}
+	return sing_links_wait(&layers->merge.links, path, node, layers->merge.layer, layers->member_number);
+}
+
+static int take_link(struct sing_layers *layers, struct sing_node *node, const char *link)
+{
+	char *target;
+	bool visible = false;
+	int error = sing_merge_check(link);
+
+	if (error != 0)
+		return error;
+	target = clean_path(link);
+	if (target == NULL)
+		return ENOMEM;
+	/* a link to itself changes nothing */
+	if (strcmp(target, layers->clean) != 0) {
+		if (node != NULL)
+			error = sing_merge_other(&layers->merge, node, false, &visible);
+		if (error == 0 && visible)
+			error = link_node(layers, node, target);
+		else if (error == 0)
+			error = sing_links_alias(&layers->merge.links, layers->clean, target);
+	}
+	free(target);
+	return error;
+}
+
+/* Something else than a directory or a hard link. `node` is NULL when an upper layer hides it. */
+static int take_other(struct sing_layers *layers, struct sing_node *node, const struct sing_member *member)
+{
+	struct sing_links *links = &layers->merge.links;
+	struct sing_wanted *wanted = sing_links_find(links, layers->clean);
+	struct sing_inode *inode;
+	bool visible = false;
+	int error = 0;
+
+	sing_links_unalias(links, layers->clean);
+	if (node != NULL)
+		error = sing_merge_other(&layers->merge, node, S_ISLNK(member->attributes.mode), &visible);
+	if (error != 0 || (!visible && wanted == NULL))
+		return error;
+	error = pack(layers, member, &inode);
+	if (error == 0 && visible)
+		node->inode = inode;
+	if (error == 0 && wanted != NULL)
+		sing_wanted_give(wanted, inode);
+	return error;
+}
+
+static int take_whiteout(struct sing_layers *layers)
+{
+	char *path = layers->clean;
+	char *name = path + (last_name(path) - path);
+	bool is_opaque = strcmp(name, opaque) == 0;
+	struct sing_node *node;
+	int error;
+
+	if (!is_opaque && strncmp(name, internal, sizeof internal - 1) == 0)
+		return 0;
+	/* the directory, or the name without its prefix */
+	if (is_opaque)
+		*name = '\0';
+	else
+		memmove(name, name + sizeof whiteout - 1, strlen(name) - sizeof whiteout + 2);
+	if (!is_opaque && (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0))
+		return SING_NAME;
+	error = sing_merge_reach(&layers->merge, path, &node);
+	if (error == 0 && node != NULL && is_opaque)
+		sing_merge_opaque(&layers->merge, node);
+	else if (error == 0 && node != NULL)
+		sing_merge_whiteout(&layers->merge, node);
+	return error;
+}
+
+static int count(struct sing_layers *layers, const struct sing_member *member)
+{
+	const struct sing_attributes *attributes = &member->attributes;
+
+	if (++layers->entries > layers->limits.entries)
+		return SING_MANY_ENTRIES;
+	if (member->size > layers->limits.bytes || (layers->bytes += member->size) > layers->limits.bytes)
+		return SING_MANY_BYTES;
+	for (size_t i = 0; i < attributes->xattr_count; i++)
+		layers->xattrs += strlen(attributes->xattrs[i].name) + attributes->xattrs[i].size;
+	return layers->xattrs > layers->limits.xattrs ? SING_MANY_XATTRS : 0;
+}
+
+static int take(struct sing_layers *layers, const struct sing_member *member)
+{
+	struct sing_node *node;
+	int error = count(layers, member);
+
+	if (error != 0)
+		return error;
+	if (strncmp(last_name(layers->clean), whiteout, sizeof whiteout - 1) == 0)
+		return take_whiteout(layers);
+	error = sing_merge_reach(&layers->merge, layers->clean, &node);
+	if (error != 0)
+		return error;
+	if (member->link != NULL)
+		return take_link(layers, node, member->link);
+	if (!S_ISDIR(member->attributes.mode))
+		return take_other(layers, node, member);
+	return node == NULL ? 0 : sing_merge_directory(&layers->merge, node, &member->attributes);
+}
+
+/* The second time only what hard links wait for is of interest, as it was when the last of them came. */
+static int take_wanted(struct sing_layers *layers, const struct sing_member *member)
+{
+	struct sing_wanted *wanted = sing_links_find(&layers->merge.links, layers->clean);
+	struct sing_inode *inode;
+	int error;
+
+	if (wanted == NULL || !wanted->again || layers->member_number > wanted->before)
+		return 0;
+	if (member->link != NULL || S_ISDIR(member->attributes.mode))
+		return 0;
+	error = pack(layers, member, &inode);
+	if (error == 0)
+		sing_wanted_give(wanted, inode);
+	return error;
+}
+
+static int take_one(struct sing_layers *layers, const struct sing_member *member, take_member *taker)
+{
+	int error = sing_merge_check(member->path);
+
+	free(layers->clean);
+	layers->clean = NULL;
+	if (error != 0)
+		return error;
+	layers->clean = clean_path(member->path);
+	layers->member_number++;
+	return layers->clean == NULL ? ENOMEM : taker(layers, member);
+}
+
+/* Every member, and what is behind the last one, because the sums are of all bytes. */
+static int take_all(struct sing_layers *layers, take_member *taker, struct sing_failure *failure)
+{
+	struct sing_member member;
+	const void *rest;
+	ssize_t size = 0;
+	int reason = 0;
+	int result;
+
+	while ((result = sing_archive_next(layers->archive, &member, &reason)) > 0) {
+		reason = take_one(layers, &member, taker);
+		layers->position = sing_feed_position(layers->feed);
+		if (reason != 0)
+			break;
+	}
+	if (reason == 0)
+		while ((size = sing_feed_next(layers->feed, &rest, &reason)) > 0)
+			continue;
+	if (reason != 0)
+		return sing_fail(failure, reason, "unpack", member.path == NULL ? "" : member.path);
+	return 0;
+}
+
+static int pass(struct sing_layers *layers, const struct sing_feed_options *options, take_member *taker,
+		struct sing_layer_result *result, struct sing_failure *failure)
+{
+	int error = sing_feed_start(options, &layers->feed);
+	int status;
+
+	if (error != 0)
+		return sing_fail(failure, error, "unpack", "");
+	layers->member_number = 0;
+	layers->archive = sing_archive_open(layers->feed);
+	status = layers->archive == NULL ? sing_fail(failure, ENOMEM, "unpack", "") : take_all(layers, taker, failure);
+	if (layers->archive != NULL)
+		result->left_out = sing_archive_left_out(layers->archive);
+	result->entries = layers->member_number;
+	result->bytes = sing_feed_size(layers->feed);
+	if (status == 0)
+		sing_feed_sums(layers->feed, result->packed, result->plain);
+	else
+		sing_source_stop(options->source, SING_STOPPED);
+	if (layers->archive != NULL)
+		sing_archive_close(layers->archive);
+	sing_feed_stop(layers->feed);
+	layers->archive = NULL;
+	layers->feed = NULL;
+	return status;
+}
+
+int sing_layers_apply(struct sing_layers *layers, struct sing_source *source, enum sing_digest_kind packed,
+		      enum sing_digest_kind plain, struct sing_layer_result *result, struct sing_failure *failure)
+{
+	struct sing_feed_options options = { source, packed, plain, layers->limits.ratio };
+	struct sing_layer_result again = { 0 };
+	int status;
+
+	layers->merge.layer = layers->next++;
+	status = pass(layers, &options, take, result, failure);
+	if (status == 0 && sing_links_look_again(&layers->merge.links, layers->merge.layer)) {
+		status = pass(layers, &options, take_wanted, &again, failure);
+		if (status == 0 && strcmp(again.plain, result->plain) != 0)
+			status = sing_fail(failure, SING_CHANGED, "unpack", "");
+	}
+	sing_links_end_layer(&layers->merge.links);
+	return status;
+}
+
+uint64_t sing_layers_position(const struct sing_layers *layers)
+{
+	return layers->position;
+}
+
+int sing_layers_end(struct sing_layers *layers, struct sing_failure *failure)
+{
+	char *path = NULL;
+	int error = sing_merge_settle(&layers->merge, &path);
+
+	if (error == 0)
+		error = sing_merge_tie(&layers->merge);
+	if (error == 0)
+		error = sing_capture_end(&layers->capture, &layers->merge);
+	if (error != 0)
+		sing_fail(failure, error, "merge", path == NULL ? "" : path);
+	free(path);
+	return error != 0 ? -1 : 0;
+}
+
+const struct sing_captured *sing_layers_captured(const struct sing_layers *layers)
+{
+	return layers->capture.first;
+}
+
+struct sing_layers *sing_layers_open(struct sing_writer *writer, const struct sing_layers_limits *limits,
+				     const char *const *captures, size_t capture_count)
+{
+	struct sing_layers *layers = calloc(1, sizeof *layers);
+
+	if (layers == NULL)
+		return NULL;
+	layers->writer = writer;
+	layers->limits = *limits;
+	layers->capture.paths = captures;
+	layers->capture.path_count = capture_count;
+	if (sing_merge_open(&layers->merge, writer, limits->entries) == 0)
+		return layers;
+	sing_layers_close(layers);
+	return NULL;
+}
+
+void sing_layers_close(struct sing_layers *layers)
+{
+	if (layers == NULL)
+		return;
+	sing_capture_free(&layers->capture);
+	sing_merge_close(&layers->merge);
+	free(layers->clean);
+	free(layers);
+}
