@@ -63,10 +63,11 @@ Napi::Value replace_process(const Napi::CallbackInfo &info)
 	return Napi::Number::New(info.Env(), errno);
 }
 
-/* lockFile(descriptor): takes the exclusive lock if it is free; 0, or errno */
+/* lockFile(descriptor, shared): takes the lock if it is free; 0, or errno */
 Napi::Value lock_file(const Napi::CallbackInfo &info)
 {
-	const int result = flock(info[0].As<Napi::Number>().Int32Value(), LOCK_EX | LOCK_NB);
+	const int kind = info[1].ToBoolean() ? LOCK_SH : LOCK_EX;
+	const int result = flock(info[0].As<Napi::Number>().Int32Value(), kind | LOCK_NB);
 
 	return Napi::Number::New(info.Env(), result == 0 ? 0 : errno);
 }

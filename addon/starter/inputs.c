@@ -40,6 +40,8 @@ struct input *open_images(const struct spec *spec)
 			inputs[index].file = open_image(op);
 		if (op->kind == OP_EXT3)
 			lock_image(op, inputs[index].file);
+		if (op->kind == OP_SQUASHFS && op->held)
+			hold_image(inputs[index].file);
 		if (op->kind == OP_DIRECTORY && op->writable)
 			inputs[index].lock = lock_directory(op);
 	}

@@ -69,6 +69,12 @@ void lock_image(const struct op *op, int file)
 	take(op, file, try_image);
 }
 
+void hold_image(int file)
+{
+	/* Whoever has it alone is about to remove it; what is open stays readable at least on this machine. */
+	flock(file, LOCK_SH | LOCK_NB);
+}
+
 int lock_directory(const struct op *op)
 {
 	int file = open(op->from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

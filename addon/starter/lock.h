@@ -14,6 +14,12 @@ void lock_image(const struct op *op, int file);
 int lock_directory(const struct op *op);
 
 /*
+ * Show others that the file, which belongs to a cache, is in use (flock(2), shared), as long as anybody has it open. Where
+ * that cannot be they may remove it.
+ */
+void hold_image(int file);
+
+/*
  * Start the process that holds the locks of directories for as long as the overlay exists, where no program does it. Before
  * the mount namespace is unshared: in there it would keep the overlay alive.
  */

@@ -87,6 +87,7 @@ static void read_squashfs(const struct record *record, const struct spec *spec, 
 	op->size = number_field(record, 3, 10, INT64_MAX - op->offset);
 	op->kernel = word_field(record, 4, ways) == 1;
 	owner_fields(record, 5, op);
+	op->held = record->count > 7 && flag_field(record, 7);
 }
 
 /* The path of a program, or nothing. */
@@ -326,7 +327,7 @@ static const struct {
 	unsigned least, most;
 	void (*read)(const struct record *, const struct spec *, struct op *);
 } rows[] = {
-	{ "squashfs", OP_SQUASHFS, 7, 7, read_squashfs },
+	{ "squashfs", OP_SQUASHFS, 7, 8, read_squashfs },
 	{ "ext3", OP_EXT3, 9, 9, read_ext3 },
 	{ "directory", OP_DIRECTORY, 3, 3, read_directory },
 	{ "memory", OP_MEMORY, 2, 2, read_memory },

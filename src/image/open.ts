@@ -20,6 +20,8 @@ export type Window = {
   readonly size: number
   /** A squashfs unless it says otherwise. */
   readonly filesystem?: 'squashfs' | 'ext3' | undefined
+  /** The file belongs to a cache, which must see that it is in use. */
+  readonly held?: true | undefined
 }
 
 /** Files to lay over the root file system: the root of a squashfs, or `upper/` of an ext3. */

@@ -13,9 +13,9 @@ export const kernelMounts = ({ identity, facts }: Machine): boolean =>
   facts.isRoot && !facts.inUserNamespace && !identity.namespace && facts.loop
 
 export function squashfsLayer(layer: string, window: Window, { identity, facts }: Machine): Op {
-  const { file, offset, size } = window
+  const { file, offset, size, held } = window
   const mount = facts.isRoot && !facts.inUserNamespace ? 'kernel' : 'fuse'
-  return { op: 'squashfs', layer, file, offset, size, mount, owner: identity.owner }
+  return { op: 'squashfs', layer, file, offset, size, mount, owner: identity.owner, ...(held && { held }) }
 }
 
 function requireExt3({ file }: Window, machine: Machine): void {

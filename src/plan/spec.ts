@@ -37,6 +37,8 @@ export type Op =
       readonly mount: 'fuse' | 'kernel'
       /** Show every file as owned by these ids (inside the namespace) instead of the recorded owners. */
       readonly owner?: { readonly uid: number; readonly gid: number } | undefined
+      /** The file belongs to a cache: a shared lock shows that it is in use. */
+      readonly held?: true | undefined
     }
   /** Mount the ext3 at [offset, offset+size) of a host file as the layer. */
   | {
@@ -261,7 +263,10 @@ const flag = (value: boolean): string => (value ? '1' : '0')
 function opFields(op: Op): Field[] {
   switch (op.op) {
     case 'squashfs':
-      return [op.layer, op.file, op.offset, op.size, op.mount, op.owner?.uid ?? '', op.owner?.gid ?? '']
+      return [
+        ...[op.layer, op.file, op.offset, op.size, op.mount, op.owner?.uid ?? '', op.owner?.gid ?? ''],
+        ...(op.held ? [op.held] : []),
+      ]
     case 'ext3':
       return [
         ...[op.layer, op.file, op.offset, op.size, op.access, op.owner?.uid ?? '', op.owner?.gid ?? ''],

@@ -21,6 +21,7 @@ import {
 import { type FileHandle, unlink } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
+import { shareLock } from '../native/lock.ts'
 import type { Descriptor, Place } from '../oci/types.ts'
 import { waitForLock } from './lock.ts'
 import { partialEnding } from './place.ts'
@@ -213,6 +214,8 @@ export class ArrivingBlob implements GrowingBlob {
       throw error
     } finally {
       await file?.close()
+      // From the right to write to the right to read: nobody removes what is read.
+      if (this.#reader !== undefined && !this.#isDisposed) shareLock(this.#reader)
     }
   }
 

@@ -25,6 +25,7 @@ import { dirname, join } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { formatSize, parseSize } from '../core/units.ts'
+import { shareLock } from '../native/lock.ts'
 import type { Descriptor } from '../oci/types.ts'
 import {
   ArrivingBlob,
@@ -41,7 +42,7 @@ import { forgetImage, type ImageOptions, type Make, provideImage } from './image
 import { blobPath, cacheRoot, type ImageKey, imagePath, siteRoot } from './place.ts'
 import { makePrivateCache, type PrivateCache } from './private.ts'
 import { isWholeImage } from './record.ts'
-import { cacheRoom, type Room, temporaryRoom } from './space.ts'
+import { cacheRoom, diskFull, isFull, type Room, temporaryRoom } from './space.ts'
 
 export type { BlobOptions, Fetch, GrowingBlob } from './blob.ts'
 export type { ImageOptions, Make } from './images.ts'
@@ -78,6 +79,9 @@ export interface Cache extends Disposable {
   /** Forget an image that turned out broken. */
   discardImage(key: ImageKey): void
 }
+
+/** What an image takes when nobody can tell. */
+const usualSize = 512 * 1024 * 1024
 
 /** Note that an entry was used. In a cache that may only be read nobody keeps count. */
 function touch(path: string): void {
@@ -117,6 +121,8 @@ class DirectoryCache implements Cache {
   readonly #limit: number
   readonly #report: Report
   readonly #room: Room
+  /** Descriptors of the images that were handed out. */
+  readonly #held: number[] = []
   readonly #arriving = new Map<string, Promise<unknown>>()
 
   constructor(root: string | PrivateCache, fronts: readonly string[], limit: number, report: Report) {
@@ -175,7 +181,10 @@ class DirectoryCache implements Cache {
       const fd = openIfThere(path)
       if (fd === undefined) continue
       if (fstatSync(fd).size === size) {
-        if (root === this.#root) touch(path)
+        if (root === this.#root) {
+          shareLock(fd)
+          touch(path)
+        }
         return { fd, path, size }
       }
       closeSync(fd)
@@ -212,9 +221,23 @@ class DirectoryCache implements Cache {
   }
 
   find(key: ImageKey): string | undefined {
-    const path = this.#roots.map((root) => join(root, imagePath(key))).find(isWholeImage)
-    if (path !== undefined) touch(path)
-    return path
+    return this.#roots
+      .map((root) => join(root, imagePath(key)))
+      .find((path) => isWholeImage(path) && this.#hold(path))
+  }
+
+  /** Show others that an image is in use; false when it has just been removed. That of a site is nobody's to remove. */
+  #hold(path: string): boolean {
+    const fd = openIfThere(path)
+    if (fd === undefined) return false
+    if (path.startsWith(this.#root)) {
+      shareLock(fd)
+      touch(path)
+      this.#held.push(fd)
+    } else {
+      closeSync(fd)
+    }
+    return true
   }
 
   async image(key: ImageKey, make: Make, options: ImageOptions): Promise<string> {
@@ -223,7 +246,8 @@ class DirectoryCache implements Cache {
     const path = this.#place(imagePath(key))
     const onWait = (): void =>
       this.#report({ kind: 'info', text: `Waiting for another process that makes ${shown(options.name)}` })
-    await provideImage(path, make, { onWait, ...options })
+    await this.#withRoom(options.expected, () => provideImage(path, make, { onWait, ...options }))
+    this.#hold(path)
     this.#trim()
     return path
   }
@@ -248,12 +272,26 @@ class DirectoryCache implements Cache {
     return size
   }
 
+  /** Work that writes into the cache, once more with more room when the disk was full. */
+  async #withRoom(needed: number | undefined, work: () => Promise<void>): Promise<void> {
+    for (let isLast = false; ; isLast = true) {
+      try {
+        return await work()
+      } catch (error) {
+        // What is full elsewhere, or was explained already, is not ours to explain.
+        if (!isFull(error) || (error instanceof SingError && error.hint === this.#room.hint)) throw error
+        if (isLast || !this.#makeRoom(needed ?? usualSize)) throw diskFull(this.#room, needed, error)
+      }
+    }
+  }
+
   #makeRoom(bytes: number): boolean {
     const total = readContents(this.#root).reduce((sum, { size }) => sum + size, 0)
     return this.#trim(Math.max(0, total - bytes)) > 0
   }
 
   [Symbol.dispose](): void {
+    for (const fd of this.#held.splice(0)) closeSync(fd)
     this.#temporary?.[Symbol.dispose]()
   }
 }

@@ -12,6 +12,7 @@ import {
   unlinkSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { errnoOf } from '../core/errors.ts'
 import { takeLock } from '../native/lock.ts'
 import {
   type EntryType,
@@ -105,13 +106,11 @@ export function readContents(root: string, types: readonly EntryType[] = entryTy
   return types.flatMap((type) => readFolder(type, join(root, folderOf(type))))
 }
 
-/** Do something while holding the lock of an entry; false, without doing it, when somebody else has it. */
-function withFreeLock(path: string, act: () => void): boolean {
+/** Do something while holding the lock of an entry, unless somebody else has it. */
+function withFreeLock(path: string, act: () => void): void {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
   try {
-    if (!takeLock(fd) || statSync(path, { throwIfNoEntry: false })?.ino !== fstatSync(fd).ino) return false
-    act()
-    return true
+    if (takeLock(fd) && statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino) act()
   } finally {
     closeSync(fd)
   }
@@ -125,13 +124,31 @@ function remove(path: string): void {
   }
 }
 
+/** Whether nobody reads the file. Who does has a shared lock, which on a network file system only a writer can see. */
+function isUnused(path: string): boolean {
+  let fd: number
+  try {
+    fd = openSync(path, 'r+')
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return true
+    throw error
+  }
+  try {
+    return takeLock(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
 /** Remove an entry with all that belongs to it; false when a process makes or uses it. */
 export function removeEntry({ type, path }: CacheEntry): boolean {
   const lock = path + (type === 'blob' ? partialEnding : lockEnding)
-  return withFreeLock(lock, () => {
-    remove(path)
-    remove(path + recordEnding)
+  let isRemoved = false
+  withFreeLock(lock, () => {
+    isRemoved = isUnused(path)
+    if (isRemoved) for (const ending of ['', recordEnding]) remove(path + ending)
     rmSync(path + workEnding, { recursive: true, force: true })
     remove(lock)
   })
+  return isRemoved
 }

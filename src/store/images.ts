@@ -17,6 +17,8 @@ export type ImageOptions = {
   readonly signal: AbortSignal
   /** What it is made from, for lists and messages. */
   readonly name: string
+  /** Bytes that it will take at least, where that is known. */
+  readonly expected?: number
   /** Called once when another process makes the same and takes long. */
   readonly onWait?: () => void
 }

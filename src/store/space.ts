@@ -35,7 +35,7 @@ export const cacheRoom = (directory: string): Room => ({
 export const temporaryRoom = (directory: string): Room => ({
   name: 'the temporary directory',
   directory,
-  hint: 'Name a directory with more space by --tmpdir or SINGULARITY_TMPDIR',
+  hint: 'Name another directory by --tmpdir or SINGULARITY_TMPDIR',
 })
 
 export const targetRoom = (directory: string): Room => ({

@@ -18,6 +18,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { Event } from '../../src/core/events.ts'
 import { type Cache, type CacheOptions, imageKey, openCache } from '../../src/store/cache.ts'
+import { readContents, removeEntry } from '../../src/store/contents.ts'
 import { blobPath, imagePath } from '../../src/store/place.ts'
 import { commandLine, environment } from '../helpers/sing.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
@@ -333,17 +334,36 @@ describe('after a kill', () => {
 
 describe('the size of the cache', () => {
   it('is kept to its limit: what was not used for the longest time goes', async () => {
-    const { cache, root } = open({ config: { cache: { size: 7_000_000, site: '' } } })
+    const { cache: first, root, folder } = open()
     const make = async (path: string): Promise<void> => writeFileSync(path, content)
     const keys = ['a', 'b', 'c'].map((part) => imageKey('oras', part))
     for (const [index, one] of keys.entries()) {
-      const path = await cache.image(one, make, { signal, name })
+      const path = await first.image(one, make, { signal, name })
       const time = new Date(Date.now() - (10 - index) * 3_600_000)
       utimesSync(path, time, time)
     }
+    first[Symbol.dispose]()
+    const { cache } = open({ config: { cache: { size: 7_000_000, site: '' } } }, folder)
     await cache.image(imageKey('oras', 'd'), make, { signal, name })
     const left = keys.map((one) => existsSync(join(root, imagePath(one))))
     expect(left).toEqual([false, false, true])
+  })
+})
+
+describe('what is in use', () => {
+  it('is not removed: blobs that are read, images that were handed out', async () => {
+    const { cache, root } = open()
+    using blob = cache.blob(descriptor, server(content).fetch, { signal })
+    await blob.done
+    await cache.image(key, async (path) => writeFileSync(path, content), { signal, name })
+    await sleep(10)
+    const entries = readContents(root)
+    expect(entries.map(removeEntry)).toEqual([false, false])
+    expect(readContents(root)).toEqual(entries)
+    blob[Symbol.dispose]()
+    cache[Symbol.dispose]()
+    expect(entries.map(removeEntry)).toEqual([true, true])
+    expect(readContents(root)).toEqual([])
   })
 })
 

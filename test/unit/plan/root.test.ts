@@ -337,3 +337,11 @@ describe('the root', () => {
     expect(ops(true)).toContainEqual(expect.objectContaining({ op: 'ext3', access: 'read' }))
   })
 })
+
+it('of a cache shows that its file is in use', () => {
+  if (!('file' in sif.rootfs)) return expect.unreachable()
+  const cached: Image = { ...sif, rootfs: { ...sif.rootfs, held: true } }
+  const layers = decide({ image: cached }).spec.ops.filter(({ op }) => op === 'squashfs')
+  expect(layers).toMatchObject([{ held: true }])
+  expect(decide({}).spec.ops.filter(({ op }) => op === 'squashfs')).not.toHaveProperty('0.held')
+})
