@@ -319,9 +319,8 @@ describe('after a kill', () => {
 
   it('a blob goes on where the killed process was', async () => {
     const folder = workplace()
-    while (!existsSync(partialOf(join(folder, 'cache/sing')))) {
-      await start('blob', folder, 1000, 600)
-    }
+    const sizeSoFar = () => statSync(partialOf(join(folder, 'cache/sing')), { throwIfNoEntry: false })?.size
+    while (!sizeSoFar()) await start('blob', folder, 1000, 600)
     await start('blob', folder, 500_000)
     const offset = Number(
       logOf(folder)
