@@ -1,6 +1,5 @@
 /** Images in registries: a source over the API of the distribution specification 1.1. */
 
-import { createHash } from 'node:crypto'
 import { SingError, shown } from '../core/errors.ts'
 import { suggest } from '../core/suggest.ts'
 import { RequestError, type Response } from '../store/http.ts'
@@ -10,6 +9,7 @@ import { type ClientOptions, RegistryClient, type RegistryOptions, readErrors, r
 import { acceptedTypes, documentLimit } from './manifest.ts'
 import { type Endpoint, endpointsOf, readRules, ruleFor } from './mirrors.ts'
 import { isDigest, originOf, type RegistryReference, showReference } from './reference.ts'
+import { digestLike } from './resolve.ts'
 import type { Descriptor, ImageSource } from './types.ts'
 
 export { RegistryClient, type RegistryOptions, refusalOf } from './client.ts'
@@ -19,9 +19,6 @@ export type Named = Omit<RegistryReference, 'platform'>
 
 const tagListLimit = 1024 * 1024
 const accept = acceptedTypes.join(', ')
-
-const digestOf = (bytes: Buffer, algorithm = 'sha256'): string =>
-  `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`
 
 /** The type without parameters such as a character set. */
 const mediaTypeOf = (response: Response): string =>
@@ -144,6 +141,9 @@ class Place implements Disposable {
   }
 }
 
+/** Manifests and indexes have their own place; all other documents, such as configurations, are blobs. */
+const isManifestType = (type: string): boolean => type === '' || /manifest|index/.test(type)
+
 const isBytes = ({ status }: Response): boolean => status === 200 || status === 206
 
 function tagHint(word: string, tags: readonly string[]): string | undefined {
@@ -247,25 +247,27 @@ class RegistrySource implements ImageSource {
 
   async #get(place: Place, signal: AbortSignal): Promise<Descriptor> {
     const { bytes, mediaType } = await place.manifest(this.#word, documentLimit, signal)
-    const digest = digestOf(bytes, this.#digest?.split(':')[0])
+    const digest = digestLike(this.#digest ?? 'sha256:', bytes)
     this.#resolved = { digest, bytes }
     return { mediaType, digest, size: bytes.length }
   }
 
-  async document({ digest, data }: Descriptor, limit: number, signal: AbortSignal): Promise<Buffer> {
+  async document(
+    { mediaType, digest, data }: Descriptor,
+    limit: number,
+    signal: AbortSignal,
+  ): Promise<Buffer> {
     if (data) return data
     if (this.#resolved?.digest === digest && this.#resolved.bytes.length <= limit) return this.#resolved.bytes
     return this.#ask(signal, async (place) => {
-      const { bytes } = await place.manifest(digest, limit, signal)
-      const found = digestOf(bytes, digest.split(':')[0])
-      if (found === digest) return bytes
-      throw new SingError(
-        'REGISTRY',
-        `${shown(place.client.registry)} sends a manifest that is not ${digest}`,
-        {
-          hint: 'Something on the way changes what it sends, or its store is damaged',
-        },
-      )
+      const bytes = isManifestType(mediaType)
+        ? (await place.manifest(digest, limit, signal)).bytes
+        : await (await place.blob({ mediaType, digest, size: undefined }, 0, signal)).bytes(limit)
+      if (digestLike(digest, bytes) === digest) return bytes
+      const { registry } = place.client
+      throw new SingError('DIGEST', `${shown(registry)} sends a document that is not ${digest}`, {
+        hint: 'Something on the way changes what it sends, or its store is damaged',
+      })
     })
   }
 

@@ -70,7 +70,7 @@ export interface ImageSource extends AsyncDisposable {
   readonly origin: { readonly agent: string; readonly from: string }
   /** The document that the reference names now. @throws SingError when there is none, or it may not be read */
   resolve(signal: AbortSignal): Promise<Descriptor>
-  /** The bytes of a manifest or an index, at most `limit` of them. */
+  /** The bytes of a manifest, an index or a configuration, at most `limit` of them. */
   document(descriptor: Descriptor, limit: number, signal: AbortSignal): Promise<Buffer>
   /** The bytes of a blob from `offset` on. */
   blob(descriptor: Descriptor, offset: number, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>

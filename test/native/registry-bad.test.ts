@@ -73,8 +73,8 @@ describe('a registry that', () => {
   it('sends another manifest is not believed', async () => {
     const { outcome, host } = await attempt(bad.changes('manifest'))
     expect(outcome).toMatchObject({
-      code: 'REGISTRY',
-      message: `${host} sends a manifest that is not ${layout.digests.one}`,
+      code: 'DIGEST',
+      message: `${host} sends a document that is not ${layout.digests.one}`,
     })
   })
 

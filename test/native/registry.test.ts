@@ -46,6 +46,7 @@ async function readAll(source: ImageSource): Promise<{ found: Descriptor; layers
   const document = parseDocument(bytes, source.name)
   if (document.kind !== 'manifest') throw new Error('an index')
   const { config, layers } = document.manifest
+  expect(digestOf(await source.document(config, 1 << 20, signal))).toBe(config.digest)
   for (const blob of [config, ...layers]) {
     expect(digestOf(await all(await source.blob(blob, 0, signal)))).toBe(blob.digest)
   }
