@@ -131,7 +131,7 @@ export class RegistryClient implements Disposable {
   }
 }
 
-/** An answer that is none of the expected ones, as the sentence that people read. */
+/** An answer that is none of the expected ones, as the sentence that people read. `what` was to be done: "to read app". */
 export async function refusalOf(
   response: Response,
   { registry }: RegistryClient,

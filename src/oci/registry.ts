@@ -74,7 +74,7 @@ class Place implements Disposable {
   }
 
   async #refusal(response: Response, word: string, signal: AbortSignal): Promise<SingError> {
-    if (response.status !== 404) return refusalOf(response, this.client, `for ${this.#repository}`)
+    if (response.status !== 404) return refusalOf(response, this.client, `to read ${this.#repository}`)
     const faults = await readErrors(response)
     const [place, repository] = [shown(this.client.registry), shown(this.#repository)]
     const tags = faults.some(({ code }) => code === 'NAME_UNKNOWN') ? undefined : await this.#tags(signal)
@@ -110,7 +110,7 @@ class Place implements Disposable {
     const response = await this.get(`blobs/${digest}`, signal, headers)
     if (isBytes(response)) return response
     if (response.status !== 404 || urls.length === 0)
-      throw await refusalOf(response, this.client, `for the blob ${digest} of ${this.#repository}`)
+      throw await refusalOf(response, this.client, `to read the blob ${digest} of ${this.#repository}`)
     await response.discard()
     return this.#foreign(urls, headers, { digest, size }, signal)
   }

@@ -132,7 +132,7 @@ describe('a registry that', () => {
   it('fails again and again is given up', async () => {
     const { outcome, requests, host } = await attempt(bad.fails('blob', 502, 99))
     expect(outcome).toMatchObject({
-      message: expect.stringContaining(`${host} answered 502 when asked for the blob sha256:`),
+      message: expect.stringContaining(`${host} answered 502 when asked to read the blob sha256:`),
     })
     expect(requests.filter(({ kind }) => kind === 'blob').length).toBe(4)
   })
@@ -193,6 +193,141 @@ describe('a registry that', () => {
     )
     expect(outcome).toMatchObject({
       message: `the token server http://${elsewhere.host}/tokens answered 404`,
+    })
+  })
+})
+
+describe('a source', () => {
+  const layerOf = async (source: ImageSource): Promise<Descriptor> => {
+    const found = await source.resolve(signal)
+    const document = parseDocument(await source.document(found, 1 << 20, signal), source.name)
+    const [layer] = document.kind === 'manifest' ? document.manifest.layers : []
+    if (!layer) throw new Error('no layer')
+    return layer
+  }
+  const all = async (bytes: AsyncIterable<Uint8Array>): Promise<Buffer> => {
+    const chunks: Uint8Array[] = []
+    for await (const chunk of bytes) chunks.push(chunk)
+    return Buffer.concat(chunks)
+  }
+
+  it('tells what the registry has to say, once', async () => {
+    const events: Event[] = []
+    await using registry = await startBadRegistry(layout, ({ response }) => {
+      response.setHeader('warning', ['299 - "This one goes away soon"', '199 - "not this"'])
+      return false
+    })
+    await using source = await open(registry.host, { report: (event) => events.push(event) })
+    await readLayer(source)
+    expect(events).toEqual([{ kind: 'warning', text: `${registry.host} says: This one goes away soon` }])
+  })
+
+  it.each([404, 405])('asks otherwise where HEAD is answered by %s', async (status) => {
+    const { outcome, requests } = await attempt(({ request, response }) => {
+      if (request.method !== 'HEAD') return false
+      response.writeHead(status).end()
+      return true
+    })
+    expect(isWhole(outcome)).toBe(true)
+    // The manifest came with the answer to the tag, and is not asked for again.
+    expect(requests.filter(({ kind, method }) => kind === 'manifest' && method === 'GET').length).toBe(1)
+  })
+
+  it('counts itself where the registry tells no digest', async () => {
+    const { outcome } = await attempt(({ request, response, body, headers }) => {
+      if (request.kind !== 'manifest') return false
+      const { 'docker-content-digest': _, ...others } = headers
+      response.writeHead(200, others).end(request.method === 'HEAD' ? undefined : body)
+      return true
+    })
+    expect(isWhole(outcome)).toBe(true)
+  })
+
+  it('does not take another digest than the one that was asked for', async () => {
+    await using registry = await startBadRegistry(layout, ({ request, response, headers }) => {
+      if (request.method !== 'HEAD') return false
+      response.writeHead(200, { ...headers, 'docker-content-digest': `sha256:${'0'.repeat(64)}` }).end()
+      return true
+    })
+    const reference = parseReference(
+      `docker://${registry.host}/app@${layout.digests.one}`,
+    ) as RegistryReference
+    await using source = await openRegistry(reference, { environment: {}, report: () => {}, noHttps: true })
+    await expect(source.resolve(signal)).rejects.toMatchObject({
+      message: `asked for ${source.name}, the registry tells of sha256:${'0'.repeat(64)}`,
+    })
+  })
+
+  it('refuses manifests of the first version', async () => {
+    const { outcome } = await attempt(({ request, response, headers }) => {
+      if (request.kind !== 'manifest') return false
+      const type = 'application/vnd.docker.distribution.manifest.v1+prettyjws'
+      response.writeHead(200, { ...headers, 'content-type': type }).end()
+      return true
+    })
+    expect(outcome).toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining('first version (schema 1)'),
+    })
+  })
+
+  it('gives what a descriptor carries without asking', async () => {
+    await using registry = await startBadRegistry(layout)
+    await using source = await open(registry.host)
+    const layer = await layerOf(source)
+    const before = registry.requests.length
+    const data = Buffer.from('0123456789')
+    expect((await all(await source.blob({ ...layer, data }, 4, signal))).toString()).toBe('456789')
+    expect(await source.document({ ...layer, data }, 100, signal)).toEqual(data)
+    expect(registry.requests.length).toBe(before)
+  })
+
+  it('fetches a foreign layer where it lies, without our login', async () => {
+    await using elsewhere = await startBadRegistry(layout)
+    await using registry = await startBadRegistry(layout, (answer) => {
+      if (!answer.request.authorization) return bad.refuses('Basic realm="x"')(answer)
+      if (answer.request.kind !== 'blob') return false
+      answer.response.writeHead(404).end()
+      return true
+    })
+    await using source = await open(registry.host, alice)
+    const layer = await layerOf(source)
+    const urls = [
+      `http://${elsewhere.host}/v2/gone/blobs/none`,
+      `http://${elsewhere.host}/v2/x/blobs/${layer.digest}`,
+    ]
+    const whole = await all(await source.blob({ ...layer, urls }, 0, signal))
+    expect(isWhole({ layer, bytes: whole })).toBe(true)
+    expect(await all(await source.blob({ ...layer, urls }, 1000, signal))).toEqual(whole.subarray(1000))
+    expect(elsewhere.requests.every(({ authorization }) => authorization === undefined)).toBe(true)
+    const nowhere = source.blob({ ...layer, urls: urls.slice(0, 1) }, 0, signal)
+    await expect(nowhere).rejects.toMatchObject({
+      message: `the layer ${layer.digest} is neither in 127.0.0.1 nor where it says it is`,
+    })
+  })
+
+  it('does not take another part than the one that was asked for', async () => {
+    await using registry = await startBadRegistry(layout, ({ request, response, body }) => {
+      if (request.range === undefined) return false
+      const range = `bytes 0-${body.length - 1}/${body.length}`
+      response.writeHead(206, { 'content-range': range, 'content-length': body.length }).end(body)
+      return true
+    })
+    await using source = await open(registry.host)
+    const layer = await layerOf(source)
+    await expect(source.blob(layer, 1000, signal).then(all)).rejects.toMatchObject({
+      message: `${registry.host} sends another part than the one that was asked for`,
+    })
+  })
+
+  it('is told that somebody may not', async () => {
+    const { outcome, host } = await attempt(({ response }) => {
+      response.writeHead(403).end('{"errors":[{"code":"DENIED","message":"requested access is denied"}]}')
+      return true
+    })
+    expect(outcome).toMatchObject({
+      message: `${host} does not allow us to read app: requested access is denied`,
+      hint: `Log in as somebody who may: sing registry login ${host}`,
     })
   })
 })
