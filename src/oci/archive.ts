@@ -6,7 +6,7 @@
 import { constants, createReadStream } from 'node:fs'
 import { access, type FileHandle, open, stat } from 'node:fs/promises'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
-import { type Bytes, compressionOf, decompress } from './decompress.ts'
+import { type Bytes, compressionOf, type DecompressOptions, decompress } from './decompress.ts'
 import { layoutSource } from './layout.ts'
 import type { Files } from './members.ts'
 import { type LayoutReference, showReference } from './reference.ts'
@@ -110,7 +110,7 @@ export async function unpackArchive(
   const spool = stack.use(await Spool.open(await options.scratch()))
   const stopped = new AbortController()
   const signal = AbortSignal.any([options.signal, stopped.signal])
-  const filled = spool.fill(plain(stream(signal), options.programs, signal))
+  const filled = spool.fill(plain(stream(signal), { name, programs: options.programs, signal }))
   try {
     const members = await indexTar((offset, length) => spool.read(offset, length), name)
     return filesIn(members, spool.fd, name, stack.move())
@@ -127,7 +127,7 @@ export async function unpackArchive(
 }
 
 /** Without its compression, if it has one. */
-async function* plain(stream: Bytes, programs: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+async function* plain(stream: Bytes, options: DecompressOptions): AsyncGenerator<Uint8Array> {
   const iterator = stream[Symbol.asyncIterator]()
   const first = await iterator.next()
   if (first.done) return
@@ -136,7 +136,7 @@ async function* plain(stream: Bytes, programs: string, signal: AbortSignal): Asy
     yield* { [Symbol.asyncIterator]: () => iterator }
   })()
   const compression = compressionOf(first.value)
-  yield* compression ? decompress(whole, compression, programs, signal) : whole
+  yield* compression ? decompress(whole, compression, options) : whole
 }
 
 function filesIn(

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
-import { SingError } from '../core/errors.ts'
+import { SingError, shown } from '../core/errors.ts'
 import { programsIn } from '../host/look.ts'
 
 export type Bytes = AsyncIterable<Uint8Array>
@@ -27,16 +27,23 @@ export function compressionOf(head: Uint8Array): Compression | undefined {
   return (Object.keys(magics) as Compression[]).find((kind) => magics[kind].test(hex))
 }
 
-/** `path` is the PATH to look for `xz` and `bzip2` in. */
-export function decompress(source: Bytes, kind: Compression, path: string, signal: AbortSignal): Bytes {
+export type DecompressOptions = {
+  /** Of what is decompressed, for messages. */
+  readonly name: string
+  /** The PATH to look for `xz` and `bzip2` in. */
+  readonly programs: string
+  readonly signal: AbortSignal
+}
+
+export function decompress(source: Bytes, kind: Compression, options: DecompressOptions): Bytes {
   switch (kind) {
     case 'gzip':
-      return through(source, createGunzip(), signal)
+      return through(source, createGunzip(), options.signal)
     case 'zstd':
-      return through(source, createZstdDecompress(), signal)
+      return through(source, createZstdDecompress(), options.signal)
     case 'xz':
     case 'bzip2':
-      return throughProgram(source, kind, path, signal)
+      return throughProgram(source, kind, options)
   }
 }
 
@@ -46,22 +53,16 @@ function through(source: Bytes, transform: NodeJS.ReadWriteStream & Readable, si
   return transform
 }
 
+type Program = 'xz' | 'bzip2'
+
 async function* throughProgram(
   source: Bytes,
-  name: 'xz' | 'bzip2',
-  path: string,
-  signal: AbortSignal,
+  program: Program,
+  options: DecompressOptions,
 ): AsyncGenerator<Uint8Array> {
-  const [program] = programsIn(name, path.split(':'))
-  if (!program)
-    throw new SingError(
-      'HOST_TOOL',
-      `it is compressed with ${name}, and this machine has no program ${name}`,
-      {
-        hint: `Install it (package ${name === 'xz' ? 'xz-utils' : name}), or unpack the archive elsewhere`,
-      },
-    )
-  const child = spawn(program, ['-dc'], { stdio: ['pipe', 'pipe', 'pipe'], env: { LC_ALL: 'C' }, signal })
+  const { signal } = options
+  const path = pathOf(program, options)
+  const child = spawn(path, ['-dc'], { stdio: ['pipe', 'pipe', 'pipe'], env: { LC_ALL: 'C' }, signal })
   const ended = new Promise<number | null>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', resolve)
@@ -77,9 +78,17 @@ async function* throughProgram(
   try {
     yield* child.stdout
     const status = await ended
-    if (status !== 0) throw new Error(complaint.trim().split('\n').at(-1) || `${name} ended with ${status}`)
+    if (status !== 0) throw new Error(complaint.trim().split('\n')[0] || `${program} ended with ${status}`)
     await fed
   } finally {
     child.kill('SIGKILL')
   }
+}
+
+function pathOf(program: Program, { name, programs }: DecompressOptions): string {
+  const [path] = programsIn(program, programs.split(':'))
+  if (path) return path
+  throw new SingError('HOST_TOOL', `${shown(name)} is compressed by ${program}, which this machine lacks`, {
+    hint: `Install it (package ${program === 'xz' ? 'xz-utils' : program}), or decompress it elsewhere`,
+  })
 }

@@ -1,9 +1,14 @@
-import { writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer, type RequestListener } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
+import { createServer as createTlsServer } from 'node:tls'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { daemonOf } from '../../src/oci/daemon.ts'
 import { can } from '../helpers/can.ts'
+import { makeCertificate } from '../helpers/certificates.ts'
 import { type Docker, startDocker } from '../helpers/docker.ts'
 import { copyImage, type ImageLike, must, readBlob, writeLayout } from '../helpers/oci.ts'
 import { type TarEntry, tarOf } from '../helpers/tar.ts'
@@ -199,6 +204,64 @@ describe('the daemon', () => {
   })
 })
 
+/** A daemon that answers as it is told, on a socket. */
+async function answering(answer: RequestListener): Promise<{ host: string } & AsyncDisposable> {
+  const socket = join(temporaryFolder(), 'docker.sock')
+  const server = createServer(answer).listen(socket)
+  await once(server, 'listening')
+  const close = async () => {
+    server.closeAllConnections()
+    server.close()
+  }
+  return { host: `unix://${socket}`, [Symbol.asyncDispose]: close }
+}
+
+describe('a daemon that misbehaves', () => {
+  it.each([
+    ['a reason', 500, '{"message":"no space left\\u0007"}', 'refuses: no space left\\x07'],
+    ['no reason', 503, 'oops', 'refuses: it answered 503'],
+    ['another kind of reason', 400, '{"message":1}', 'refuses: it answered 400'],
+    ['too long a reason', 500, 'x'.repeat(100_000), 'refuses: it answered 500'],
+    ['no archive', 200, 'hello', 'is no tar archive'],
+    ['nothing', 200, '', 'is no tar archive'],
+    ['an empty archive', 200, '\0'.repeat(1024), 'has no manifest.json'],
+  ])('and sends %s is named', async (_, status, body, sentence) => {
+    await using daemon = await answering((request, response) => {
+      response.writeHead(request.url === '/_ping' ? 200 : status).end(body)
+    })
+    await expect(open('docker-daemon:app:1', { dockerHost: daemon.host })).rejects.toThrow(sentence)
+  })
+
+  it('and ends in the middle is named', async () => {
+    await using daemon = await answering((request, response) => {
+      if (request.url === '/_ping') response.end()
+      else response.write(tarOf(plain).subarray(0, 1000), () => response.destroy())
+    })
+    await expect(open('docker-daemon:app:1', { dockerHost: daemon.host })).rejects.toThrow(
+      /ended the connection after 1000 bytes/,
+    )
+  })
+
+  it.each([
+    ['1.41', '/v1.41/images/get?names=app%3A1'],
+    ['1.99', '/v1.51/images/get?names=app%3A1'],
+    ['2.0', '/v1.51/images/get?names=app%3A1'],
+    ['', '/images/get?names=app%3A1'],
+    ['new', '/images/get?names=app%3A1'],
+  ])('and knows version %s is asked in the newest that both know', async (version, path) => {
+    const asked: (string | undefined)[] = []
+    await using daemon = await answering((request, response) => {
+      asked.push(request.url)
+      if (request.url === '/_ping') response.setHeader('Api-Version', version).end('OK')
+      else response.writeHead(404).end()
+    })
+    await expect(open('docker-daemon:app:1', { dockerHost: daemon.host })).rejects.toMatchObject({
+      code: 'IMAGE_NOT_FOUND',
+    })
+    expect(asked).toEqual(['/_ping', path])
+  })
+})
+
 describe.skipIf(!can('docker'))('a real Docker daemon', () => {
   it('saves images into archives and over its socket, and tells what it has not', async () => {
     await using daemon = await startDocker()
@@ -211,6 +274,7 @@ describe.skipIf(!can('docker'))('a real Docker daemon', () => {
     await savedByDocker(daemon, folder)
     const manifest = JSON.parse(readBlob(layout, layout.digests.one ?? '').toString())
     await fetchedFromDaemon(daemon, manifest.config.digest)
+    await fetchedOverTls(daemon)
   })
 
   async function savedByDocker({ docker }: Docker, folder: string): Promise<void> {
@@ -236,5 +300,38 @@ describe.skipIf(!can('docker'))('a real Docker daemon', () => {
       message: 'there is no image docker-daemon:none:1',
       hint: `See: docker --host ${host} images`,
     })
+  }
+
+  /** A server that only lets in who has a certificate of its authority, in front of the daemon's socket. */
+  async function fetchedOverTls({ socket }: Docker): Promise<void> {
+    const folder = temporaryFolder()
+    const { authority, certificate, key } = await makeCertificate(folder)
+    const [ca, cert, secret] = [authority, certificate, key].map((path) => readFileSync(path))
+    const options = { ca, cert, key: secret, requestCert: true, rejectUnauthorized: true }
+    const server = createTlsServer(options, (client) => {
+      const daemon = connect(socket)
+      client.on('error', () => daemon.destroy()).pipe(daemon)
+      daemon.on('error', () => client.destroy()).pipe(client)
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const dockerHost = `tcp://localhost:${(server.address() as AddressInfo).port}`
+    for (const name of ['ca.pem', 'cert.pem'])
+      copyFileSync(name === 'ca.pem' ? authority : certificate, join(folder, name))
+    const environment = { PATH: '', DOCKER_CERT_PATH: folder }
+    await expect(open('docker-daemon:app:one', { dockerHost, environment })).rejects.toThrow(
+      'cannot ask the Docker',
+    )
+    copyFileSync(key, join(folder, 'key.pem'))
+    expect(
+      (await readEverything('docker-daemon:app:one', { dockerHost, environment })).config.command,
+    ).toEqual(['hello'])
+    const stranger = { PATH: '', DOCKER_TLS_VERIFY: '1' }
+    await expect(open('docker-daemon:app:one', { dockerHost, environment: stranger })).rejects.toThrow(
+      'its certificate comes from an unknown authority',
+    )
+    await expect(
+      open('docker-daemon:app:one', { dockerHost, environment: { DOCKER_CERT_PATH: `${folder}/none` } }),
+    ).rejects.toThrow(`cannot read the certificate ${folder}/none/ca.pem: no such file`)
+    server.close()
   }
 })
