@@ -42,12 +42,12 @@ export function makeDirectories({ workdir }: LaunchRequest, { directories }: Lau
 }
 
 /** Look up the file systems of image files that binds name with image-src or id. */
-function withDataImages(request: LaunchRequest): LaunchRequest {
-  const binds = request.binds.map((bind) => {
+async function withDataImages(request: LaunchRequest): Promise<LaunchRequest> {
+  const look = async (bind: Bind): Promise<Bind> => {
     if (bind.imageSource === undefined && bind.objectId === undefined) return bind
-    return { ...bind, window: openDataImage(bind.source, bind.objectId) }
-  })
-  return { ...request, binds }
+    return { ...bind, window: await openDataImage(bind.source, bind.objectId) }
+  }
+  return { ...request, binds: await Promise.all(request.binds.map(look)) }
 }
 
 /** Look up what --overlay names. */
@@ -295,6 +295,18 @@ export async function readRequest(
   }
 }
 
+/** What --oci leaves to the image. */
+async function withImageWishes(
+  request: LaunchRequest,
+  image: Image,
+  flags: Flags,
+  facts: HostFacts,
+  config: Config,
+): Promise<LaunchRequest> {
+  if (flags.oci !== true || flags['no-oci'] === true) return request
+  return (await import('./oci.ts')).withImageWishes(request, image, flags, facts, config)
+}
+
 /** An instance is to come of the launch; it ends with the job, a process. */
 export type Keeping = { readonly name: string; readonly job: number | undefined }
 
@@ -310,8 +322,9 @@ export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promis
   const machine = readHostFacts(environment)
   const { config } = await context.settings()
   const wanted = await readRequest(verb, call, command, machine, config)
-  const asked = withOverlays(withDataImages(withoutAbsent(wanted, config, context.report)))
-  const request = keeping ? asInstance(asked, keeping.name) : asked
+  const asked = withOverlays(await withDataImages(withoutAbsent(wanted, config, context.report)))
+  const mode = await withImageWishes(asked, image, flags, machine, config)
+  const request = keeping ? asInstance(mode, keeping.name) : mode
   await requireAllowed(image, config)
   const facts = await withFileSystems(await withDevices(machine, request, config, image), config)
   const { around, scope } = await decideAround(flags, request, facts, config, scoped === '1')

@@ -194,10 +194,11 @@ const fileFlags = grouped('Files:', [
     split: 'never',
     placeholder: 'spec',
   }),
-  list('data', 'mount a data container', {
+  list('data', 'bring the files of a data container in, read-only: image:destination', {
     env: [],
-    hidden: true,
-    refused: 'data containers are mounted by --bind IMAGE:DESTINATION:image-src=/',
+    split: 'commas',
+    placeholder: 'specs',
+    hostPath: true,
   }),
   list('containlibs', 'libraries of the host to bring in', {
     hidden: true,
@@ -211,7 +212,7 @@ const isolationFlags = grouped('Isolation:', [
   toggle('contain', 'own /dev, /tmp and home instead of those of the host', { short: 'c' }),
   toggle('containall', 'contain, and own processes, IPC and environment', { short: 'C' }),
   toggle('compat', 'as Docker does: containall, no-init, no-umask, no-eval, writable-tmpfs'),
-  toggle('no-compat', 'no effect: what it turns on is the rule', { hidden: true }),
+  toggle('no-compat', 'with --oci: files, environment and processes as without it', { hidden: true }),
   toggle('pid', 'own process ids', { short: 'p', env: ['PID', 'UNSHARE_PID'] }),
   toggle('no-pid', 'share process ids in spite of --containall'),
   toggle('no-init', 'the command itself is process 1', { env: ['NOSHIMINIT', 'NO_INIT'] }),
@@ -330,12 +331,8 @@ const imageFlags = grouped('Image:', [
     notice: '--proot has no effect: proot is never used',
   }),
   toggle('keep-layers', 'no effect on an image that is here', { hidden: true }),
-  toggle('oci', 'run by an OCI runtime', {
-    hidden: true,
-    refused:
-      'there is no OCI runtime in here; --compat isolates as one does, and images of Docker run without it',
-  }),
-  toggle('no-oci', 'no effect: there is no OCI mode to leave', { hidden: true }),
+  toggle('oci', 'as an OCI runtime does: --compat, and the working directory and user that the image names'),
+  toggle('no-oci', 'take --oci back', { hidden: true }),
 ])
 
 const configurationFlags = grouped('Configuration:', [

@@ -4,7 +4,15 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { partitionKinds, type SifObject } from '../sif/format.ts'
-import { findObject, objectWindow, parseSif, primaryPartition, readAt } from '../sif/read.ts'
+import {
+  findObject,
+  isOciSif,
+  objectWindow,
+  parseSif,
+  primaryPartition,
+  readAt,
+  type Sif,
+} from '../sif/read.ts'
 import { ext3Length, isExt3 } from './ext3.ts'
 import { checkFilesystem, mountable, type Overlay, type Window } from './open.ts'
 import { isSquashfs } from './superblock.ts'
@@ -14,8 +22,7 @@ function refuse(path: string, reason: string, hint?: string): SingError {
 }
 
 /** The object asked for, else the only data partition, else the root file system. */
-function choosePartition(fd: number, path: string, id: number | undefined): SifObject {
-  const sif = parseSif(fd, path)
+function choosePartition(sif: Sif, path: string, id: number | undefined): SifObject {
   if (id !== undefined) return findObject(sif, id)
   const data = sif.objects.filter(({ partition }) => partition?.kind === partitionKinds.data)
   if (data.length > 1)
@@ -25,14 +32,27 @@ function choosePartition(fd: number, path: string, id: number | undefined): SifO
 
 type Part = { offset: number; size: number; filesystem: Overlay['filesystem'] }
 
-function sifPart(fd: number, path: string, id: number | undefined): Part {
-  const object = choosePartition(fd, path, id)
+async function ociSifPart(fd: number, sif: Sif): Promise<Part> {
+  const { ociSifLayers, readOciSif } = await import('./oci-sif.ts')
+  const [layer, ...more] = ociSifLayers(fd, readOciSif(fd, sif), sif.path)
+  if (layer && more.length === 0) return layer
+  throw refuse(
+    sif.path,
+    `it is an OCI-SIF of ${more.length + 1} layers, and one is needed`,
+    'Make one of them: sing build IMAGE.sif SOURCE',
+  )
+}
+
+async function sifPart(fd: number, path: string, id: number | undefined): Promise<Part> {
+  const sif = parseSif(fd, path)
+  if (id === undefined && isOciSif(sif)) return ociSifPart(fd, sif)
+  const object = choosePartition(sif, path, id)
   const { partition } = object
   if (!partition)
     throw refuse(path, `object ${object.id} is no file system`, `See: sing sif list ${shown(path)}`)
   const filesystem = mountable[partition.filesystem]
   if (!filesystem) throw refuse(path, `object ${object.id} is neither a squashfs nor an ext3`)
-  return { ...objectWindow(parseSif(fd, path), object), filesystem }
+  return { ...objectWindow(sif, object), filesystem }
 }
 
 function barePart(head: Uint8Array, path: string, size: number): Part {
@@ -53,7 +73,7 @@ function openFile(path: string): number {
  * The part of an image file (SIF, squashfs or ext3) that a bind with `image-src` or `id` means. `id` is the number of a SIF object.
  * @throws SingError BIND when it is a directory, no image or of a kind that cannot be bound
  */
-export function openDataImage(path: string, id: number | undefined): Window {
+export async function openDataImage(path: string, id: number | undefined): Promise<Window> {
   const fd = openFile(path)
   try {
     const facts = fstatSync(fd)
@@ -61,9 +81,10 @@ export function openDataImage(path: string, id: number | undefined): Window {
       throw refuse(path, 'it is no image file', 'Bind a directory without image-src and id')
     const head = readAt(fd, 0, ext3Length)
     const isSif = head.toString('latin1', 0x20, 0x29) === 'SIF_MAGIC'
-    const part = isSif ? sifPart(fd, path, id) : barePart(head, path, facts.size)
+    const part = isSif ? await sifPart(fd, path, id) : barePart(head, path, facts.size)
     checkFilesystem(fd, part, path)
-    return { file: resolve(path), ...part }
+    const { offset, size, filesystem } = part
+    return { file: resolve(path), offset, size, filesystem }
   } finally {
     closeSync(fd)
   }

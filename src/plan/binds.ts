@@ -128,6 +128,14 @@ export function parseBinds(list: string): Bind[] {
   return splitSpecs(list).map(parseSpec)
 }
 
+/** Parse a word of --data: `image:destination`, the files of a data container. @throws SingError BIND */
+export function parseData(text: string): Bind {
+  const [source = '', destination = '', ...more] = splitRaw(text, ':').map(withoutEscapes)
+  if (!source || !destination.startsWith('/') || isRoot(destination) || more.length > 0)
+    throw new SingError('BIND', `--data ${text}: expected IMAGE:/DESTINATION`)
+  return { source, destination, readonly: true, optional: false, nested: true, text, imageSource: '/' }
+}
+
 /** Fields of a CSV record as in RFC 4180: quoted fields may hold commas and doubled quotes. */
 function csvFields(text: string): string[] {
   const fields: string[] = []

@@ -2,6 +2,7 @@
 
 import { SingError } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
+import type { ImageUser } from '../image/user.ts'
 import type { SecurityRequest } from './security.ts'
 import type { Filter, LaunchSpec, Namespace, RecordLine } from './spec.ts'
 
@@ -33,6 +34,8 @@ export type IdentityRequest = {
   /** As if there were no user namespaces. */
   readonly ignoreUserns?: boolean
   readonly security?: Pick<SecurityRequest, 'keepGroups'> | undefined
+  /** Whom the image wants to be. */
+  readonly imageUser?: ImageUser | undefined
 }
 
 const noIds = { uids: [], gids: [], setgroups: 'allow' } as const
@@ -57,7 +60,8 @@ export function planIdentity(request: IdentityRequest, facts: HostFacts): Identi
     })
   }
   requireUserNamespaces(facts)
-  if (request.fakeroot) return fakeRoot(request, facts)
+  if (request.fakeroot || request.imageUser?.uid === 0) return fakeRoot(request, facts)
+  if (request.imageUser) return userOfImage(request.imageUser, facts)
   const { uid, gid, user } = facts
   return {
     namespace: true,
@@ -75,6 +79,28 @@ export function planIdentity(request: IdentityRequest, facts: HostFacts): Identi
     noNewPrivileges: true,
     owner: { uid, gid },
     inUserNamespace: true,
+  }
+}
+
+/** The caller under the ids that the image wants; all files belong to them, as there are no others. */
+function userOfImage({ uid, gid, name, home }: ImageUser, facts: HostFacts): Identity {
+  return {
+    namespace: true,
+    ids: {
+      uids: [{ inside: uid, outside: facts.uid, count: 1 }],
+      gids: [{ inside: gid, outside: facts.gid, count: 1 }],
+      setgroups: 'deny',
+    },
+    uid,
+    gid,
+    name,
+    home,
+    filter: 'none',
+    capabilities: 'none',
+    noNewPrivileges: true,
+    owner: { uid, gid },
+    inUserNamespace: true,
+    isOther: true,
   }
 }
 

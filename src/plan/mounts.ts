@@ -148,6 +148,8 @@ function homeOps(context: MountContext): Op[] {
   const missing = context.missing === 'fail' ? 'create' : context.missing
   const source = homeSource(context)
   if (source === undefined || !wanted(context, 'home') || home === '/') return []
+  // The home directory of a user of the image is a part of the image.
+  if (request.contain && request.imageUser && request.home.kind === 'default') return []
   if (request.contain && request.home.kind === 'default') {
     if (request.workdir) return [bindOp(`${request.workdir}/home`, home, { missing })]
     return [{ op: 'tmpfs', at: home, missing, size: context.memorySize, mode: 0o755 }]

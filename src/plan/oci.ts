@@ -39,3 +39,9 @@ export function ociVariables(config: unknown): Record<string, string> {
   })
   return Object.fromEntries(pairs.filter(([name]) => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)))
 }
+
+/** A text of the configuration, such as `WorkingDir`; empty when it is not there. */
+export function ociText(config: unknown, key: 'User' | 'WorkingDir'): string {
+  const value = member(config, key)
+  return typeof value === 'string' ? value : ''
+}

@@ -76,7 +76,8 @@ function devicePlan(
 }
 
 function planHome(request: LaunchRequest, identity: Identity): string {
-  return request.home.kind === 'custom' ? request.home.target : identity.home
+  if (request.home.kind === 'custom') return request.home.target
+  return request.imageUser?.home ?? identity.home
 }
 
 /** What of an image its programs depend on. */
@@ -142,6 +143,8 @@ function withoutEffect({ noMount, overlays }: LaunchRequest): string[] {
 
 export function workingDirectories(request: LaunchRequest, facts: HostFacts, home: string): string[] {
   if (request.cwd !== undefined) return [request.cwd]
+  const { workingDirectory } = request
+  if (workingDirectory !== undefined) return [workingDirectory, home, '/']
   return [...(request.contain || facts.cwd === undefined ? [] : [facts.cwd]), home, '/']
 }
 

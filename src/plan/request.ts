@@ -5,7 +5,8 @@ import { SingError, shown } from '../core/errors.ts'
 import { parseSize } from '../core/units.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { OverlayLayer } from '../image/overlay.ts'
-import { type Bind, isRoot, parseBinds, parseMount, sortBinds } from './binds.ts'
+import type { ImageUser } from '../image/user.ts'
+import { type Bind, isRoot, parseBinds, parseData, parseMount, sortBinds } from './binds.ts'
 import type { DeviceRequest } from './devices.ts'
 import type { FuseMount } from './fusemount.ts'
 import { type NetworkRequest, parseNetwork } from './network.ts'
@@ -60,6 +61,9 @@ export type LaunchRequest = {
   readonly umask: number | undefined
   readonly dns: readonly string[]
   readonly cwd: string | undefined
+  /** Where the image wants to be started, and as whom, when both are asked for. */
+  readonly workingDirectory?: string | undefined
+  readonly imageUser?: ImageUser | undefined
   readonly app: string
   readonly shell: string | undefined
   /** Name of the instance that the container is, or is part of. */
@@ -170,17 +174,33 @@ function parseServers(flags: Flags): string[] {
 
 /** Relative sources belong to the directory of the caller. */
 function allBinds(flags: Flags, facts: HostFacts): Bind[] {
-  const words = [...list(flags.bind).flatMap(parseBinds), ...list(flags.mount).map(parseMount)]
+  const words = [
+    ...list(flags.bind).flatMap(parseBinds),
+    ...list(flags.mount).map(parseMount),
+    ...list(flags.data).map(parseData),
+  ]
   return sortBinds(words.map((bind) => ({ ...bind, source: posix.resolve(facts.cwd ?? '/', bind.source) })))
 }
 
+/** --oci is --compat, unless --no-compat leaves that out; --no-oci takes it back. */
+const isCompatible = (flags: Flags): boolean =>
+  flags.compat === true || (flags.oci === true && flags['no-oci'] !== true && flags['no-compat'] !== true)
+
+/** Changes of a container that --oci alone makes changeable go to where the user wants them, if anywhere. */
+const keepsChanges = ({ compat, writable, overlay }: Flags): boolean =>
+  compat !== true && (writable === true || commas(overlay).some((word) => !word.endsWith(':ro')))
+
 /** On, off, or on with a size. */
 function parseWritableTmpfs(
-  { 'writable-tmpfs': asked }: Flags,
+  flags: Flags,
   compat: boolean,
 ): Pick<LaunchRequest, 'writableTmpfs' | 'writableTmpfsSize'> {
+  const { 'writable-tmpfs': asked } = flags
   if (typeof asked !== 'string')
-    return { writableTmpfs: asked === true || compat, writableTmpfsSize: undefined }
+    return {
+      writableTmpfs: asked === true || (compat && !keepsChanges(flags)),
+      writableTmpfsSize: undefined,
+    }
   return { writableTmpfs: true, writableTmpfsSize: parseSize(asked) }
 }
 
@@ -208,7 +228,7 @@ export function toRequest(
   facts: HostFacts,
   fileAssignments: LaunchRequest['assignments'],
 ): LaunchRequest {
-  const compat = flags.compat === true
+  const compat = isCompatible(flags)
   const containAll = flags.containall === true || compat
   const pid = ((flags.pid === true || containAll) && flags['no-pid'] !== true) || servesInside(flags)
   const network = parseNetwork(flags, facts)

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { layerTypes } from '../../src/image/oci-sif.ts'
 import { can } from '../helpers/can.ts'
 import {
   directory,
@@ -16,7 +17,7 @@ import {
   whiteout,
   writeOciSif,
 } from '../helpers/oci-sif.ts'
-import { type Outcome, sing } from '../helpers/sing.ts'
+import { type Outcome, type RunOptions, sing, testUser } from '../helpers/sing.ts'
 import { temporaryFolder } from '../helpers/temp.ts'
 
 const folder = temporaryFolder()
@@ -27,7 +28,7 @@ let base: Buffer
 const baseFiles = (): Record<string, LayerFile> => ({
   'bin/busybox': program(readFileSync('/bin/busybox')),
   ...Object.fromEntries(
-    ['sh', 'cat', 'env', 'ls', 'find', 'stat', 'id', 'pwd', 'echo'].map((name) => [
+    ['sh', 'cat', 'env', 'ls', 'find', 'stat', 'id', 'pwd', 'echo', 'sleep', 'test'].map((name) => [
       `bin/${name}`,
       link('busybox'),
     ]),
@@ -275,5 +276,146 @@ describe('sing inspect', () => {
     expect(await sing(['inspect', image])).toEqual(well('more: label\nown: label\n'))
     expect(await sing(['inspect', '--list-apps', image])).toEqual(well('two\n'))
     expect(await sing(['inspect', '--runscript', '--app', 'two', image])).toEqual(well('of two\n'))
+  })
+})
+
+describe('--oci', () => {
+  const config = { WorkingDir: '/srv/work', Env: ['A=image'] }
+  const inside = async (flags: string[], script: string, more: object = {}, options: RunOptions = {}) =>
+    sing(
+      [
+        'exec',
+        ...flags,
+        await make({ layers: [await squashfsOf(withFolders())], config: { ...config, ...more } }),
+        'sh',
+        '-c',
+        script,
+      ],
+      options,
+    )
+  const withFolders = (): Record<string, LayerFile> => ({
+    ...baseFiles(),
+    'srv/work/here': file('x'),
+    'srv/kept': file('x'),
+    dev: directory,
+    proc: directory,
+    tmp: directory,
+  })
+
+  it('starts in the working directory of the image, changeable and apart from the host', async () => {
+    const script = 'pwd; echo x > /new && cat /new; echo "${HOST_SEEN-unset}"'
+    expect(await inside(['--oci'], script, {}, { env: { HOST_SEEN: 'host' } })).toEqual(
+      well('/srv/work\nx\nunset\n'),
+    )
+  })
+
+  it('gives way to --cwd, --no-oci and --no-compat', async () => {
+    const { home } = testUser()
+    expect(await inside(['--oci', '--cwd', '/srv'], 'pwd')).toEqual(well('/srv\n'))
+    expect(await inside(['--oci', '--no-oci'], 'pwd')).toEqual(well(`${home}\n`))
+    expect(
+      await inside(['--oci', '--no-compat'], 'pwd; echo $HOST_SEEN', {}, { env: { HOST_SEEN: 'host' } }),
+    ).toEqual(well(`${home}\nhost\n`))
+    expect(await inside([], 'pwd')).toEqual(well(`${home}\n`))
+  })
+
+  it.each([
+    ['a name', 'web', '33 44 web /srv'],
+    ['a name and a group', 'web:staff', '33 50 web /srv'],
+    ['a number that has a name', '33', '33 44 web /srv'],
+    ['a number that has none', '1234', '1234 0 1234 /'],
+    ['two numbers', '1234:4321', '1234 4321 1234 /'],
+    ['root', 'root', '0 0 root /root'],
+  ])('starts as the user of the image: %s', async (_, User, expected) => {
+    const { status, stdout, stderr } = await inside(
+      ['--oci'],
+      'echo $(id -u) $(id -g) $(id -un) $HOME; ls /srv',
+      { User },
+    )
+    expect({ status, stdout }, stderr).toEqual({ status: 0, stdout: `${expected}\nkept\nwork\n` })
+  })
+
+  it('leaves the user as it is without it', async () => {
+    expect(await inside([], 'id -u', { User: 'web' })).toEqual(well(`${testUser().uid}\n`))
+  })
+
+  it.runIf(can('root'))('makes root that user too', async () => {
+    const script =
+      'echo $(id -u) $(id -g) $HOME $(pwd); cat /proc/self/status | while read a b; do test "$a" = CapEff: && echo $b; done'
+    const { stdout } = await inside(['--oci'], script, { User: 'web' }, { as: 'self' })
+    expect(stdout).toBe('33 44 /srv /srv/work\n0000000000000000\n')
+  })
+
+  it('names a user that the image does not know', async () => {
+    const { status, stderr } = await inside(['--oci'], 'true', { User: 'nobody-here' })
+    expect(status).toBe(255)
+    expect(stderr).toContain('as nobody-here, as it wants: its /etc/passwd does not have that name')
+    expect((await inside(['--oci'], 'true', { User: 'web:none' })).stderr).toContain(
+      'its /etc/group does not',
+    )
+    expect((await inside(['--oci', '--fakeroot'], 'id -u', { User: 'nobody-here' })).stdout).toBe('0\n')
+  })
+})
+
+describe('a data container', () => {
+  const container = async () =>
+    make({
+      layers: [await squashfsOf({ 'data/one': file('1\n') })],
+      manifest: { artifactType: 'application/vnd.sylabs.data-container.v1' },
+    })
+
+  it('is brought in by --data and by --bind', async () => {
+    const [image, data] = [await make(), await container()]
+    expect(await sing(['exec', '--data', `${data}:/mnt`, image, 'cat', '/mnt/data/one'])).toEqual(well('1\n'))
+    expect(await sing(['exec', '--bind', `${data}:/mnt:image-src=/data`, image, 'cat', '/mnt/one'])).toEqual(
+      well('1\n'),
+    )
+  })
+
+  it('runs nothing', async () => {
+    const { stderr } = await sing(['run', await container()])
+    expect(stderr).toContain('it is a data container, which has files and no programs')
+    expect(stderr).toContain(':/DESTINATION:image-src=/')
+  })
+
+  it('has one layer, or none of them can be bound', async () => {
+    const two = await make({ layers: [base, await squashfsOf(upperFiles)] })
+    const { stderr } = await sing(['exec', '--data', `${two}:/mnt`, await make(), 'true'])
+    expect(stderr).toContain('it is an OCI-SIF of 2 layers, and one is needed')
+    expect((await sing(['exec', '--data', `${two}`, await make(), 'true'])).stderr).toContain(
+      'expected IMAGE:/DESTINATION',
+    )
+  })
+})
+
+describe.skipIf(!can('ext3', 'fuse'))('an OCI-SIF with changes', () => {
+  it('shows them, and takes more with --writable', async () => {
+    const ext3 = join(folder, 'changes.img')
+    expect((await sing(['overlay', 'create', '--sparse', ext3])).status).toBe(0)
+    const layers = [base, { data: readFileSync(ext3), mediaType: layerTypes.ext3 }]
+    const image = await make({ layers, config: { WorkingDir: '/tree' } })
+    const inside = (flags: string[], script: string) => sing(['exec', ...flags, image, 'sh', '-c', script])
+    expect(await inside(['--writable'], 'echo new > /replaced && cat /kept')).toEqual(well('below\n'))
+    expect(await inside([], 'cat /replaced')).toEqual(well('new\n'))
+    expect((await inside([], 'echo x > /kept')).stderr).toContain('Read-only file system')
+    expect(await inside(['--oci', '--writable'], 'pwd; echo newer > /replaced')).toEqual(well('/tree\n'))
+    expect(await inside(['--oci'], 'cat /replaced; echo x > /kept && cat /kept')).toEqual(well('newer\nx\n'))
+    expect(await inside([], 'cat /replaced /kept')).toEqual(well('newer\nbelow\n'))
+  })
+})
+
+describe('an instance of an OCI-SIF', () => {
+  it('runs what others of it do, with its variables', async () => {
+    const image = await make({
+      config: { Entrypoint: ['/bin/sh', '-c', 'echo $A > /tmp/$0; sleep 60'], Env: ['A=b'] },
+    })
+    const name = `oci-${process.pid}`
+    expect((await sing(['instance', 'run', '--contain', image, name, 'note'])).status).toBe(0)
+    try {
+      const script = 'until test -s /tmp/note; do sleep 0.1; done; cat /tmp/note; echo $A'
+      expect(await sing(['exec', `instance://${name}`, 'sh', '-c', script])).toEqual(well('b\nb\n'))
+    } finally {
+      await sing(['instance', 'stop', name])
+    }
   })
 })

@@ -80,7 +80,7 @@ describe('a failure', () => {
   it.each([
     [['exec', '/none.sif', 'true'], {}, /^FATAL: {3}.*\/none\.sif/],
     [['pull', 'docker://x'], {}, /^FATAL: {3}pull is not available yet/],
-    [['exec', '--oci', '/none.sif', 'true'], {}, /^FATAL: {3}--oci cannot be used/],
+    [['exec', '--nvccli', '/none.sif', 'true'], {}, /^FATAL: {3}--nvccli cannot be used/],
     [['version'], { SINGULARITY_DEBUG: 'yes' }, /^FATAL: {3}the variable SINGULARITY_DEBUG/],
   ] as [string[], Environment, RegExp][])(
     'of %j with %j has status 255 and a reason',

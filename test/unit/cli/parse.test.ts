@@ -159,7 +159,7 @@ describe('a flag that may have a size', () => {
 })
 
 describe('flags that have no effect', () => {
-  it.each(['--oci', '--data=a:/b'])('are refused when they are not for users: %s', async (word) => {
+  it.each(['--nvccli', '--nvccli=true'])('are refused when they are not for users: %s', async (word) => {
     await expect(parse([word])).rejects.toMatchObject({
       code: 'UNSUPPORTED',
       status: 255,
@@ -173,7 +173,7 @@ describe('flags that have no effect', () => {
       status: 255,
       message: expect.stringContaining('--passphrase'),
     })
-    await expect(parse([], { SINGULARITY_OCI: '1' })).rejects.toThrow('SINGULARITY_OCI')
+    await expect(parse([], { SINGULARITY_NVCCLI: '1' })).rejects.toThrow('SINGULARITY_NVCCLI')
   })
 
   it('are no matter when they are turned off', async () => {
@@ -230,9 +230,9 @@ describe('a configuration file', () => {
   })
 
   it('cannot ask for what cannot be had', async () => {
-    const refused: Defaults = new Map([['data', [{ value: ['/x'], origin: 'launch.data (/c:3)' }]]])
+    const refused: Defaults = new Map([['nvccli', [{ value: true, origin: 'launch.nvccli (/c:3)' }]]])
     await expect(parseFlags([], launchFlags, {}, () => refused)).rejects.toThrow(
-      'launch.data (/c:3) cannot be used',
+      'launch.nvccli (/c:3) cannot be used',
     )
   })
 })
