@@ -1,32 +1,80 @@
 // Packs directories and streams of entries; see addon/squashfs/writer.h for what happens underneath.
 #include "packer.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "packing.h"
+#include "squashfs/adopt.h"
 #include "squashfs/walk.h"
 #include "task.h"
 #include "values.h"
 
 namespace {
 
-using Shared = std::shared_ptr<Packing>;
+// What the tree is, when it is an overlay over an image.
+struct Base {
+	std::string file;
+	uint64_t offset = 0;
+	uint64_t size = 0;
+	std::string changes;
+};
 
-void walk(Packing &packing, const std::string &root, const std::vector<std::string> &excludes, sing_failure &failure)
+// A packing that takes files from that image as they are.
+struct Adopting : Packing {
+	int image = -1;
+
+	~Adopting() override
+	{
+		sing_adoption_close(options.base);
+		if (image >= 0)
+			close(image);
+	}
+};
+
+// An image that cannot give its files as they are is no failure: they are read through the mount then.
+bool can_adopt(Adopting &packing, const Base &base)
+{
+	packing.image = open(base.file.c_str(), O_RDONLY | O_CLOEXEC);
+	return packing.image >= 0 &&
+	       sing_adoption_open(packing.image, base.offset, base.size, &packing.options, &packing.options.base) == 0;
+}
+
+void walk(Adopting &packing, const std::string &root, const Base &base, const std::vector<std::string> &excludes,
+	  sing_failure &failure)
 {
 	std::vector<const char *> pointers;
 	for (const std::string &exclude : excludes)
 		pointers.push_back(exclude.c_str());
+	const bool adopts = !base.file.empty() && can_adopt(packing, base);
 	if (begin(packing, failure))
-		sing_walk(packing.writer, root.c_str(), pointers.data(), pointers.size(), &failure);
+		sing_walk(packing.writer, root.c_str(), adopts ? base.changes.c_str() : nullptr, pointers.data(),
+			  pointers.size(), &failure);
 }
+
+Base read_base(const Napi::Value &value)
+{
+	Base base;
+	if (!value.IsObject())
+		return base;
+	const auto object = value.As<Napi::Object>();
+	base.file = to_text(object, "file");
+	base.offset = to_unsigned(object, "offset", INT64_MAX);
+	base.size = to_unsigned(object, "size", INT64_MAX);
+	base.changes = to_text(object, "changes");
+	return base;
+}
+
+using Shared = std::shared_ptr<Adopting>;
 
 class Packer : public Napi::ObjectWrap<Packer> {
 public:
-	explicit Packer(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Packer>(info), packing_(std::make_shared<Packing>())
+	explicit Packer(const Napi::CallbackInfo &info) : Napi::ObjectWrap<Packer>(info), packing_(std::make_shared<Adopting>())
 	{
 		set_up(*packing_, info[0].As<Napi::Object>());
 	}
@@ -52,8 +100,9 @@ public:
 		for (uint32_t i = 0; i < list.Length(); i++)
 			excludes.push_back(to_text(list.Get(i), "exclude"));
 		std::sort(excludes.begin(), excludes.end());
-		return Run(info.Env(), [root, excludes](Packing &packing, sing_failure &failure) {
-			walk(packing, root, excludes, failure);
+		Base base = read_base(info[2]);
+		return Run(info.Env(), [root, base, excludes](Adopting &packing, sing_failure &failure) {
+			walk(packing, root, base, excludes, failure);
 		});
 	}
 

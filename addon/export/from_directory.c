@@ -191,7 +191,7 @@ int sing_export_directory(const char *root, struct sing_members *members)
 {
 	struct reading *reading = calloc(1, sizeof *reading);
 	struct sing_scan *scan;
-	int error = reading == NULL ? ENOMEM : sing_scan_start(root, NULL, 0, &scan);
+	int error = reading == NULL ? ENOMEM : sing_scan_start(root, NULL, NULL, 0, &scan);
 	int result;
 
 	if (error != 0) {

@@ -33,6 +33,7 @@ struct sing_scan {
 	struct batch *taking;    /* the other thread's */
 	pthread_t thread;
 	const char *root;
+	const char *upper; /* the directory of changes, or NULL */
 
 	/* below, what only the scanning thread uses */
 	struct batch *putting;
@@ -196,6 +197,23 @@ static int scan_open_file(struct sing_scan *scan, int fd, const char *name)
 	return put(scan, item);
 }
 
+/* Where the changes of a directory are, if any are: -1 when everything in it is as it was. */
+static int open_changes(int changes, const char *name)
+{
+	if (changes < 0)
+		return -1;
+	return openat(changes, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static bool is_kept(const struct sing_scan *scan, int changes, const char *name)
+{
+	struct stat status;
+
+	if (scan->upper == NULL)
+		return false;
+	return changes < 0 || (fstatat(changes, name, &status, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT);
+}
+
 /* O_NONBLOCK: should a pipe have taken the file's place, opening it must not wait for a writer. */
 static int scan_file(struct sing_scan *scan, int parent, const char *name)
 {
@@ -230,9 +248,16 @@ static int scan_other(struct sing_scan *scan, int parent, const char *name, cons
 	return put(scan, item);
 }
 
-static int scan_below(struct sing_scan *scan, int fd);
+static int scan_kept(struct sing_scan *scan, int parent, const char *name, const struct stat *status)
+{
+	struct sing_item *item = describe(scan, SING_ITEM_KEPT, name, status, parent, name);
 
-static int scan_open_directory(struct sing_scan *scan, int fd, const char *name)
+	return item == NULL ? -1 : put(scan, item);
+}
+
+static int scan_below(struct sing_scan *scan, int fd, int changes);
+
+static int scan_open_directory(struct sing_scan *scan, int fd, int changes, const char *name)
 {
 	struct sing_item *item;
 	struct stat status;
@@ -240,43 +265,47 @@ static int scan_open_directory(struct sing_scan *scan, int fd, const char *name)
 	if (fstat(fd, &status) != 0)
 		return fail(scan, errno, "read");
 	item = describe(scan, SING_ITEM_DIRECTORY, name, &status, fd, NULL);
-	if (item == NULL || put(scan, item) != 0 || scan_below(scan, fd) != 0)
+	if (item == NULL || put(scan, item) != 0 || scan_below(scan, fd, changes) != 0)
 		return -1;
 	item = create_item(SING_ITEM_UP, "");
 	return item == NULL ? fail(scan, ENOMEM, "read") : put(scan, item);
 }
 
-static int scan_directory(struct sing_scan *scan, int parent, const char *name)
+static int scan_directory(struct sing_scan *scan, int parent, int changes, const char *name)
 {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int result;
+	int below, result;
 
 	if (fd < 0)
 		return fail(scan, errno, "open");
-	result = scan_open_directory(scan, fd, name);
+	below = open_changes(changes, name);
+	result = scan_open_directory(scan, fd, below, name);
+	if (below >= 0)
+		close(below);
 	close(fd);
 	return result;
 }
 
-/* Regular files are opened at once and looked at then, which saves a call for each. */
-static int scan_entry(struct sing_scan *scan, int parent, const char *name, unsigned char type)
+/* Regular files are opened at once and looked at then, which saves a call for each; those that are kept not at all. */
+static int scan_entry(struct sing_scan *scan, int parent, int changes, const char *name, unsigned char type)
 {
+	bool kept = (type == DT_REG || type == DT_UNKNOWN) && is_kept(scan, changes, name);
 	struct stat status;
 
-	if (type == DT_REG)
+	if (type == DT_REG && !kept)
 		return scan_file(scan, parent, name);
 	if (type == DT_DIR)
-		return scan_directory(scan, parent, name);
+		return scan_directory(scan, parent, changes, name);
 	if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
 		return fail(scan, errno, "read");
 	if (S_ISREG(status.st_mode))
-		return scan_file(scan, parent, name);
+		return kept ? scan_kept(scan, parent, name, &status) : scan_file(scan, parent, name);
 	if (S_ISDIR(status.st_mode))
-		return scan_directory(scan, parent, name);
+		return scan_directory(scan, parent, changes, name);
 	return scan_other(scan, parent, name, &status);
 }
 
-static int scan_names(struct sing_scan *scan, int fd, const struct sing_names *names)
+static int scan_names(struct sing_scan *scan, int fd, int changes, const struct sing_names *names)
 {
 	size_t length = scan->path_length;
 
@@ -285,14 +314,14 @@ static int scan_names(struct sing_scan *scan, int fd, const struct sing_names *n
 
 		if (enter(scan, name) != 0)
 			return -1;
-		if (!excluded(scan) && scan_entry(scan, fd, name, sing_names_type(name)) != 0)
+		if (!excluded(scan) && scan_entry(scan, fd, changes, name, sing_names_type(name)) != 0)
 			return -1;
 		leave(scan, length);
 	}
 	return 0;
 }
 
-static int scan_below(struct sing_scan *scan, int fd)
+static int scan_below(struct sing_scan *scan, int fd, int changes)
 {
 	struct sing_names names;
 	int error;
@@ -301,7 +330,7 @@ static int scan_below(struct sing_scan *scan, int fd)
 	if (++scan->depth > SING_DEPTH_LIMIT)
 		return fail(scan, SING_NESTED, "read");
 	error = sing_names_read(fd, &names);
-	result = error != 0 ? fail(scan, error, "list") : scan_names(scan, fd, &names);
+	result = error != 0 ? fail(scan, error, "list") : scan_names(scan, fd, changes, &names);
 	sing_names_free(&names);
 	scan->depth--;
 	return result;
@@ -310,13 +339,16 @@ static int scan_below(struct sing_scan *scan, int fd)
 static void scan_root(struct sing_scan *scan)
 {
 	int fd = open(scan->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int changes = scan->upper == NULL ? -1 : open(scan->upper, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0) {
+	if (fd < 0 || (scan->upper != NULL && changes < 0))
 		fail(scan, errno, "open");
-		return;
-	}
-	(void)scan_open_directory(scan, fd, "");
-	close(fd);
+	else
+		(void)scan_open_directory(scan, fd, changes, "");
+	if (changes >= 0)
+		close(changes);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void *work(void *user)
@@ -329,7 +361,8 @@ static void *work(void *user)
 	return NULL;
 }
 
-int sing_scan_start(const char *root, const char *const *excludes, size_t exclude_count, struct sing_scan **out)
+int sing_scan_start(const char *root, const char *changes, const char *const *excludes, size_t exclude_count,
+		    struct sing_scan **out)
 {
 	struct sing_scan *scan = calloc(1, sizeof *scan);
 	size_t length = strlen(root);
@@ -341,6 +374,7 @@ int sing_scan_start(const char *root, const char *const *excludes, size_t exclud
 		length--;
 	sing_queue_open(&scan->queue);
 	scan->root = root;
+	scan->upper = changes;
 	scan->excludes = excludes;
 	scan->exclude_count = exclude_count;
 	scan->path = strndup(root, length);

@@ -15,6 +15,7 @@ enum sing_item_kind {
 	SING_ITEM_DIRECTORY, /* what follows is inside, up to the matching SING_ITEM_UP; the first one is the root */
 	SING_ITEM_UP,
 	SING_ITEM_FILE,    /* a regular file, open */
+	SING_ITEM_KEPT,    /* a regular file that nobody has changed, not open */
 	SING_ITEM_OTHER,
 	SING_ITEM_FAILURE, /* nothing follows */
 };
@@ -31,8 +32,12 @@ struct sing_item {
 
 struct sing_scan;
 
-/* Start at `root`; the arguments must live as long as the scan. Returns 0 or an errno. */
-int sing_scan_start(const char *root, const char *const *excludes, size_t exclude_count, struct sing_scan **out);
+/*
+ * Start at `root`; the arguments must live as long as the scan. `root` may be an overlay, and `changes` then its upper directory: what is
+ * not in there is kept. Returns 0 or an errno.
+ */
+int sing_scan_start(const char *root, const char *changes, const char *const *excludes, size_t exclude_count,
+		    struct sing_scan **out);
 
 /* The next thing, in the order of byte values of names; NULL at the end. It is the caller's, who frees it. */
 struct sing_item *sing_scan_next(struct sing_scan *scan);

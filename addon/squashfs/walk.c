@@ -107,6 +107,9 @@ static struct sing_attributes attributes_of(const struct sing_item *item)
 		.major = major(status->st_rdev),
 		.minor = minor(status->st_rdev),
 		.target = item->target,
+		/* an overlay shows the numbers of the image below it */
+		.adopted = item->kind == SING_ITEM_KEPT ? status->st_ino : 0,
+		.size = (uint64_t)status->st_size,
 		.xattrs = item->xattrs.items,
 		.xattr_count = item->xattrs.count,
 	};
@@ -244,6 +247,7 @@ static int take(struct walk *walk, const struct sing_item *item)
 		return add_directory(walk, item);
 	case SING_ITEM_FILE:
 		return add_file(walk, item);
+	case SING_ITEM_KEPT:
 	case SING_ITEM_OTHER:
 		return add(walk, item, &inode);
 	case SING_ITEM_FAILURE:
@@ -272,10 +276,11 @@ static int take_all(struct walk *walk, struct sing_scan *scan)
 	return fail(walk, ENOMEM, "read");
 }
 
-static int run(struct walk *walk, const char *root, const char *const *excludes, size_t exclude_count)
+static int run(struct walk *walk, const char *root, const char *changes, const char *const *excludes,
+	       size_t exclude_count)
 {
 	struct sing_scan *scan;
-	int error = sing_scan_start(root, excludes, exclude_count, &scan);
+	int error = sing_scan_start(root, changes, excludes, exclude_count, &scan);
 	int result;
 
 	if (error != 0)
@@ -285,8 +290,8 @@ static int run(struct walk *walk, const char *root, const char *const *excludes,
 	return result;
 }
 
-int sing_walk(struct sing_writer *writer, const char *root, const char *const *excludes, size_t exclude_count,
-	      struct sing_failure *failure)
+int sing_walk(struct sing_writer *writer, const char *root, const char *changes, const char *const *excludes,
+	      size_t exclude_count, struct sing_failure *failure)
 {
 	struct walk *walk = calloc(1, sizeof *walk);
 	size_t length = strlen(root);
@@ -304,7 +309,7 @@ int sing_walk(struct sing_writer *writer, const char *root, const char *const *e
 	walk->failure = failure;
 	walk->path_length = length;
 	walk->path_room = length + 1;
-	result = run(walk, root, excludes, exclude_count);
+	result = run(walk, root, changes, excludes, exclude_count);
 	tdestroy(walk->linked, free);
 	free(walk->path);
 	free(walk);

@@ -13,10 +13,11 @@ extern "C" {
 /*
  * Read everything below `root` into the writer, in the order of byte values. `excludes` are paths relative to the root,
  * sorted by byte values, left out with everything below them. Links are never followed, except `root` itself.
- * Returns 0, or -1 with a failure that names the path.
+ * `changes` is NULL, or the upper directory of the overlay that `root` is: the writer has the base image below it, from which
+ * it takes all other files. Returns 0, or -1 with a failure that names the path.
  */
-int sing_walk(struct sing_writer *writer, const char *root, const char *const *excludes, size_t exclude_count,
-	      struct sing_failure *failure);
+int sing_walk(struct sing_writer *writer, const char *root, const char *changes, const char *const *excludes,
+	      size_t exclude_count, struct sing_failure *failure);
 
 #ifdef __cplusplus
 }

@@ -9,6 +9,7 @@
 #include <sqfs/error.h>
 #include <sqfs/xattr.h>
 
+#include "adopt.h"
 #include "blocks.h"
 #include "release.h"
 #include "window.h"
@@ -186,10 +187,22 @@ static uint32_t encode_device(uint32_t major, uint32_t minor)
 	return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
 }
 
+static int adopt(struct sing_writer *writer, struct sing_inode *inode, const struct sing_attributes *attributes)
+{
+	const struct sing_writer_options *options = &writer->options;
+
+	writer->result.bytes += attributes->size;
+	if (options->proceed != NULL && !options->proceed(options->user, writer->result.bytes))
+		return SING_CANCELLED;
+	return sing_adopt(options->base, attributes->adopted, attributes->size, inode);
+}
+
 static int begin_content(struct sing_writer *writer, struct sing_inode *inode, const struct sing_attributes *attributes)
 {
 	switch (inode->mode & S_IFMT) {
 	case S_IFREG:
+		if (attributes->adopted != 0)
+			return adopt(writer, inode, attributes);
 		return sqfs_block_processor_begin_file(writer->processor, &inode->file, NULL, 0);
 	case S_IFLNK:
 		inode->target = strdup(attributes->target);
@@ -295,6 +308,8 @@ int sing_writer_finish(struct sing_writer *writer, struct sing_result *result)
 {
 	int error = sqfs_block_processor_finish(writer->processor);
 
+	if (error == 0 && writer->options.base != NULL)
+		error = sing_adoption_copy(writer->options.base, writer->file, writer->fragments);
 	if (error == 0)
 		error = sing_tables_write(writer);
 	if (error == 0)

@@ -16,6 +16,8 @@
 extern "C" {
 #endif
 
+struct sing_adoption;
+
 struct sing_writer_options {
 	int fd; /* stays the caller's */
 	uint64_t offset;
@@ -28,6 +30,7 @@ struct sing_writer_options {
 	uint32_t gid;
 	bool clamp;          /* no time is later than `time`, which is also the time of the image */
 	uint32_t time;
+	struct sing_adoption *base; /* the image that files may be adopted from (adopt.h), or NULL; stays the caller's */
 	bool (*proceed)(void *user, uint64_t bytes); /* told the bytes of files so far; false: stop. May be NULL */
 	void *user;
 };
@@ -46,6 +49,8 @@ struct sing_attributes {
 	uint32_t major;
 	uint32_t minor;
 	const char *target;
+	uint64_t adopted; /* 0, or a regular file has the contents of that of this number in the base, and no data follows */
+	uint64_t size;    /* of such a file */
 	const struct sing_xattr *xattrs; /* sorted by name; those without a place in squashfs are left out */
 	size_t xattr_count;
 };

@@ -3,7 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspectJson, readAttributes } from '../image/contents.ts'
-import { packDirectory } from '../native/addon.ts'
+import { type PackOptions, packDirectory } from '../native/addon.ts'
 import { partitionExtra } from '../sif/details.ts'
 import { architectureCode, dataTypes, filesystems, partitionKinds } from '../sif/format.ts'
 import { SifWriter } from '../sif/write.ts'
@@ -22,6 +22,8 @@ export type Assembly = {
   /** Go name. */
   readonly architecture: string
   readonly attachments: Base['attachments']
+  /** The image that the tree differs from. */
+  readonly below: Base['below']
   /** Permissions of the new file. */
   readonly mode: number
   /** Seconds since 1970 for everything in a reproducible image; undefined: real times. */
@@ -33,6 +35,16 @@ async function jsonObjects({ described, attachments }: Assembly): Promise<Base['
   const inspect = Buffer.from(inspectJson(await readAttributes(described)))
   const objects = [...attachments, { name: 'inspect-metadata.json', data: inspect }]
   return objects.sort((one, other) => (one.name < other.name ? -1 : 1))
+}
+
+/**
+ * What is as it was below is copied as it lies there, and not packed anew: not where the same bytes are to come from everywhere,
+ * and not when the caller asks for a compression of its own.
+ */
+function adopted({ below, time }: Assembly, { request }: BuildTools): Pick<PackOptions, 'base'> {
+  const { compression } = request.packing
+  const isStandard = compression.kind === 'zstd' && compression.level === 5
+  return below && time === undefined && isStandard ? { base: { ...below.image, changes: below.changes } } : {}
 }
 
 async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools): Promise<void> {
@@ -48,6 +60,7 @@ async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools
   const { size } = await packDirectory(root, {
     exclude,
     extra: entries,
+    ...adopted(assembly, tools),
     fd: slot.fd,
     offset: slot.offset,
     compression,

@@ -109,6 +109,7 @@ async function assemble(built: Built, spec: BuildSpec, mode: number, tools: Buil
     definitionText: spec.definition.text,
     architecture: rootfsArchitecture(tree.root),
     attachments: base.attachments,
+    below: base.below,
     mode,
     time: fixedTime(base, request),
   }

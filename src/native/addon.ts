@@ -34,7 +34,7 @@ export type Stat = {
 }
 
 type DirectoryPacker = NativePacker & {
-  directory(root: string, excludes: readonly string[]): Promise<unknown>
+  directory(root: string, excludes: readonly string[], base: PackOptions['base']): Promise<unknown>
 }
 
 type Super = { compressor: number; blockSize: number; entries: number; bytes: number; time: number }
@@ -113,7 +113,7 @@ export function packDirectory(root: string, options: PackOptions): Promise<PackR
   const excludes = (options.exclude ?? []).map(withoutSlashes)
   const { extra = [], signal } = options
   return pack(options, async (packer) => {
-    await packer.directory(root, excludes)
+    await packer.directory(root, excludes, options.base)
     await pushAll(packer, extra, signal)
   })
 }

@@ -30,7 +30,7 @@ export function mountFuse(at: string, fuse: number): void {
 export type OverlayDirectories = { readonly lower: string; readonly upper: string; readonly work: string }
 
 /**
- * Show `lower` with the changes in `upper`, which takes all new ones. `marks` are the attributes that say what is gone: those
+ * Show `lower` with the changes in `upper`, which takes all new ones. Files have the numbers that they have there. `marks` are the attributes that say what is gone: those
  * of users in a user namespace. @throws Error with the kernel's reason
  */
 export function mountOverlay(at: string, directories: OverlayDirectories, marks: 'user' | 'trusted'): void {
@@ -43,7 +43,7 @@ export function mountOverlay(at: string, directories: OverlayDirectories, marks:
     return `/proc/self/fd/${fd}`
   }
   try {
-    const options = `lowerdir=${open(lower)},upperdir=${open(upper)},workdir=${open(work)}`
+    const options = `xino=off,lowerdir=${open(lower)},upperdir=${open(upper)},workdir=${open(work)}`
     must(addon().mount('overlay', at, marks === 'user' ? `userxattr,${options}` : options, false))
   } finally {
     for (const fd of opened) closeSync(fd)

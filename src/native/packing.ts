@@ -23,6 +23,11 @@ export type PackOptions = {
   time?: number
   /** Paths relative to the root that are left out with everything below them. */
   exclude?: readonly string[]
+  /**
+   * The root is an overlay over this image, and `changes` its upper directory: other files are copied as they lie in the image,
+   * compressed, where that has the same compressor and block size.
+   */
+  base?: { file: string; offset: number; size: number; changes: string }
   /** Files that come in addition, behind the others; directories that are there are described anew. */
   extra?: Iterable<Entry> | AsyncIterable<Entry>
   report?: Report

@@ -14,18 +14,23 @@ import { programPath } from '../native/paths.ts'
 export type MountOptions = {
   /** An empty directory, where the files appear. */
   readonly at: string
-  /** A new directory for what changes; its file system must be one that an overlay can use. */
-  readonly changes: string
+  /** A new directory for what this needs, changes above all; its file system must be one that an overlay can use. */
+  readonly directory: string
   /** All files belong to root, because no other id exists here. */
   readonly allRoot: boolean
   readonly inUserNamespace: boolean
 }
 
+export type Mounted = Disposable & {
+  /** The directory with everything that is not as in the image. */
+  readonly changes: string
+}
+
 /** Mount the squashfs, and an overlay above it. @throws Error where the kernel does not do it; nothing is mounted then */
-export async function mountChangeable(image: Window, options: MountOptions): Promise<Disposable> {
-  const { at, changes, allRoot, inUserNamespace } = options
-  const [lower = '', upper = '', work = ''] = ['base', 'upper', 'work'].map((name) => join(changes, name))
-  for (const directory of [changes, lower, upper, work]) mkdirSync(directory, { mode: 0o755 })
+export async function mountChangeable(image: Window, options: MountOptions): Promise<Mounted> {
+  const { at, directory, allRoot, inUserNamespace } = options
+  const [lower = '', upper = '', work = ''] = ['base', 'upper', 'work'].map((name) => join(directory, name))
+  for (const path of [directory, lower, upper, work]) mkdirSync(path, { mode: 0o755 })
   try {
     await serve(image, lower, allRoot)
     copyAttributes(lower, upper)
@@ -35,6 +40,7 @@ export async function mountChangeable(image: Window, options: MountOptions): Pro
     throw error
   }
   return {
+    changes: upper,
     [Symbol.dispose]() {
       unmount(at)
       unmount(lower)

@@ -84,6 +84,55 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('an image file as a base', ()
     })
   })
 
+  describe('that this program packed', () => {
+    const makes = [
+      'mkdir /d /d/e; i=0; while [ $i -lt 60000 ]; do echo "line $i $((i * i))"; i=$((i+1)); done > /d/long',
+      'cp /d/long /d/twin; ln /d/long /d/e/name; echo one > /d/one; ln /d/one /d/e/one; : > /d/empty; echo end >> /d/twin',
+      'dd if=/d/long of=/d/holes bs=4096 count=1 seek=500 2>/dev/null; chmod 600 /d/twin; chown 0:0 /d/twin',
+    ]
+    const changes =
+      '%post\n  echo more >> /d/holes; mv /d/empty /d/none; rm /d/twin /d/one; echo new > /d/new; cp -p /d/long /d/copy\n'
+    const list =
+      'find box -printf "%P %y %m %U %G %n %s %l\n" | sort; cd box; find . -type f | sort | xargs sha256sum'
+
+    /** A base, and what was below it before. */
+    async function makeBase(...flags: string[]): Promise<Buffer> {
+      await mustBuild(`%post\n  ${makes.join('\n  ')}\n`, [...flags, 'base.sif'])
+      base = join(folder, 'base.sif')
+      return readFileSync(base)
+    }
+
+    async function unpacked(image: string): Promise<string> {
+      await sing(['build', '--force', '--sandbox', 'box', image], { cwd: folder })
+      const { stdout } = await run(['sh', '-c', list], { cwd: folder })
+      // What tells where the sandbox came from.
+      return stdout.replace(/.*(labels\.json|Singularity)$/gm, '')
+    }
+
+    it('gives its files as they lie in it', async () => {
+      const before = await makeBase('--compress', 'zstd:1')
+      await mustBuild(changes, ['x.sif'])
+      await mustBuild(changes, ['--no-cleanup', 'y.sif'])
+      expect(await unpacked('x.sif')).toBe(await unpacked('y.sif'))
+      const stretch = before.subarray(40_000, 60_000)
+      expect(readFileSync(join(folder, 'x.sif')).includes(stretch)).toBe(true)
+      expect(readFileSync(join(folder, 'y.sif')).includes(stretch)).toBe(false)
+    })
+
+    it('is packed anew as the user wants it', async () => {
+      const before = await makeBase('--compress', 'zstd:1')
+      await mustBuild(changes, ['--compress', 'zstd:9', 'x.sif'])
+      expect(readFileSync(join(folder, 'x.sif')).includes(before.subarray(40_000, 60_000))).toBe(false)
+    })
+
+    it('is packed anew when its compressor is another one', async () => {
+      await makeBase('--compress', 'lz4')
+      await mustBuild(changes, ['x.sif'])
+      await mustBuild(changes, ['--no-cleanup', 'y.sif'])
+      expect(await unpacked('x.sif')).toBe(await unpacked('y.sif'))
+    })
+  })
+
   it('is unpacked where files are to stay, or all of them change', async () => {
     await mustBuild(tell, ['--fix-perms', 'x.sif'])
     expect(await inImage('x.sif', 'cat /told')).toBe('0\n')
@@ -112,6 +161,13 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('an image file as a base', ()
     const look =
       'cat /copied; ls /one 2>/dev/null; cmp /bin/busybox /copied-bin/busybox && stat -c %a /copied'
     expect(await inImage('x.sif', look)).toBe('one\n640\n')
+  })
+
+  it('keeps the other names of a file that is changed under one of them as they were', async () => {
+    await mustBuild('%post\n  echo old > /a; ln /a /b; ln /a /c\n', ['base.sif'])
+    base = join(folder, 'base.sif')
+    await mustBuild('%post\n  echo new >> /a\n', ['x.sif'])
+    expect(await inImage('x.sif', 'cat /a /b; stat -c %h /b /c')).toBe('old\nnew\nold\n2\n2\n')
   })
 
   it('lets %test write for itself alone', async () => {

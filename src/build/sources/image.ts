@@ -45,18 +45,19 @@ function mayStayPacked({ request, facts, ownMounts }: BuildTools): boolean {
   return canMount && !sandbox && !fixPermissions && !keepScratch
 }
 
-/** Whether the files appear in `root` without having been unpacked. */
-async function isMounted(rootfs: Window, root: string, tools: BuildTools): Promise<boolean> {
+/** Let the files appear in `root` without unpacking them; undefined when that cannot be. */
+async function mountBelow(image: Window, root: string, tools: BuildTools): Promise<Base['below']> {
   const { facts, scratch, report } = tools
-  if (!mayStayPacked(tools)) return false
+  if (!mayStayPacked(tools)) return undefined
   try {
     const { inUserNamespace, idsMapped } = facts
-    const options = { at: root, changes: `${root}.changes`, allRoot: idsMapped === 1, inUserNamespace }
-    scratch.hold(await mountChangeable(rootfs, options))
-    return true
+    const options = { at: root, directory: `${root}.changes`, allRoot: idsMapped === 1, inUserNamespace }
+    const mounted = await mountChangeable(image, options)
+    scratch.hold(mounted)
+    return { image, changes: mounted.changes }
   } catch (error) {
     report({ kind: 'debug', text: `the base is unpacked, because it cannot be mounted: ${reasonOf(error)}` })
-    return false
+    return undefined
   }
 }
 
@@ -87,10 +88,11 @@ export async function fillFromImage(image: Image, root: string, tools: BuildTool
   }
   const layers = unpackedLayers(image)
   const { bytes, time } = await sizeOfLayers(layers)
-  const stays = layers.length === 1 && (await isMounted(rootfs, root, tools))
-  if (!stays) await unpack(layers, bytes, root, tools)
+  const below = layers.length === 1 ? await mountBelow(rootfs, root, tools) : undefined
+  if (!below) await unpack(layers, bytes, root, tools)
   if (image.kind === 'oci-sif') return await describeOciSif(image.path, root)
-  return { attachments: await readAttachments(image), time: await timeOf(image, time) }
+  const base = { attachments: await readAttachments(image), time: await timeOf(image, time) }
+  return below ? { ...base, below } : base
 }
 
 function requireNoFingerprints(stage: Stage): void {

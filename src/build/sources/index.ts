@@ -3,6 +3,7 @@
 import { SingError, shown } from '../../core/errors.ts'
 import { agents } from '../../definition/agents.ts'
 import type { Stage } from '../../definition/types.ts'
+import type { Window } from '../../image/open.ts'
 import type { BuildTools } from '../request.ts'
 import { fetchBusybox } from './busybox.ts'
 import { fetchDebootstrap } from './distro.ts'
@@ -14,6 +15,8 @@ export type Base = {
   readonly attachments: readonly { readonly name: string; readonly data: Buffer }[]
   /** When the base was made, in seconds since 1970; undefined when it is made just now. */
   readonly time: number | undefined
+  /** The image below the root file system, when that is an overlay, and the directory with all that is different. */
+  readonly below?: { readonly image: Window; readonly changes: string }
 }
 
 /** Fill the empty directory `root` with the base that the header of the stage names. */
@@ -28,7 +31,7 @@ const sources: Readonly<Record<string, Source>> = {
   busybox: fetchBusybox,
 }
 
-/** The source of a stage. @throws SingError UNSUPPORTED for one that this version cannot fetch. */
+/** The source of a stage. @throws SingError UNSUPPORTED for one that this version cannot fetch */
 export function sourceOf(stage: Stage): Source {
   const agent = stage.header.bootstrap ?? ''
   const source = Object.hasOwn(sources, agent) ? sources[agent] : undefined
