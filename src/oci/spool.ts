@@ -1,11 +1,17 @@
 /** A stream kept in a file that has no name: it can be read at any place, also while it comes, and is gone with us. */
 
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, open, statfs, unlink } from 'node:fs/promises'
+import { type FileHandle, open, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
-import { formatSize } from '../core/units.ts'
+import { reasonOf, SingError, shown } from '../core/errors.ts'
+import { diskFull, freeSpace, isFull, type Room } from '../store/space.ts'
 import type { Bytes } from './decompress.ts'
+
+const roomOf = (directory: string): Room => ({
+  name: 'the directory of temporary files',
+  directory,
+  hint: 'Name another one in SINGULARITY_CACHEDIR; with --disable-cache, by --tmpdir',
+})
 
 export class Spool implements AsyncDisposable {
   readonly #handle: FileHandle
@@ -60,7 +66,7 @@ export class Spool implements AsyncDisposable {
   /** Bytes at a place as soon as they have come; fewer at the end of the stream. */
   async read(offset: number, length: number): Promise<Buffer> {
     const end = offset + length
-    if (this.#written < end && !this.#ended) await this.#checkRoom(end - this.#written)
+    if (this.#written < end && !this.#ended) this.#checkRoom(end - this.#written)
     while (this.#written < end && !this.#ended)
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     if (this.#written < end && this.#failure !== undefined) throw this.#failure
@@ -76,23 +82,18 @@ export class Spool implements AsyncDisposable {
           .bytesWritten
       this.#written += chunk.length
     } catch (cause) {
-      const isFull = ['ENOSPC', 'EDQUOT'].includes(errnoOf(cause) ?? '')
-      if (isFull) throw this.#full(cause)
+      if (isFull(cause)) throw this.#full(undefined, cause)
       throw new SingError('IO', `cannot write in ${shown(this.#directory)}: ${reasonOf(cause)}`, { cause })
     }
   }
 
   /** Rather now than when the disk is full. */
-  async #checkRoom(bytes: number): Promise<void> {
-    const { bavail, bsize } = await statfs(this.#directory)
-    if (bytes > bavail * bsize) throw this.#full(undefined, `${formatSize(bytes)} more are needed`)
+  #checkRoom(bytes: number): void {
+    if (bytes > (freeSpace(this.#directory) ?? bytes)) throw this.#full(bytes)
   }
 
-  #full(cause: unknown, more = 'no space left on device'): SingError {
-    return new SingError('DISK_FULL', `${shown(this.#directory)} is full: ${more}`, {
-      hint: 'Make room there, or choose another cache: SINGULARITY_CACHEDIR=DIRECTORY',
-      cause,
-    })
+  #full(needed: number | undefined, cause?: unknown): SingError {
+    return diskFull(roomOf(this.#directory), needed, cause)
   }
 
   #wake(): void {

@@ -3,6 +3,7 @@
  * (POSIX.1-2017 pax; GNU tar's long names.)
  */
 
+import { Buffer } from 'node:buffer'
 import { posix } from 'node:path'
 import { SingError, shown } from '../core/errors.ts'
 
@@ -17,8 +18,9 @@ export type Member = {
 export type ReadAt = (offset: number, length: number) => Promise<Buffer>
 
 const block = 512
+const empty = Buffer.alloc(block)
 /** Headers of all kinds: an archive of images has a few for each layer. */
-const headersLimit = 100_000
+const headersLimit = 20_000
 /** Bytes of an extended header. */
 const extensionLimit = 1024 * 1024
 
@@ -68,7 +70,7 @@ async function readHeader(read: ReadAt, offset: number, name: string): Promise<H
   const bytes = await read(offset, block)
   // Some writers leave out the empty blocks at the end.
   if (bytes.length === 0 && offset > 0) return undefined
-  if (bytes.length === block && bytes.every((byte) => byte === 0)) return undefined
+  if (bytes.equals(empty)) return undefined
   const header = bytes.length === block ? parseHeader(bytes) : undefined
   if (header) return header
   if (offset > 0) throw damaged(name, `it has no header at byte ${offset}`)
@@ -91,8 +93,11 @@ function parseHeader(bytes: Buffer): Header | undefined {
 }
 
 /** The sum of all bytes, those of the sum itself taken as blanks. */
-const checksum = (bytes: Buffer): number =>
-  bytes.reduce((sum, byte, at) => sum + (at >= 148 && at < 156 ? 0x20 : byte), 0)
+function checksum(bytes: Buffer): number {
+  let sum = 8 * 0x20
+  for (let at = 0; at < block; at += 1) if (at < 148 || at >= 156) sum += bytes[at] ?? 0
+  return sum
+}
 
 function textIn(field: Buffer): string {
   const end = field.indexOf(0)

@@ -210,8 +210,8 @@ describe('a damaged archive', () => {
   it('with an endless list of members is refused', async () => {
     const path = join(temporaryFolder(), 'a.tar')
     const header = tarOf([{ path: 'x' }]).subarray(0, 512)
-    writeFileSync(path, Buffer.alloc(512 * 100_001, header))
-    await expect(open(`oci-archive:${path}`)).rejects.toThrow('more than 100000 members')
+    writeFileSync(path, Buffer.alloc(512 * 20_001, header))
+    await expect(open(`oci-archive:${path}`)).rejects.toThrow('more than 20000 members')
   })
 
   it('with headers that are too large or cut is refused', async () => {
@@ -230,7 +230,9 @@ describe('a damaged archive', () => {
     const [pipe, writer] = pipeFrom('cat "$2" && exec sleep 1000', path)
     await expect(open(`oci-archive:${pipe}`)).rejects.toMatchObject({
       code: 'DISK_FULL',
-      message: expect.stringMatching(/ is full: 512 TiB more are needed$/),
+      message: expect.stringMatching(
+        /no space left in the directory of temporary files .*: 512 TiB more are needed, .* are free/,
+      ),
     })
     await end(writer)
   })
