@@ -77,7 +77,7 @@ const isPure = (path: string): boolean =>
     'config/subids.ts',
   ].includes(path) ||
   /^sif\/(format|integrity)\.ts$/.test(path) ||
-  /^oci\/(types|json|platform|reference|manifest|config|artifact)\.ts$/.test(path) ||
+  /^oci\/(types|json|platform|reference|manifest|config|artifact|challenge)\.ts$/.test(path) ||
   /^image\/(labels|texts|oci-scripts)\.ts$/.test(path)
 const pureModules = new Set(['node:path', 'node:path/posix', 'node:buffer', 'node:url'])
 

@@ -164,6 +164,37 @@ describe.skipIf(!can('registry'))('a login', () => {
   })
 })
 
+describe.skipIf(!can('registry')).each(['', 'node'])('a login over TLS (engine "%s")', (engine) => {
+  const args = (host: string) => ['registry', 'login', '-u', 'alice', '--password-stdin', host]
+
+  it('believes the authorities that are named, and no other', async () => {
+    await using registry = await startRegistry({ tls: true, access: 'htpasswd' })
+    const authority = registry.authority ?? ''
+    const { run, write } = newHome()
+    const login = (env: Record<string, string>) =>
+      run(args(registry.name), { env: { SING_ENGINE: engine || undefined, ...env }, input: 's3cret' })
+    const untold = await login({})
+    expect(untold.status).toBe(255)
+    expect(untold.stderr).toBe(
+      `FATAL:   cannot reach ${registry.name}: its certificate comes from an unknown authority\n` +
+        `         To believe it, put the certificate of its authority into ~/.config/containers/certs.d/${registry.name}/ca.crt, or name it in SSL_CERT_FILE\n`,
+    )
+    expect(await login({ SSL_CERT_FILE: authority })).toMatchObject({ status: 0 })
+    write(`.config/containers/certs.d/${registry.name}/any.crt`, readFileSync(authority, 'utf8'))
+    expect(await login({})).toMatchObject({ status: 0 })
+  })
+
+  it('is not tried without TLS where the server has it', async () => {
+    await using registry = await startRegistry({ tls: true, access: 'htpasswd' })
+    const { run } = newHome()
+    const env = { SING_ENGINE: engine || undefined, SINGULARITY_NOHTTPS: '1' }
+    const { status, stderr } = await run(args(registry.directHost), { env, input: 's3cret' })
+    expect(status).toBe(255)
+    expect(stderr).toContain(`${registry.directHost} answered 400 when asked to log in`)
+    expect(stderr).toContain('If it speaks HTTPS: without --no-https')
+  })
+})
+
 describe('a logout', () => {
   it('takes the logins of the other runtimes away, and tells of those that stay', async () => {
     const { home, run, write } = newHome()
