@@ -113,8 +113,8 @@ export class Connections implements Disposable {
     const options = { host: hostOf(url), port: portOf(url), path: url.pathname + url.search }
     if (isSecure(url)) {
       const agent = this.#agent(`${url.host} ${trusting} ${proxy?.href}`, () => {
-        const options = { keepAlive: true, rejectUnauthorized: !trusting, secureContext: this.#context(url) }
-        return proxy ? new TunnelAgent(proxy, options) : new https.Agent(options)
+        const kept = { keepAlive: true, rejectUnauthorized: !trusting, secureContext: this.#context(url) }
+        return proxy ? new TunnelAgent(proxy, kept) : new https.Agent(kept)
       })
       return { begin: https.request, options: { ...options, agent } }
     }

@@ -78,26 +78,26 @@ async function connected(request: ClientRequest): Promise<void> {
   if (socket.connecting) await once(socket, socket.encrypted ? 'secureConnect' : 'connect')
 }
 
-/** Send all of the body, unless the answer comes first: then the server wants no more of it. */
+/** Send the body. False when the answer came first: then the server wants no more of it. */
 async function send(
   request: ClientRequest,
   body: Body,
   answered: Promise<unknown>,
-  clock: Clock,
-  limit: number,
-) {
+  { clock, limit }: { clock: Clock; limit: number },
+): Promise<boolean> {
   let isAnswered = false
-  answered.then(
-    () => (isAnswered = true),
-    () => (isAnswered = true),
-  )
+  const note = () => {
+    isAnswered = true
+  }
+  answered.then(note, note)
   for await (const chunk of body.stream()) {
-    if (isAnswered) return
+    if (isAnswered) return false
     if (request.write(chunk)) continue
     clock.start(limit, 'it took no bytes')
     await Promise.race([once(request, 'drain'), answered])
     clock.stop()
   }
+  return true
 }
 
 /** Send the request; resolves with the head of the answer, whose body is to be read. */
@@ -114,8 +114,11 @@ export async function exchange(
   clock.start(connect, 'no connection')
   await Promise.race([connected(request), answered])
   clock.stop()
-  if (body) await send(request, body, answered, clock, limit)
-  request.end()
+  const isSent = !body || (await send(request, body, answered, { clock, limit }))
+  if (isSent) request.end()
   clock.start(answer, 'no answer')
-  return await answered
+  const message = await answered
+  // The next request would be taken for the rest of the body.
+  if (!isSent) message.once('close', () => request.destroy())
+  return message
 }

@@ -64,7 +64,7 @@ export function retryAfter(text: string | undefined, now: number): number | unde
 export function parseAddress(address: string | URL): URL {
   const url = URL.parse(String(address))
   if (url && /^https?:$/.test(url.protocol) && url.hostname) return url
-  throw new RequestError('address', `${shown(String(address))} is no address of a web server`)
+  throw new RequestError('address', `${shownAddress(address)} is no address of a web server`)
 }
 
 type Step = { readonly url: URL; readonly options: RequestOptions }
@@ -131,10 +131,8 @@ export class HttpClient implements Disposable {
     await wait(milliseconds, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
 
-  async #once(
-    url: URL,
-    { method = 'GET', headers, body: given, signal, socketPath, trusting = false }: RequestOptions,
-  ) {
+  async #once(url: URL, options: RequestOptions): Promise<Response> {
+    const { method = 'GET', headers, body: given, signal, socketPath, trusting = false } = options
     signal.throwIfAborted()
     const named = basicOf(url)
     const route = this.#connections.route(url, { socketPath, trusting })
@@ -158,7 +156,10 @@ export class HttpClient implements Disposable {
     } catch (error) {
       request.destroy()
       signal.throwIfAborted()
-      throw failureOf(error, url, socketPath)
+      const failure = failureOf(error, url, socketPath)
+      // The server had ended a connection that was kept, which we learn only now: nothing is wrong.
+      if (request.reusedSocket && failure.passing) return this.#once(url, options)
+      throw failure
     }
   }
 
@@ -176,12 +177,13 @@ function redirect({ url, options }: Step, status: number, location: string): Ste
       `${shown(url.host)} redirects to ${shown(location)}, which is no web server`,
     )
   }
-  const { method = 'GET', headers = {}, body, ...rest } = options
-  const carried = next.origin === url.origin ? headers : withoutSecrets(headers)
+  const { method = 'GET', headers = {}, body, trusting = false, ...rest } = options
+  const isSame = next.origin === url.origin
+  const carried = isSame ? headers : withoutSecrets(headers)
   // 303 is "look there"; browsers and most clients take 301 and 302 after a POST for the same.
   const looks = status === 303 ? method !== 'HEAD' : status < 307 && method === 'POST'
   const again = looks ? { method: 'GET' } : { method, ...(body && { body }) }
-  return { url: next, options: { ...rest, ...again, headers: carried } }
+  return { url: next, options: { ...rest, ...again, headers: carried, trusting: trusting && isSame } }
 }
 
 export type DownloadOptions = {

@@ -143,6 +143,24 @@ describe('a request', () => {
     expect(browser.events).toMatchObject([{ kind: 'info' }, { kind: 'info' }])
   })
 
+  it('is sent again at once when a connection that was kept has ended', async () => {
+    let sockets = 0
+    const ends = createServer((request, response) => {
+      // The second request finds the connection closing, as when a server ends idle ones.
+      if (request.url === '/second' && request.socket.remotePort === first) request.socket.destroy()
+      else echo(request, response)
+    })
+    ends.on('connection', () => {
+      sockets += 1
+    })
+    await using server = await start(ends)
+    using browser = newClient()
+    const first = (await browser.ask(`${server.url}/first`)).from
+    expect(await browser.ask(`${server.url}/second`)).toMatchObject({ url: '/second' })
+    expect(sockets).toBe(2)
+    expect(browser.events).toEqual([])
+  })
+
   it('is told why it cannot be sent', async () => {
     using browser = newClient()
     const ask = (url: string) => browser.client.request(url, { signal })

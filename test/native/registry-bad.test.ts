@@ -137,6 +137,15 @@ describe('a registry that', () => {
     expect(requests.filter(({ kind }) => kind === 'blob').length).toBe(4)
   })
 
+  it('is out of order is not asked in other words', async () => {
+    const { outcome, requests, host } = await attempt(({ response }) => {
+      response.writeHead(503).end()
+      return true
+    })
+    expect(outcome).toMatchObject({ message: `${host} answered 503 when asked to read app` })
+    expect(requests.map(({ method }) => method)).toEqual(['HEAD', 'HEAD', 'HEAD', 'HEAD'])
+  })
+
   it('leads to another server does not lead our login there', async () => {
     await using elsewhere = await startBadRegistry(layout)
     const wantsLogin = bad.refuses('Basic realm="x"')
