@@ -116,7 +116,7 @@ export class LayerPacker implements Disposable {
     const total = size === undefined ? {} : { total: size }
     const watched = {
       task: 'pack',
-      label: `Packing ${name}`,
+      label: `Packing layer ${name}`,
       unit: 'bytes',
       ...total,
       report,

@@ -44,8 +44,11 @@ export const targetRoom = (directory: string): Room => ({
   hint: 'Make room there, or name a place with more space',
 })
 
+/** A full disk, told with the place that is full. */
+export class RoomFull extends SingError {}
+
 /** The error for a full disk. `needed`: bytes that were still to come, where somebody knows. */
-export function diskFull(room: Room, needed: number | undefined, cause?: unknown): SingError {
+export function diskFull(room: Room, needed: number | undefined, cause?: unknown): RoomFull {
   const quota = errnoOf(cause) === 'EDQUOT'
   const free = quota ? undefined : freeSpace(room.directory)
   const sizes = [
@@ -54,7 +57,7 @@ export function diskFull(room: Room, needed: number | undefined, cause?: unknown
   ].flat()
   const what = quota ? 'the disk quota is used up' : 'no space left'
   const told = sizes.length > 0 ? `: ${sizes.join(', ')}` : ''
-  return new SingError('DISK_FULL', `${what} in ${room.name} ${shown(room.directory)}${told}`, {
+  return new RoomFull('DISK_FULL', `${what} in ${room.name} ${shown(room.directory)}${told}`, {
     hint: room.hint,
     cause,
   })
