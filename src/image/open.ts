@@ -11,6 +11,7 @@ import { canRun, hostArchitecture } from './architecture.ts'
 import { usesBash } from './bash.ts'
 import { checkExt3, ext3Length, isExt3 } from './ext3.ts'
 import { listInside, readInside } from './sandbox.ts'
+import { schemeOf } from './scheme.ts'
 import { checkSuperblock, isSquashfs, superblockLength } from './superblock.ts'
 
 /** A part of a file that holds a file system. */
@@ -94,7 +95,7 @@ function hintFor(path: string): string | undefined {
   if (/^\d+(\.\d+)?[kmgt](i?b)?$/i.test(path))
     return `A size is attached to its flag: --writable-tmpfs=${shown(path)}`
   return looksLikeReference(path)
-    ? `Images of registries, such as docker://${path}, cannot be used yet`
+    ? `If it is the name of an image in a registry: docker://${path}`
     : undefined
 }
 
@@ -116,16 +117,15 @@ function openPath(path: string): number {
   }
 }
 
-const schemes =
-  /^(docker|docker-daemon|docker-archive|oci|oci-archive|oras|library|shub|https?|ipfs|instance):/
-
-/** References of the peers, which are no paths. */
+/** Not all commands take references: some would have to fetch an image only to look into it. */
 function refuseReference(path: string): void {
-  const scheme = schemes.exec(path)?.[1]
-  if (scheme === undefined) return
-  const what = scheme === 'instance' ? 'instances' : `images from ${scheme}`
-  throw new SingError('UNSUPPORTED', `cannot open ${shown(path)}: ${what} cannot be used yet`, {
-    hint: 'Images can be SIF files, squashfs files and sandbox directories',
+  if (path.startsWith('instance:'))
+    throw new SingError('UNSUPPORTED', `cannot open ${shown(path)}: it is an instance, not an image`, {
+      hint: 'exec, run, shell and test take instances, and sing instance list shows them',
+    })
+  if (schemeOf(path) === undefined) return
+  throw new SingError('UNSUPPORTED', `cannot open ${shown(path)}: an image of this machine is needed`, {
+    hint: `Fetch it first: sing pull NAME.sif ${shown(path)}`,
   })
 }
 

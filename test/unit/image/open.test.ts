@@ -203,8 +203,8 @@ describe('anything else', () => {
 
   it.each([
     ['none.sif', undefined],
-    ['alpine', 'Images of registries, such as docker://alpine, cannot be used yet'],
-    ['library/alpine:3.20', 'Images of registries, such as docker://library/alpine:3.20, cannot be used yet'],
+    ['alpine', 'If it is the name of an image in a registry: docker://alpine'],
+    ['library/alpine:3.20', 'If it is the name of an image in a registry: docker://library/alpine:3.20'],
     ['/abs/olute', undefined],
     ['./relative', undefined],
   ])('that is missing is named: %s', async (path, hint) => {

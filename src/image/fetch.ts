@@ -1,0 +1,134 @@
+/** Any reference to an image becomes a file of this machine: from the cache, or fetched into it. */
+
+import { dirname } from 'node:path'
+import { openSource, type SourceOptions } from '../oci/open.ts'
+import { parseReference, type Reference } from '../oci/reference.ts'
+import { resolveImage } from '../oci/resolve.ts'
+import type { Digest, ImageSource, Platform } from '../oci/types.ts'
+import { imageKey } from '../store/cache.ts'
+import { makePrivateCache, type PrivateCache } from '../store/private.ts'
+import {
+  cacheRoom,
+  diskFull,
+  isFull,
+  type Room,
+  RoomFull,
+  targetRoom,
+  temporaryRoom,
+} from '../store/space.ts'
+import type { ConvertOptions, OciImage } from './convert.ts'
+import { cachedDocuments } from './documents.ts'
+import { requireSource } from './refused.ts'
+
+/** Part of the key of what is made: it grows when the same image would become other bytes. */
+const formatVersion = '1'
+
+export type FetchOptions = Omit<ConvertOptions, 'packing' | 'time'> & {
+  readonly source: Omit<SourceOptions, 'scratch' | 'signal'>
+  /** The directory for temporary files of sources, on a disk with room. */
+  readonly scratch: string
+  /** What the user asks for; undefined is whatever suits this machine. */
+  readonly platform: Platform | undefined
+  readonly host: Platform
+}
+
+export type Fetched = {
+  /** In the cache: to be used or copied, never to be changed. */
+  readonly path: string
+  /** The reference in full, without secrets. */
+  readonly name: string
+  /** Of the manifest, where there is one. */
+  readonly digest?: Digest
+}
+
+/**
+ * The path of the image that a reference names.
+ * @throws SingError REFERENCE, UNSUPPORTED, IMAGE_NOT_FOUND, and whatever fetching and converting it may end with
+ */
+export async function fetchImage(reference: string, options: FetchOptions): Promise<Fetched> {
+  requireSource(reference)
+  if (/^https?:/.test(reference)) return (await import('./web.ts')).fetchWeb(reference, options)
+  const parsed = parseReference(reference)
+  using scratch = new Scratch(options.scratch)
+  await using source = await open(parsed, scratch, options)
+  const wanted = wantedPlatform(parsed, options)
+  if (parsed.kind === 'oras') return await (await import('./oras.ts')).fetchSif(source, wanted, options)
+  const image = await readImage(source, wanted, options)
+  const path = await provide(image, options)
+  return { path, name: source.name, digest: image.digest }
+}
+
+/** Convert an image into a new file, packed as the caller wants it. Its layers come through the cache. */
+export async function convertReference(
+  reference: string,
+  target: string,
+  options: FetchOptions & Pick<ConvertOptions, 'packing' | 'time'>,
+): Promise<void> {
+  const parsed = parseReference(reference)
+  using scratch = new Scratch(options.scratch)
+  await using source = await open(parsed, scratch, options)
+  const image = await readImage(source, wantedPlatform(parsed, options), options)
+  await make(image, target, targetRoom(dirname(target)), options)
+}
+
+/** A temporary directory for a source, made when it asks for one. */
+class Scratch implements Disposable {
+  readonly #parent: string
+  #made: PrivateCache | undefined
+
+  constructor(parent: string) {
+    this.#parent = parent
+  }
+
+  directory(): string {
+    this.#made ??= makePrivateCache(this.#parent)
+    return this.#made.root
+  }
+
+  [Symbol.dispose](): void {
+    this.#made?.[Symbol.dispose]()
+  }
+}
+
+function open(
+  reference: Reference,
+  scratch: Scratch,
+  { source, signal }: FetchOptions,
+): Promise<ImageSource> {
+  return openSource(reference, { ...source, signal, scratch: async () => scratch.directory() })
+}
+
+const wantedPlatform = (reference: Reference, { platform, host }: FetchOptions): Platform =>
+  platform ?? ('platform' in reference ? reference.platform : undefined) ?? host
+
+async function readImage(source: ImageSource, wanted: Platform, options: FetchOptions): Promise<OciImage> {
+  const { cache, signal } = options
+  const read = cachedDocuments(source, cache, signal)
+  const { descriptor, manifest, config } = await resolveImage(source, wanted, signal, read)
+  // Who does not tell the architecture built it for the machine that most have.
+  const architecture = config.platform.architecture || wanted.architecture
+  const platform = { ...config.platform, architecture }
+  return { source, digest: descriptor.digest, manifest, config: { ...config, platform } }
+}
+
+/** The converted image in the cache; what is made of a manifest is always the same. */
+function provide(image: OciImage, options: FetchOptions): Promise<string> {
+  const { source, digest } = image
+  const { cache, signal, version } = options
+  const { agent, from } = source.origin
+  const key = imageKey('oci-tmp', formatVersion, version, agent, from, digest)
+  const room = (path: string) => (cache.isPrivate ? temporaryRoom : cacheRoom)(dirname(path))
+  return cache.image(key, (path) => make(image, path, room(path), options), { signal, name: source.name })
+}
+
+/** Convert an image. What it will take is not known; about as much as its layers take. */
+async function make(image: OciImage, path: string, room: Room, options: ConvertOptions): Promise<void> {
+  const { convert } = await import('./convert.ts')
+  try {
+    await convert(image, path, options)
+  } catch (error) {
+    if (error instanceof RoomFull || !isFull(error)) throw error
+    const needed = image.manifest.layers.reduce((sum, { size = 0 }) => sum + size, 0)
+    throw diskFull(room, needed, error)
+  }
+}

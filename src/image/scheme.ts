@@ -1,0 +1,8 @@
+/** References to images by their first word. Pure, and loaded by every start of a container. */
+
+const schemes = /^(docker|docker-daemon|docker-archive|oci|oci-archive|oras|library|shub|https?|ipfs):/
+
+/** The word before the colon of a reference; undefined for a path. */
+export function schemeOf(text: string): string | undefined {
+  return schemes.exec(text)?.[1]
+}
