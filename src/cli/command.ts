@@ -40,6 +40,8 @@ export type Call = {
   /** The command line as given, for running the same command again in a namespace. */
   readonly argv: readonly string[]
   readonly context: Context
+  /** The first argument is an image that was fetched: what to call it, and whether somebody waits for the end to remove it. */
+  readonly fetched?: { readonly name: string; readonly isTemporary: boolean }
 }
 
 export type Command = {

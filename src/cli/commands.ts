@@ -58,6 +58,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     summary: 'Make file systems that keep the changes of containers',
     loadGroup: async () => (await import('./commands/overlay.ts')).subcommands,
   },
+  pull: {
+    summary: 'Fetch an image from a registry, a daemon, an archive or the web',
+    load: async () => (await import('./commands/pull.ts')).command,
+  },
   registry: {
     summary: 'Log in to registries of images',
     loadGroup: async () => (await import('./commands/registry.ts')).subcommands,
@@ -88,7 +92,6 @@ export const laterCommands: Readonly<Record<string, string>> = {
   key: 'there is no keyring',
   keys: 'there is no keyring',
   keyserver: 'key servers cannot be asked',
-  pull: 'images cannot be fetched from registries',
   push: 'images cannot be sent to registries',
   remote: 'there are no endpoints to manage',
   search: 'libraries cannot be searched',

@@ -9,6 +9,7 @@ import { type HostFacts, readHostFacts } from '../host/facts.ts'
 import { findJob } from '../host/job.ts'
 import { passMark } from '../host/mark.ts'
 import { allUsers, findUser } from '../host/users.ts'
+import { schemeOf } from '../image/scheme.ts'
 import type { LaunchPlan } from '../plan/plan.ts'
 import { planGroup } from '../plan/share.ts'
 import type { AroundRecord } from '../runtime/around.ts'
@@ -197,6 +198,8 @@ async function startPrepared(verb: Kind, call: Call, prepared: Prepared, start: 
 /** Start an instance of an image: `instance start` and `instance run`. */
 export async function start(verb: Kind, call: Call): Promise<number> {
   requirePlan(call.flags)
+  if (schemeOf(call.args[0] ?? '') !== undefined)
+    return (await import('./remote.ts')).withFetched(call, (local) => start(verb, local))
   const { name, prepared } = await prepareStart(verb, call)
   if (call.flags.plan === true) {
     const { printPlan } = await import('./plan.ts')

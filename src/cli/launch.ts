@@ -10,6 +10,7 @@ import { openDataImage } from '../image/data.ts'
 import { flattened, unpackedLayers } from '../image/layers.ts'
 import { type Image, openImage, type Window } from '../image/open.ts'
 import { openOverlay } from '../image/overlay.ts'
+import { schemeOf } from '../image/scheme.ts'
 import type { Bind } from '../plan/binds.ts'
 import { wantsDevices } from '../plan/devices.ts'
 import { canStack } from '../plan/driver.ts'
@@ -317,7 +318,8 @@ export type Keeping = { readonly name: string; readonly job: number | undefined 
 export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promise<Prepared> {
   const { flags, args, context } = call
   const [path = '', ...command] = args
-  const image = await openImage(path, { ext3: true })
+  const opened = await openImage(path, { ext3: true })
+  const image = call.fetched ? { ...opened, name: call.fetched.name } : opened
   const { [scopeMark]: scoped, ...environment } = context.environment
   const machine = readHostFacts(environment)
   const { config } = await context.settings()
@@ -375,9 +377,12 @@ export async function launch(verb: Verb, call: Call): Promise<number> {
   requirePlan(flags)
   requireCommand(verb, args)
   if (args[0]?.startsWith('instance://')) return (await import('./join.ts')).launchInside(verb, call)
+  if (schemeOf(args[0] ?? '') !== undefined)
+    return (await import('./remote.ts')).withFetched(call, (local) => launch(verb, local))
   const prepared = await prepare(verb, call)
   const { request, around, unpacks, scope } = prepared
-  const decided = prepared.decide({ supervised: around !== undefined })
+  const stays = around !== undefined || call.fetched?.isTemporary === true
+  const decided = prepared.decide({ supervised: stays })
   tellPlan(decided, context.report)
   if (flags.plan === true) {
     const { printPlan } = await import('./plan.ts')
@@ -386,6 +391,6 @@ export async function launch(verb: Verb, call: Call): Promise<number> {
   if (scope) return (await import('../runtime/reenter.ts')).enterScope(call, scope)
   makeDirectories(request, decided)
   if (unpacks) return runUnpacked(call, prepared)
-  if (around) return supervise(decided, context)
+  if (stays) return supervise(decided, context)
   return replace(await shared(decided.spec, prepared), context.descriptors)
 }

@@ -109,6 +109,11 @@ export const registryFlags: readonly Flag[] = grouped('Registries:', [
     aliases: ['nohttps'],
     personal: true,
   }),
+  list('layer-limits', 'the most that layers may hold: entries=5000000, bytes=1T, ratio=2000, xattrs=64M', {
+    split: 'commas',
+    placeholder: 'limits',
+    hidden: true,
+  }),
 ])
 
 /** Keys of encrypted images. */

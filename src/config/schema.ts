@@ -300,6 +300,15 @@ const table = {
       conf: 'mksquashfs procs',
     } as Directive<number>,
   },
+  downloads: {
+    parallel: {
+      type: countType,
+      initial: 4,
+      meaning: 'layers of an image that are fetched at the same time',
+      scope: 'user',
+      conf: 'download concurrency',
+    } as Directive<number>,
+  },
   cache: {
     size: {
       type: sizeType,
@@ -331,7 +340,7 @@ export const launchTwins = [
 const setuid = 'there is no setuid program'
 const ownPrograms = 'images are read and written without that program'
 const unprivileged = 'users have the networks that need no privilege, and root has all'
-const noDownloads = 'images are not fetched from registries yet'
+const wholeDownloads = 'each layer comes in one stream'
 
 /** Directives of the peers that have no effect here, and why. A file with them is taken without a word. */
 export const withoutEffect: Readonly<Record<string, string>> = {
@@ -350,9 +359,8 @@ export const withoutEffect: Readonly<Record<string, string>> = {
   'allow net networks': unprivileged,
   'allow netns paths': unprivileged,
   'allow container encrypted': 'encrypted images cannot be opened yet',
-  'download concurrency': noDownloads,
-  'download part size': noDownloads,
-  'download buffer size': noDownloads,
+  'download part size': wholeDownloads,
+  'download buffer size': wholeDownloads,
   'suidbinary path': setuid,
   'root search path': 'programs are looked up in PATH',
   'user search path': 'programs are looked up in PATH',

@@ -27,8 +27,12 @@ const targetFlags = grouped('New image:', [
     placeholder: 'words',
   }),
   toggle('reproducible', 'equal input makes equal bytes; SOURCE_DATE_EPOCH names the time'),
-  text('arch', 'architecture of the image; only the one of this machine', {
+  text('arch', 'architecture of the image; with a definition only the one of this machine', {
     env: ['BUILD_ARCH'],
+    placeholder: 'name',
+  }),
+  text('arch-variant', 'variant of the architecture, such as v7', {
+    env: ['BUILD_ARCH_VARIANT'],
     placeholder: 'name',
   }),
   toggle('data', 'an image that holds only data', { later: 'data images cannot be made yet' }),
@@ -97,11 +101,6 @@ const otherFlags = grouped('Others:', [
     hidden: true,
     unprefixed: true,
     notice: '--buildkit-host has no effect: Dockerfiles cannot be built yet',
-  }),
-  text('arch-variant', 'variant of the architecture', {
-    env: ['BUILD_ARCH_VARIANT'],
-    hidden: true,
-    later: 'images of another architecture cannot be built yet',
   }),
   text('library', 'address of a library', { hidden: true }),
   toggle('keep-layers', 'keep the layers of the source', {

@@ -3,6 +3,7 @@
 import { isatty } from 'node:tty'
 import { build } from '../../build/build.ts'
 import { parsePacking } from '../../build/compression.ts'
+import { buildReference, isReferenceBuild } from '../../build/reference.ts'
 import { type BuildRequest, parseEpoch, parseSections, parseTarget } from '../../build/request.ts'
 import { openSpec } from '../../build/spec.ts'
 import type { Config } from '../../config/load.ts'
@@ -11,9 +12,11 @@ import type { Event, Report } from '../../core/events.ts'
 import { type HostFacts, readHostFacts } from '../../host/facts.ts'
 import { type GpuFacts, readGpu } from '../../host/gpu.ts'
 import { hostArchitecture } from '../../image/architecture.ts'
+import { catchInterruption } from '../../runtime/interrupt.ts'
 import { isReentered, reenterAsRoot, reenterWithOwnMounts } from '../../runtime/reenter.ts'
 import { confirm } from '../../ui/prompt.ts'
 import type { Call, Command, Flags } from '../command.ts'
+import { fetchingOptions } from '../fetching.ts'
 import { buildFlags } from './build-flags.ts'
 
 function words(value: Flags[string]): readonly string[] {
@@ -35,7 +38,6 @@ function requestOf({ flags, args, context }: Call, config: Config, report: Repor
   const [target = '', spec = ''] = args
   const sections = new Set(parseSections(words(flags.section)))
   if (flags.notest === true) sections.delete('test')
-  requireHostArchitecture(word(flags.arch))
   if (flags.update === true && flags.sandbox !== true) {
     throw new SingError('USAGE', '--update changes a sandbox: give --sandbox too', { status: 255 })
   }
@@ -90,6 +92,15 @@ async function readGpus({ flags, context }: Call): Promise<GpuFacts[]> {
   return vendors.map((vendor) => readGpu(vendor, { root: '', environment, ldconfig }))
 }
 
+/** The image itself, for any architecture. */
+async function fromReference(call: Call, request: BuildRequest): Promise<number> {
+  using interruption = catchInterruption('the build')
+  const options = await fetchingOptions(call, interruption.signal)
+  using _cache = options.cache
+  await buildReference(request, options, isatty(0) ? confirm : undefined)
+  return 0
+}
+
 async function run(call: Call): Promise<number> {
   const { report, debug } = call.context
   // Of the two lives of this command only the last one tells.
@@ -97,6 +108,11 @@ async function run(call: Call): Promise<number> {
   const hear: Report = (event) => heard.push(event)
   const { config } = await call.context.settings()
   const request = requestOf(call, config, hear)
+  if (isReferenceBuild(request)) {
+    for (const event of heard) report(event)
+    return await fromReference(call, request)
+  }
+  requireHostArchitecture(word(call.flags.arch))
   const spec = await openSpec(request, hear)
   const facts = readHostFacts(call.context.environment)
   if (spec.isDefinition || request.fakeroot) becomeRoot(call, facts, request)
@@ -124,6 +140,7 @@ export const command: Command = {
   examples: [
     'sing build fortune.sif fortune.def',
     'sing build --sandbox tree/ fortune.sif',
+    'sing build --compress zstd:15 debian.sif docker://debian:trixie',
     'sing build --force fortune.sif tree/',
     'sing build --build-arg RELEASE=bookworm debian.sif debian.def',
   ],

@@ -137,8 +137,8 @@ describe('an unknown word', () => {
   )
 
   it('is told apart from one that comes later', async () => {
-    expect(await findCommand(['pull', 'x'])).toEqual({ kind: 'later', word: 'pull' })
-    expect(laterText('pull')).toMatch(/^pull is not available yet: [^\n]+$/)
+    expect(await findCommand(['sign', 'x'])).toEqual({ kind: 'later', word: 'sign' })
+    expect(laterText('sign')).toMatch(/^sign is not available yet: [^\n]+$/)
   })
 
   it.each(Object.keys(refusedCommands))('is told apart from one that never will: %s', async (word) => {

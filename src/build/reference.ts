@@ -1,0 +1,57 @@
+/** A build without a definition from an image that is elsewhere: the image itself, packed as it is wanted. */
+
+import { shown } from '../core/errors.ts'
+import type { Packing as Packed } from '../image/convert.ts'
+import { convertReference, type FetchOptions, fetchImage } from '../image/fetch.ts'
+import { placeImage } from '../image/place.ts'
+import { schemeOf } from '../image/scheme.ts'
+import { placeSandbox } from './place.ts'
+import type { BuildRequest } from './request.ts'
+import { type Confirm, recoverPartials, requireTarget } from './target.ts'
+
+/** Whether the request is for nothing more than such an image. */
+export function isReferenceBuild({ spec, fixPermissions, update }: BuildRequest): boolean {
+  return schemeOf(spec) !== undefined && !fixPermissions && !update
+}
+
+/** Files that are images already stay what they are. */
+const isFile = (spec: string): boolean => /^(oras|https?):/.test(spec)
+
+/** What everybody gets of the same image, and what the cache holds. */
+function isUsual({ packing, time }: BuildRequest): boolean {
+  const { compression, blockSize, allRoot } = packing
+  const isStandard = compression.kind === 'zstd' && compression.level === 5 && blockSize === undefined
+  return isStandard && !allRoot && time === undefined
+}
+
+function packingOf({ packing }: BuildRequest): Packed {
+  const { compression, blockSize, workers, allRoot } = packing
+  return {
+    compression,
+    ...(blockSize === undefined ? {} : { blockSize }),
+    ...(workers === undefined ? {} : { workers }),
+    ...(allRoot ? { owner: { uid: 0, gid: 0 } } : {}),
+  }
+}
+
+/** Put the image that the request names into the target. @throws SingError EXISTS, and what fetching may end with */
+export async function buildReference(
+  request: BuildRequest,
+  options: FetchOptions,
+  confirm: Confirm,
+): Promise<void> {
+  const { target, spec, sandbox, time } = request
+  const { report, signal } = options
+  recoverPartials(target, report)
+  await requireTarget(request, confirm)
+  if (sandbox || isFile(spec) || isUsual(request)) {
+    const { path } = await fetchImage(spec, options)
+    await (sandbox
+      ? placeSandbox(path, target, { force: true, report, signal })
+      : placeImage(path, target, signal))
+  } else {
+    const asked = time === undefined ? {} : { time }
+    await convertReference(spec, target, { ...options, ...asked, packing: packingOf(request) })
+  }
+  report({ kind: 'info', text: `Build complete: ${shown(target)}` })
+}

@@ -1,0 +1,71 @@
+/** The flags of `sing pull` as data. */
+
+import { type Flag, registryFlags } from '../options.ts'
+
+type More = Omit<Flag, 'name' | 'kind' | 'help' | 'group'>
+
+const twin = (name: string): readonly string[] => [name.toUpperCase().replaceAll('-', '_')]
+
+function row(kind: Flag['kind'], name: string, help: string, more: More = {}): Flag {
+  return { kind, name, help, env: twin(name), ...more }
+}
+
+const toggle = (name: string, help: string, more?: More): Flag => row('boolean', name, help, more)
+const text = (name: string, help: string, more?: More): Flag => row('string', name, help, more)
+const grouped = (group: string, flags: readonly Flag[]): Flag[] => flags.map((flag) => ({ ...flag, group }))
+
+const targetFlags = grouped('New image:', [
+  text('dir', 'directory for the new image', {
+    env: ['PULLDIR', 'PULLFOLDER'],
+    placeholder: 'path',
+    hostPath: true,
+  }),
+  text('name', 'name of the new image', { env: ['PULL_NAME'], hidden: true, placeholder: 'file' }),
+  toggle('force', 'replace what exists', { short: 'F' }),
+  toggle('sandbox', 'make a directory instead of a SIF file', { short: 's' }),
+  toggle('reproducible', 'no effect: the same image always becomes the same bytes', { hidden: true }),
+])
+
+const platformFlags = grouped('Platform:', [
+  text('arch', 'architecture of the image, such as arm64', {
+    env: ['PULL_ARCH', 'ARCH'],
+    placeholder: 'name',
+  }),
+  text('arch-variant', 'variant of the architecture, such as v7', {
+    env: ['PULL_ARCH_VARIANT'],
+    placeholder: 'name',
+  }),
+  text('platform', 'both in one: linux/arm64/v8', { placeholder: 'os/name[/variant]' }),
+])
+
+const temporaryFlags = grouped('Temporary files:', [
+  text('tmpdir', 'directory for temporary files', { placeholder: 'path', hostPath: true }),
+  toggle('no-cleanup', 'no effect: what has arrived stays in the cache', { hidden: true }),
+])
+
+const otherFlags = grouped('Others:', [
+  text('library', 'address of a library', {
+    hidden: true,
+    notice: '--library has no effect: there is no library to ask',
+  }),
+  toggle('allow-unsigned', 'no effect: images without a signature are taken', { short: 'U', hidden: true }),
+  toggle('allow-unauthenticated', 'no effect: images without a signature are taken', { hidden: true }),
+  toggle('with-cosign', 'fetch the signatures of cosign too', {
+    hidden: true,
+    refused: 'signatures of cosign have no place in a SIF',
+  }),
+  toggle('oci', 'write an OCI-SIF', { hidden: true, later: 'OCI-SIF files cannot be written yet' }),
+  toggle('keep-layers', 'keep the layers apart in an OCI-SIF', {
+    hidden: true,
+    later: 'OCI-SIF files cannot be written yet',
+  }),
+  toggle('no-oci', 'no effect: a SIF is written unless --oci is given', { hidden: true }),
+])
+
+export const pullFlags: readonly Flag[] = [
+  ...targetFlags,
+  ...platformFlags,
+  ...temporaryFlags,
+  ...registryFlags,
+  ...otherFlags,
+]

@@ -1,0 +1,79 @@
+/** `sing pull`: an image of a registry, a daemon, an archive or the web becomes a file or a directory. */
+
+import { resolve } from 'node:path'
+import { placeSandbox, requirePlace } from '../../build/place.ts'
+import { SingError, shown } from '../../core/errors.ts'
+import { fetchImage } from '../../image/fetch.ts'
+import { placeImage } from '../../image/place.ts'
+import { requireSource } from '../../image/refused.ts'
+import { schemeOf } from '../../image/scheme.ts'
+import { catchInterruption } from '../../runtime/interrupt.ts'
+import type { Call, Command, Flags } from '../command.ts'
+import { fetchingOptions } from '../fetching.ts'
+import { usualName } from '../names.ts'
+import { pullFlags } from './pull-flags.ts'
+
+function word(value: Flags[string]): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+/** Names of Docker Hub are what people type without thinking of a scheme. */
+function requireReference(text: string): void {
+  requireSource(text)
+  if (schemeOf(text) !== undefined) return
+  const isName = /^[a-z0-9][\w.:/@-]*$/.test(text)
+  throw new SingError('REFERENCE', `${shown(text)}: it does not say where the image is`, {
+    hint: isName
+      ? `For a registry: docker://${text}`
+      : 'For example docker://alpine:3.20, oci:DIRECTORY, https://...',
+    status: 255,
+  })
+}
+
+/** Where the image will be. */
+function targetOf({ args, flags }: Call): { target: string; reference: string } {
+  const reference = args.at(-1) ?? ''
+  const given = args.length > 1 ? args[0] : word(flags.name)
+  requireReference(reference)
+  const usual = () =>
+    flags.sandbox === true ? usualName(reference).replace(/\.sif$/, '') : usualName(reference)
+  const name = given ?? usual()
+  return { reference, target: resolve(word(flags.dir) ?? '', name) }
+}
+
+async function run(call: Call): Promise<number> {
+  const { flags, context } = call
+  const { report } = context
+  const { target, reference } = targetOf(call)
+  const sandbox = flags.sandbox === true
+  using interruption = catchInterruption('the pull')
+  const { signal } = interruption
+  const place = { force: flags.force === true, report, signal }
+  const options = await fetchingOptions(call, signal)
+  using _cache = options.cache
+  requirePlace(target, sandbox, place)
+  const { path, digest, name } = await fetchImage(reference, options)
+  await (sandbox ? placeSandbox(path, target, place) : placeImage(path, target, signal))
+  report({ kind: 'info', text: `${shown(name)} is in ${shown(target)}` })
+  if (digest !== undefined) report({ kind: 'info', text: `Digest: ${digest}` })
+  return 0
+}
+
+export const command: Command = {
+  usage: 'pull [options] [new image] <reference>',
+  summary: 'Fetch an image from a registry, a daemon, an archive or the web',
+  description:
+    'The new image is a SIF file, or a directory with --sandbox. It appears under its name only when it is whole; without ' +
+    'a name it is called after the reference, as in alpine_3.20.sif. What was fetched stays in the cache (sing cache).\n\n' +
+    'References: docker://NAME[:TAG|@DIGEST] and oras:// (registries), oci:DIRECTORY[:TAG], oci-archive:FILE[:TAG], ' +
+    'docker-archive:FILE[:NAME], docker-daemon:NAME:TAG, http:// and https:// (SIF files).',
+  examples: [
+    'sing pull docker://alpine:3.20',
+    'sing pull --arch arm64 tools.sif docker://registry.example/tools@sha256:...',
+    'sing pull --sandbox tree/ oci-archive:image.tar',
+    'sing pull --force solver.sif oras://registry.example/solver:2',
+  ],
+  flags: pullFlags,
+  args: [1, 2],
+  run,
+}

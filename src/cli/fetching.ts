@@ -1,0 +1,91 @@
+/** What flags, environment and configuration say about fetching images. */
+
+import { accessSync, constants } from 'node:fs'
+import { SingError, shown } from '../core/errors.ts'
+import { singularityVersion } from '../core/version.ts'
+import { hostArchitecture } from '../image/architecture.ts'
+import type { FetchOptions } from '../image/fetch.ts'
+import { requestedPlatform } from '../oci/platform.ts'
+import { openCache } from '../store/cache.ts'
+import { cacheRoot } from '../store/place.ts'
+import type { Call, Flags } from './command.ts'
+import { parseLayerLimits } from './layer-limits.ts'
+import { askLogin } from './login.ts'
+
+function word(value: Flags[string]): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+const words = (value: Flags[string]): readonly string[] => (Array.isArray(value) ? value : [])
+
+/** More do not make anything faster, and servers mind. */
+const mostParallel = 32
+
+function parallelOf(environment: Readonly<Record<string, string>>, configured: number): number {
+  const names = ['SING', 'APPTAINER', 'SINGULARITY'].map((prefix) => `${prefix}_DOWNLOAD_CONCURRENCY`)
+  const name = names.find((candidate) => environment[candidate])
+  if (name === undefined) return Math.min(Math.max(1, configured), mostParallel)
+  const value = environment[name] ?? ''
+  if (/^[1-9]\d{0,4}$/.test(value)) return Math.min(Number(value), mostParallel)
+  throw new SingError('USAGE', `${name}=${shown(value)}: expected a number of downloads, such as 4`, {
+    status: 255,
+  })
+}
+
+/** Where a source may unpack what it cannot read in place: beside the cache when that can be written. */
+function scratchParent(
+  isPrivate: boolean,
+  temporary: string,
+  environment: Readonly<Record<string, string>>,
+): string {
+  const root = isPrivate ? undefined : cacheRoot(environment)
+  try {
+    if (root) accessSync(root, constants.W_OK | constants.X_OK)
+    return root ?? temporary
+  } catch {
+    return temporary
+  }
+}
+
+/** The variables of the peers for temporary files are those of the flag; behind it comes TMPDIR. */
+const temporaryOf = ({ flags, context }: Call): string =>
+  word(flags.tmpdir) ?? context.environment.TMPDIR ?? '/tmp'
+
+/**
+ * Everything that fetching an image needs. Dispose of the cache at the end: a temporary one is removed then.
+ * @throws SingError for flags, variables and settings that make no sense
+ */
+export async function fetchingOptions(call: Call, signal: AbortSignal): Promise<FetchOptions> {
+  const { flags, context } = call
+  const { environment, report } = context
+  const { config } = await context.settings()
+  const host = { os: 'linux', architecture: hostArchitecture() }
+  const platform = requestedPlatform(
+    { arch: word(flags.arch), archVariant: word(flags['arch-variant']), platform: word(flags.platform) },
+    host,
+  )
+  const temporary = temporaryOf(call)
+  const disabled = flags['disable-cache'] === true
+  const cache = openCache({ environment, config, disabled, temporary, report })
+  return {
+    cache,
+    parallel: parallelOf(environment, config.downloads.parallel),
+    host,
+    platform,
+    version: singularityVersion,
+    limits: parseLayerLimits(words(flags['layer-limits'])),
+    scratch: scratchParent(cache.isPrivate, temporary, environment),
+    report,
+    signal,
+    source: {
+      environment,
+      report,
+      noHttps: flags['no-https'] === true,
+      authFile: word(flags.authfile),
+      username: word(flags['docker-username']),
+      password: word(flags['docker-password']),
+      dockerHost: word(flags['docker-host']),
+      ask: flags['docker-login'] === true ? askLogin : undefined,
+    },
+  }
+}
