@@ -14,7 +14,7 @@ import { run } from '../runtime/launch.ts'
 import { partitionExtra } from '../sif/details.ts'
 import { addObject } from '../sif/edit.ts'
 import { dataTypes, filesystems, partitionKinds } from '../sif/format.ts'
-import { primaryPartition, readSif, type Sif } from '../sif/read.ts'
+import { isOciSif, primaryPartition, readSif, type Sif } from '../sif/read.ts'
 import { partialPrefix } from '../sif/write.ts'
 
 export type OverlayRequest = {
@@ -219,6 +219,12 @@ async function addToSif(
   facts: HostFacts,
 ): Promise<void> {
   const sif = await readSif(path)
+  if (isOciSif(sif))
+    throw refuse(
+      path,
+      'it is an OCI-SIF',
+      'Make a file of its own: sing overlay create FILE; use it with --overlay FILE',
+    )
   const root = primaryPartition(sif)
   requireAddable(sif, root, path)
   await makeExt3(partial, { ...request, sparse: true }, facts)

@@ -3,7 +3,7 @@
 import { accessSync, closeSync, constants, fstatSync, lstatSync, openSync, statfsSync } from 'node:fs'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
 import { partitionKinds } from '../sif/format.ts'
-import { objectWindow, parseSif, readAt } from '../sif/read.ts'
+import { isOciSif, objectWindow, parseSif, readAt } from '../sif/read.ts'
 import { ext3Length, isExt3 } from './ext3.ts'
 import { checkFilesystem, type Directory, mountable, type Overlay } from './open.ts'
 import { isSquashfs } from './superblock.ts'
@@ -61,6 +61,7 @@ function fileLayers(fd: number, path: string, fileSize: number): Overlay[] {
   if (head.toString('latin1', 0x20, 0x29) === 'SIF_MAGIC') {
     const layers = sifLayers(fd, path)
     if (layers.length > 0) return layers
+    if (isOciSif(parseSif(fd, path))) throw refuse(path, 'it is an OCI-SIF, whose layers belong to its image')
     throw refuse(
       path,
       'it is a SIF without an overlay partition',

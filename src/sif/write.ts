@@ -45,8 +45,8 @@ export type Slot = {
   /** Open for reading and writing; stays the writer's. */
   fd: number
   offset: number
-  /** To be called once, when all is written, with the number of bytes. */
-  finish(size: number): void
+  /** To be called once, when all is written, with the number of bytes, and the extra bytes if only these tell them. */
+  finish(size: number, extra?: Uint8Array): void
 }
 
 export type CreateOptions = {
@@ -119,7 +119,8 @@ export class SifWriter implements AsyncDisposable {
   /** A place for an object behind the others; nothing else can be added before it is finished. */
   async slot(description: Description & { extra: Uint8Array }): Promise<Slot> {
     const { offset, finish } = this.#reserve(description)
-    return { fd: this.#file.fd, offset, finish: (size) => void finish(size, description.extra) }
+    const { extra: usual } = description
+    return { fd: this.#file.fd, offset, finish: (size, extra = usual) => void finish(size, extra) }
   }
 
   /** Set an id aside for an object whose data comes behind that of objects with higher ones. */

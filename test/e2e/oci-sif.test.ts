@@ -17,6 +17,7 @@ import {
   whiteout,
   writeOciSif,
 } from '../helpers/oci-sif.ts'
+import { peer } from '../helpers/peer.ts'
 import { type Outcome, type RunOptions, sing, testUser } from '../helpers/sing.ts'
 import { temporaryFolder } from '../helpers/temp.ts'
 
@@ -416,6 +417,38 @@ describe('an instance of an OCI-SIF', () => {
       expect(await sing(['exec', `instance://${name}`, 'sh', '-c', script])).toEqual(well('b\nb\n'))
     } finally {
       await sing(['instance', 'stop', name])
+    }
+  })
+})
+
+describe('sing overlay', () => {
+  it('leaves an OCI-SIF as it is, and tells another way', async () => {
+    const image = await make()
+    const before = readFileSync(image)
+    const { status, stderr } = await sing(['overlay', 'create', image])
+    expect(status).toBe(255)
+    expect(stderr).toContain('it is an OCI-SIF')
+    expect(stderr).toContain('sing overlay create FILE')
+    expect(readFileSync(image).equals(before)).toBe(true)
+    expect((await sing(['exec', '--overlay', `${image}:ro`, image, 'true'])).stderr).toContain(
+      'it is an OCI-SIF, whose layers belong to its image',
+    )
+  })
+})
+
+describe.skipIf(!can('peer'))('beside the peer', () => {
+  it('the objects of an OCI-SIF are listed and shown alike', async () => {
+    const image = await make({ layers: [base, await squashfsOf(upperFiles)] })
+    for (const words of [
+      ['list', image],
+      ['header', image],
+      ['info', '1', image],
+      ['info', '5', image],
+      ['dump', '5', image],
+    ]) {
+      const { stdout } = await sing(['sif', ...words])
+      expect(stdout).not.toBe('')
+      expect((await peer(['sif', ...words], { folders: [folder] })).stdout, words.join(' ')).toBe(stdout)
     }
   })
 })
