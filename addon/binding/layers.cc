@@ -35,7 +35,7 @@ struct Source {
 };
 
 struct LayerPacking : Packing {
-	sing_layers_limits limits{};
+	sing_layers_options settings{};
 	std::vector<std::string> captures;
 	std::vector<const char *> capture_pointers;
 	sing_layers *layers = nullptr;
@@ -65,8 +65,9 @@ bool begin_layers(LayerPacking &packing, sing_failure &failure)
 		return false;
 	for (const std::string &path : packing.captures)
 		packing.capture_pointers.push_back(path.c_str());
-	packing.layers = sing_layers_open(packing.writer, &packing.limits, packing.capture_pointers.data(),
-					  packing.capture_pointers.size());
+	packing.settings.captures = packing.capture_pointers.data();
+	packing.settings.capture_count = packing.capture_pointers.size();
+	packing.layers = sing_layers_open(packing.writer, &packing.settings);
 	if (packing.layers == nullptr)
 		sing_fail(&failure, ENOMEM, "write", "");
 	return packing.layers != nullptr;
@@ -119,7 +120,8 @@ public:
 	{
 		auto options = info[0].As<Napi::Object>();
 		set_up(*packing_, options);
-		packing_->limits = read_limits(options);
+		packing_->settings.limits = read_limits(options);
+		packing_->settings.keep_whiteouts = to_bool(options, "keepWhiteouts");
 		auto captures = info[1].As<Napi::Array>();
 		for (uint32_t i = 0; i < captures.Length(); i++)
 			packing_->captures.push_back(to_text(captures.Get(i), "capture"));

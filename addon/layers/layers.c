@@ -12,12 +12,15 @@
 #include "feed.h"
 #include "layers.h"
 #include "merge.h"
+#include "overlay.h"
 #include "squashfs/path.h"
 #include "archive.h"
 
 struct sing_layers {
 	struct sing_writer *writer;
 	struct sing_layers_limits limits;
+	bool keep_whiteouts;
+	struct sing_overlay overlay; /* with it */
 	struct sing_merge merge;
 	struct sing_capture capture;
 	uint32_t next;      /* number of the next layer */
@@ -107,27 +110,64 @@ static int pack(struct sing_layers *layers, const struct sing_member *member, st
 	return error != 0 ? error : write_data(layers, member, captured);
 }
 
-/* The inode of the other name when this layer shows it, or a place in the queue. */
+/* What a hard link of this layer is one to: an inode when the layer shows it, else a path to wait for. */
+static struct sing_inode *find_target(const struct sing_layers *layers, const char **path)
+{
+	const struct sing_node *node;
+
+	*path = sing_links_follow(&layers->merge.links, *path);
+	node = sing_merge_find(&layers->merge, *path);
+	if (node == NULL || node->set != layers->merge.layer || sing_node_is_directory(node))
+		return NULL;
+	if (!node->waiting)
+		return node->inode;
+	*path = node->waiter->wanted->path;
+	return NULL;
+}
+
 static int link_node(struct sing_layers *layers, struct sing_node *node, const char *target)
 {
-	const char *path = sing_links_follow(&layers->merge.links, target);
-	const struct sing_node *other = sing_merge_find(&layers->merge, path);
+	struct sing_inode *inode = find_target(layers, &target);
 
-	if (other != NULL && other->set == layers->merge.layer && !sing_node_is_directory(other)) {
-		if (!other->waiting) {
-			node->inode = other->inode;
-			return 0;
-		}
-		path = other->waiter->wanted->path;
-	}
-	return sing_links_wait(&layers->merge.links, path, node, layers->merge.layer, layers->member_number);
+	if (inode == NULL)
+		return sing_links_wait(&layers->merge.links, target, node, layers->merge.layer, layers->member_number);
+	node->inode = inode;
+	return 0;
+}
+
+/* Names of upper layers wait for the name of this link. */
+static int link_waiters(struct sing_layers *layers, struct sing_wanted *wanted, const char *target)
+{
+	struct sing_inode *inode = find_target(layers, &target);
+
+	if (inode == NULL)
+		return sing_links_move(&layers->merge.links, wanted, target, layers->merge.layer, layers->member_number);
+	sing_wanted_give(wanted, inode);
+	return 0;
+}
+
+/* Both names in clean form. `node` is NULL when an upper layer hides the link. */
+static int add_link(struct sing_layers *layers, struct sing_node *node, const char *target)
+{
+	struct sing_wanted *wanted = sing_links_find(&layers->merge.links, layers->clean);
+	bool visible = false;
+	int error = 0;
+
+	if (wanted != NULL)
+		error = link_waiters(layers, wanted, target);
+	if (error == 0 && node != NULL)
+		error = sing_merge_other(&layers->merge, node, false, &visible);
+	if (error != 0)
+		return error;
+	if (visible)
+		return link_node(layers, node, target);
+	return sing_links_alias(&layers->merge.links, layers->clean, target);
 }
 
 static int take_link(struct sing_layers *layers, struct sing_node *node, const char *link)
 {
-	char *target;
-	bool visible = false;
 	int error = sing_merge_check(link);
+	char *target;
 
 	if (error != 0)
 		return error;
@@ -135,14 +175,8 @@ static int take_link(struct sing_layers *layers, struct sing_node *node, const c
 	if (target == NULL)
 		return ENOMEM;
 	/* a link to itself changes nothing */
-	if (strcmp(target, layers->clean) != 0) {
-		if (node != NULL)
-			error = sing_merge_other(&layers->merge, node, false, &visible);
-		if (error == 0 && visible)
-			error = link_node(layers, node, target);
-		else if (error == 0)
-			error = sing_links_alias(&layers->merge.links, layers->clean, target);
-	}
+	if (strcmp(target, layers->clean) != 0)
+		error = add_link(layers, node, target);
 	free(target);
 	return error;
 }
@@ -169,6 +203,15 @@ static int take_other(struct sing_layers *layers, struct sing_node *node, const 
 	return error;
 }
 
+static int take_directory(struct sing_layers *layers, struct sing_node *node, const struct sing_attributes *attributes)
+{
+	int error = sing_merge_directory(&layers->merge, node, attributes);
+
+	if (error != 0 || !layers->keep_whiteouts)
+		return error;
+	return sing_overlay_keep(&layers->overlay, node->inode, attributes);
+}
+
 static int take_whiteout(struct sing_layers *layers)
 {
 	char *path = layers->clean;
@@ -186,7 +229,10 @@ static int take_whiteout(struct sing_layers *layers)
 		memmove(name, name + sizeof whiteout - 1, strlen(name) - sizeof whiteout + 2);
 	if (!is_opaque && (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0))
 		return SING_NAME;
-	error = sing_merge_reach(&layers->merge, path, &node);
+	if (layers->keep_whiteouts)
+		error = sing_merge_reach(&layers->merge, path, &node);
+	else
+		error = sing_merge_point(&layers->merge, path, &node);
 	if (error == 0 && node != NULL && is_opaque)
 		sing_merge_opaque(&layers->merge, node);
 	else if (error == 0 && node != NULL)
@@ -223,7 +269,7 @@ static int take(struct sing_layers *layers, const struct sing_member *member)
 		return take_link(layers, node, member->link);
 	if (!S_ISDIR(member->attributes.mode))
 		return take_other(layers, node, member);
-	return node == NULL ? 0 : sing_merge_directory(&layers->merge, node, &member->attributes);
+	return node == NULL ? 0 : take_directory(layers, node, &member->attributes);
 }
 
 /* The second time only what hard links wait for is of interest, as it was when the last of them came. */
@@ -334,6 +380,8 @@ int sing_layers_end(struct sing_layers *layers, struct sing_failure *failure)
 	char *path = NULL;
 	int error = sing_merge_settle(&layers->merge, &path);
 
+	if (error == 0 && layers->keep_whiteouts)
+		error = sing_overlay_mark(&layers->overlay, &layers->merge);
 	if (error == 0)
 		error = sing_merge_tie(&layers->merge);
 	if (error == 0)
@@ -349,18 +397,18 @@ const struct sing_captured *sing_layers_captured(const struct sing_layers *layer
 	return layers->capture.first;
 }
 
-struct sing_layers *sing_layers_open(struct sing_writer *writer, const struct sing_layers_limits *limits,
-				     const char *const *captures, size_t capture_count)
+struct sing_layers *sing_layers_open(struct sing_writer *writer, const struct sing_layers_options *options)
 {
 	struct sing_layers *layers = calloc(1, sizeof *layers);
 
 	if (layers == NULL)
 		return NULL;
 	layers->writer = writer;
-	layers->limits = *limits;
-	layers->capture.paths = captures;
-	layers->capture.path_count = capture_count;
-	if (sing_merge_open(&layers->merge, writer, limits->entries) == 0)
+	layers->limits = options->limits;
+	layers->keep_whiteouts = options->keep_whiteouts;
+	layers->capture.paths = options->captures;
+	layers->capture.path_count = options->capture_count;
+	if (sing_merge_open(&layers->merge, writer, options->limits.entries + 1) == 0)
 		return layers;
 	sing_layers_close(layers);
 	return NULL;
@@ -371,6 +419,7 @@ void sing_layers_close(struct sing_layers *layers)
 	if (layers == NULL)
 		return;
 	sing_capture_free(&layers->capture);
+	sing_overlay_free(&layers->overlay);
 	sing_merge_close(&layers->merge);
 	free(layers->clean);
 	free(layers);

@@ -2,6 +2,7 @@
 #ifndef SING_LAYERS_H
 #define SING_LAYERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,13 @@ struct sing_layers_limits {
 	uint64_t xattrs;  /* bytes of names and values, in all layers together */
 };
 
+struct sing_layers_options {
+	struct sing_layers_limits limits;
+	bool keep_whiteouts; /* there is one layer only, and its removed names stay, as overlayfs has them */
+	const char *const *captures; /* paths: small files that are one of them or below are kept in memory */
+	size_t capture_count;
+};
+
 struct sing_layer_result {
 	uint64_t entries;  /* members of the archive */
 	uint64_t bytes;    /* of the archive */
@@ -30,12 +38,8 @@ struct sing_layer_result {
 
 struct sing_layers;
 
-/*
- * The writer stays the caller's. `captures` are paths: small files that are one of them or below are kept in memory; the
- * strings stay the caller's. NULL without memory.
- */
-struct sing_layers *sing_layers_open(struct sing_writer *writer, const struct sing_layers_limits *limits,
-				     const char *const *captures, size_t capture_count);
+/* The writer stays the caller's, and so do the strings in the options. NULL without memory. */
+struct sing_layers *sing_layers_open(struct sing_writer *writer, const struct sing_layers_options *options);
 
 /* Apply the next layer below those before. Returns 0, or -1 with a failure after which nothing more can be done. */
 int sing_layers_apply(struct sing_layers *layers, struct sing_source *source, enum sing_digest_kind packed,

@@ -82,6 +82,22 @@ int sing_links_wait(struct sing_links *links, const char *path, struct sing_node
 	return 0;
 }
 
+int sing_links_move(struct sing_links *links, struct sing_wanted *wanted, const char *target, uint32_t layer,
+		    uint64_t member)
+{
+	for (struct sing_waiter *waiter = wanted->waiters; waiter != NULL; waiter = waiter->next) {
+		struct sing_node *node = waiter->node;
+
+		if (node == NULL)
+			continue;
+		sing_waiter_leave(waiter);
+		node->waiting = false;
+		if (sing_links_wait(links, target, node, layer, member) != 0)
+			return ENOMEM;
+	}
+	return 0;
+}
+
 void sing_wanted_give(struct sing_wanted *wanted, struct sing_inode *inode)
 {
 	wanted->inode = inode;

@@ -46,6 +46,10 @@ struct sing_wanted *sing_links_find(const struct sing_links *links, const char *
 /* All that wait for it, and those that will, get this. */
 void sing_wanted_give(struct sing_wanted *wanted, struct sing_inode *inode);
 
+/* What is waited for is a hard link itself: all that wait for it wait for its target. Returns 0 or ENOMEM. */
+int sing_links_move(struct sing_links *links, struct sing_wanted *wanted, const char *target, uint32_t layer,
+		    uint64_t member);
+
 /* A hidden name of this layer is a hard link (both paths in clean form), or no longer one. Returns 0 or ENOMEM. */
 int sing_links_alias(struct sing_links *links, const char *path, const char *target);
 void sing_links_unalias(struct sing_links *links, const char *path);

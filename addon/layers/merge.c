@@ -63,14 +63,14 @@ static int enter(struct sing_merge *merge, struct sing_node *node)
 	return 0;
 }
 
-int sing_merge_reach(struct sing_merge *merge, const char *path, struct sing_node **out)
+static int walk(struct sing_merge *merge, const char *path, bool has, struct sing_node **out)
 {
 	struct sing_node *node = merge->nodes.root;
 	size_t length;
 
 	*out = NULL;
 	for (length = sing_path_next(&path); length > 0; path += length, length = sing_path_next(&path)) {
-		int error = enter(merge, node);
+		int error = has ? enter(merge, node) : 0;
 
 		if (error != 0)
 			return error;
@@ -84,6 +84,16 @@ int sing_merge_reach(struct sing_merge *merge, const char *path, struct sing_nod
 	}
 	*out = node;
 	return 0;
+}
+
+int sing_merge_reach(struct sing_merge *merge, const char *path, struct sing_node **out)
+{
+	return walk(merge, path, true, out);
+}
+
+int sing_merge_point(struct sing_merge *merge, const char *path, struct sing_node **out)
+{
+	return walk(merge, path, false, out);
 }
 
 int sing_merge_directory(struct sing_merge *merge, struct sing_node *node, const struct sing_attributes *attributes)
@@ -128,7 +138,7 @@ int sing_merge_other(struct sing_merge *merge, struct sing_node *node, bool is_s
 	node->set = merge->layer;
 	if (!entered)
 		node->used = SING_NO_LAYER;
-	return entered ? sing_merge_remember(merge, node) : 0;
+	return is_symlink && node->child != NULL ? sing_merge_remember(merge, node) : 0;
 }
 
 void sing_merge_whiteout(struct sing_merge *merge, struct sing_node *node)

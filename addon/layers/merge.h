@@ -28,8 +28,11 @@ int sing_merge_open(struct sing_merge *merge, struct sing_writer *writer, size_t
 /* Whether a path from a layer may be used at all. Returns 0, SING_NAME, ENAMETOOLONG or SING_NESTED. */
 int sing_merge_check(const char *path);
 
-/* The name that the layer speaks of, its directories made; NULL in `out` when it is hidden. Returns 0 or a reason. */
+/* The name that the layer has something for, its directories made; NULL in `out` when it is hidden. Returns 0 or a reason. */
 int sing_merge_reach(struct sing_merge *merge, const char *path, struct sing_node **out);
+
+/* The same for a name that the layer removes, which makes no directories. */
+int sing_merge_point(struct sing_merge *merge, const char *path, struct sing_node **out);
 
 /* Something is put through this symbolic link. Returns 0 or ENOMEM. */
 int sing_merge_remember(struct sing_merge *merge, struct sing_node *link);

@@ -189,13 +189,20 @@ void sing_node_clear(struct sing_node *node)
 	node->set = SING_NO_LAYER;
 }
 
+static void forget(uint32_t *layer, uint32_t first, uint32_t last)
+{
+	if (*layer >= first && *layer <= last)
+		*layer = SING_NO_LAYER;
+}
+
 void sing_node_prune(struct sing_node *directory, uint32_t first, uint32_t last)
 {
 	for (struct sing_node *node = directory->child; node != NULL; node = node->sibling) {
 		if (node->set >= first && node->set <= last)
 			sing_node_clear(node);
-		if (node->used >= first && node->used <= last)
-			node->used = SING_NO_LAYER;
+		forget(&node->used, first, last);
+		forget(&node->floor, first, last);
+		forget(&node->opaque, first, last);
 		sing_node_prune(node, first, last);
 	}
 }

@@ -1,6 +1,9 @@
 /*
  * What has to wait for the last layer. A path of a layer may lead through a symbolic link that only a layer below has
  * ('lib/x' where 'lib' is a link to 'usr/lib'): what was put under the link moves to where it leads, inside the image.
+ *
+ * A link that a layer further up replaced is not known here: what was put through it is hidden with it. Whoever replaced it saw
+ * both names, and no tool that compares trees makes such a layer.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -168,22 +171,23 @@ static uint32_t floor_of(const struct sing_node *directory)
 	return floor;
 }
 
+/* When nothing but names to remove was put through the link, there need not be anything where it leads. */
 static int settle_through(struct sing_merge *merge, struct sing_node *link)
 {
-	struct walk walk = { .merge = merge, .make = true };
 	uint32_t layer = link->used;
+	struct walk walk = { .merge = merge, .make = layer != SING_NO_LAYER };
 	uint32_t floor;
 	int error;
 
-	if (!sing_node_is_symlink(link) || link->child == NULL || layer == SING_NO_LAYER)
+	if (!sing_node_is_symlink(link) || link->child == NULL)
 		return 0;
 	error = follow_link(&walk, link);
 	if (error != 0)
-		return error;
+		return walk.make || error == ENOMEM ? error : 0;
 	floor = floor_of(walk.node);
 	if (floor != SING_NO_LAYER)
 		sing_node_prune(link, floor + 1, SING_NO_LAYER - 1);
-	for (struct sing_node *node = walk.node; layer <= floor && node != NULL; node = node->parent)
+	for (struct sing_node *node = walk.node; walk.make && layer <= floor && node != NULL; node = node->parent)
 		node->used = least(node->used, layer);
 	return graft_children(merge, link, walk.node);
 }

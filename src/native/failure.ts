@@ -54,15 +54,15 @@ export function toSingError(error: unknown, place: string): unknown {
   return new SingError('SQUASHFS', `cannot ${error.action} ${shown(path)}: ${reason}`, details)
 }
 
-/** The same for a layer of an image: the layer is to blame for everything but a full disk. */
-export function toLayerError(error: unknown, layer: string): unknown {
+/** The same for layers of an image: they are to blame for everything but a full disk. `action` is `unpack layer NAME`. */
+export function toLayerError(error: unknown, action: string): unknown {
   if (!isNativeFailure(error)) return error
   const failure = toSingError(error, 'the image')
   if (!(failure instanceof SingError) || failure.code === 'DISK_FULL') return failure
   const name = nameOf(error)
   const reason = reasonOf(Object.assign(new Error(error.reason), { code: name }))
   const path = error.path === '' ? '' : `${shown(error.path)}: `
-  return new SingError('IMAGE_FORMAT', `cannot unpack layer ${shown(layer)}: ${path}${reason}`, {
+  return new SingError('IMAGE_FORMAT', `cannot ${action}: ${path}${reason}`, {
     hint: hintFor(name),
     cause: error,
   })

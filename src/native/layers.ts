@@ -31,6 +31,11 @@ export type LayerOptions = PackOptions & {
   limits?: Partial<LayerLimits>
   /** Paths: small files that are one of these, or below, are kept in memory for `captured`. */
   capture?: readonly string[]
+  /**
+   * `keep`: the image is one layer, to be stacked with others by overlayfs. Names that it removes become character devices 0:0, and
+   * directories that hide what is below get `trusted.overlay.opaque`. Absent: removed names are gone.
+   */
+  whiteouts?: 'keep'
 }
 
 export type Layer = {
@@ -93,8 +98,8 @@ export class LayerPacker implements Disposable {
   #leftOut = 0
 
   private constructor(options: LayerOptions) {
-    const { capture = [], limits } = options
-    const all = { ...packerOptions(options), ...layerLimits, ...limits }
+    const { capture = [], limits, whiteouts } = options
+    const all = { ...packerOptions(options), ...layerLimits, ...limits, keepWhiteouts: whiteouts === 'keep' }
     this.#native = new (addon<Addon>().LayerPacker)(all, capture)
     this.#options = options
   }
@@ -131,7 +136,7 @@ export class LayerPacker implements Disposable {
       this.#leftOut += result.leftOut
       return checked(input, result)
     } catch (error) {
-      throw this.#aborted ?? toLayerError(error, name)
+      throw this.#aborted ?? toLayerError(error, `unpack layer ${shown(name)}`)
     }
   }
 
@@ -197,7 +202,7 @@ export class LayerPacker implements Disposable {
       return await work
     } catch (error) {
       signal?.throwIfAborted()
-      throw toSingError(error, 'the image')
+      throw isMerging(error) ? toLayerError(error, 'merge the layers') : toSingError(error, 'the image')
     } finally {
       signal?.removeEventListener('abort', cancel)
     }
@@ -208,6 +213,9 @@ export class LayerPacker implements Disposable {
     this.#native.close()
   }
 }
+
+/** What the layers are to blame for, and not who puts something on top of them. */
+const isMerging = (error: unknown): boolean => (error as { action?: unknown } | undefined)?.action === 'merge'
 
 function numberOf(digest: string): number {
   const number = kinds.indexOf(kindOf(digest))
