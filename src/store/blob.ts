@@ -25,7 +25,7 @@ import { shareLock } from '../native/lock.ts'
 import type { Descriptor, Place } from '../oci/types.ts'
 import { waitForLock } from './lock.ts'
 import { partialEnding } from './place.ts'
-import { diskFull, isFull, type Room } from './space.ts'
+import { diskFull, isFull, type Room, toWriteError } from './space.ts'
 
 /** The bytes of a blob from a place on. */
 export type Fetch = (offset: number) => Promise<AsyncIterable<Uint8Array>>
@@ -202,7 +202,6 @@ export class ArrivingBlob implements GrowingBlob {
         await unlink(path + partialEnding)
         return place
       }
-      if (!file) throw new SingError('INTERNAL', `nobody may write ${path}`)
       this.#show(openSync(path + partialEnding, constants.O_RDONLY), path + partialEnding)
       const size = await this.#download(file)
       renameSync(path + partialEnding, path)
@@ -211,9 +210,9 @@ export class ArrivingBlob implements GrowingBlob {
       // What has arrived is worth keeping, unless it is nothing, is wrong, or stands in the way of everything else.
       if (this.#written === 0 || isFull(error) || isWrong(error))
         await unlink(path + partialEnding).catch(() => {})
-      throw error
+      throw toWriteError(path, error)
     } finally {
-      await file?.close()
+      await file.close()
       // From the right to write to the right to read: nobody removes what is read.
       if (this.#reader !== undefined && !this.#isDisposed) shareLock(this.#reader)
     }

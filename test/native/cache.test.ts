@@ -20,7 +20,8 @@ import type { Event } from '../../src/core/events.ts'
 import { type Cache, type CacheOptions, imageKey, openCache } from '../../src/store/cache.ts'
 import { readContents, removeEntry } from '../../src/store/contents.ts'
 import { blobPath, imagePath } from '../../src/store/place.ts'
-import { commandLine, environment } from '../helpers/sing.ts'
+import { can } from '../helpers/can.ts'
+import { commandLine, environment, run } from '../helpers/sing.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
 
 const content = randomBytes(3_000_000)
@@ -180,6 +181,16 @@ describe('a blob', () => {
     expect(statSync(partialOf(root)).size).toBe(100_000)
   })
 
+  it('that cannot be kept any more says where', async () => {
+    const { cache, root } = open()
+    using blob = cache.blob(descriptor, server(content).fetch, { signal })
+    blob.onAdvance(() => rmSync(root, { recursive: true, force: true }))
+    await expect(blob.done).rejects.toMatchObject({
+      code: 'IO',
+      message: expect.stringContaining(blobPath(digest)),
+    })
+  })
+
   it('whose server says no is not asked for again', async () => {
     const { cache, root } = open()
     let asked = 0
@@ -257,6 +268,19 @@ describe('an image', () => {
     expect(readdirSync(join(root, 'net'))).toEqual([])
   })
 
+  it('of which nothing was made is a mistake', async () => {
+    const { cache } = open()
+    await expect(cache.image(key, async () => {}, { signal, name })).rejects.toMatchObject({
+      code: 'INTERNAL',
+    })
+  })
+
+  it('that cannot be kept says where', async () => {
+    const { cache, root } = open()
+    writeFileSync(join(root, 'net'), '')
+    await expect(cache.image(key, make, { signal, name })).rejects.toThrow(/^cannot write .*\/net\//)
+  })
+
   it('that turned out broken is made again', async () => {
     const { cache } = open()
     await cache.image(key, make, { signal, name })
@@ -300,6 +324,8 @@ describe('twenty processes', () => {
     const log = logOf(folder)
     expect(log.filter((line) => line === made)).toHaveLength(1)
     expect(log.filter((line) => line === done)).toHaveLength(20)
+    const waiting = 'info: Waiting for another process that makes http://image'
+    if (what === 'image') expect(log).toContain(waiting)
   })
 })
 
@@ -416,16 +442,23 @@ describe('without the cache', () => {
     expect([first.isPrivate, second.isPrivate]).toEqual([true, true])
   })
 
-  it('that can be written, one that can be read is used, with a warning', async () => {
-    const { folder, root, cache } = open()
-    await fetchAll(cache, server(content).fetch)
-    rmSync(join(root, 'CACHEDIR.TAG'))
-    await sleep(0)
-    const file = join(folder, 'file')
-    writeFileSync(file, '')
-    const { cache: other, events } = open({ environment: { SING_CACHEDIR: file } }, folder)
-    using _ = other
-    expect(other.isPrivate).toBe(true)
-    expect(events).toMatchObject([{ kind: 'warning', text: expect.stringContaining('cannot be written') }])
+  it('there must be a place for the temporary directory', () => {
+    expect(() => open({ disabled: true, temporary: '/none' })).toThrow('temporary directory in /none')
+  })
+
+  it.skipIf(!can('userns'))('that can be written, one that can be read is used, with a warning', async () => {
+    const folder = workplace()
+    await start('image', folder, 1)
+    const shell =
+      'mount --bind "$1/cache" "$1/cache" && mount -o remount,bind,ro "$1/cache" && exec "$2" "$3" image "$1" 1'
+    const program = join(import.meta.dirname, 'cache-user.ts')
+    const words = ['sh', folder, process.execPath, program]
+    await run(['unshare', '-Urm', 'sh', '-c', shell, ...words])
+    const log = logOf(folder)
+    expect(log.filter((line) => line === 'make')).toHaveLength(1)
+    expect(log.filter((line) => line === 'done true')).toHaveLength(2)
+    expect(log.at(-2)).toMatch(
+      /^warning: The cache .* cannot be written: read-only file system; what is fetched is not kept$/,
+    )
   })
 })
