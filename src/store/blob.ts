@@ -32,8 +32,8 @@ export type Fetch = (offset: number) => Promise<AsyncIterable<Uint8Array>>
 
 export type BlobOptions = {
   readonly signal: AbortSignal
-  /** Bytes that have arrived now, those that an earlier process left included. */
-  readonly onBytes?: (count: number) => void
+  /** Bytes that have arrived now; those that an earlier process left at first, negative when they turn out wrong. */
+  readonly onBytes?: (count: number) => unknown
   /** The most bytes that are taken from who does not tell the size. */
   readonly limit?: number
   /** Called once when another process fetches the same and takes long. */
@@ -141,6 +141,7 @@ export class ArrivingBlob implements GrowingBlob {
   #isDisposed = false
   #available = 0
   #written = 0
+  #isShown = true
 
   constructor(descriptor: Descriptor, place: BlobPlace, fetch: Fetch, options: BlobOptions) {
     this.#descriptor = descriptor
@@ -170,7 +171,6 @@ export class ArrivingBlob implements GrowingBlob {
 
   #advance(to: number): void {
     if (to <= this.#available) return
-    this.#options.onBytes?.(to - this.#available)
     this.#available = to
     for (const listener of this.#listeners) listener(to)
   }
@@ -187,6 +187,7 @@ export class ArrivingBlob implements GrowingBlob {
     if (!found) return undefined
     const { path } = this.#place
     this.#show(found.fd, path)
+    this.#options.onBytes?.(found.size)
     this.#advance(found.size)
     return { file: path, offset: 0, size: found.size }
   }
@@ -231,12 +232,13 @@ export class ArrivingBlob implements GrowingBlob {
     return await this.#fill(file, 0)
   }
 
-  /** Bring the file from its first `offset` bytes to its end. */
+  /** Bring the file from its first `offset` bytes to its end. What somebody else began is shown only when all of it is right. */
   async #fill(file: FileHandle, offset: number): Promise<number> {
     const hash = hashFor(this.#descriptor.digest)
+    this.#options.onBytes?.(offset - this.#written)
     this.#written = offset
+    this.#isShown = offset === 0
     await hashPrefix(file.fd, offset, hash, this.#options.signal)
-    this.#advance(offset)
     const { size, digest } = this.#descriptor
     let failures = 0
     for (let isWhole = this.#written === size; !isWhole; ) {
@@ -257,6 +259,7 @@ export class ArrivingBlob implements GrowingBlob {
     const found = `${digest.split(':')[0]}:${hash.digest('hex')}`
     if (found !== digest) throw damaged(this.#descriptor, `its bytes have the digest ${found}`)
     ftruncateSync(file.fd, this.#written)
+    this.#advance(this.#written)
     return this.#written
   }
 
@@ -270,7 +273,8 @@ export class ArrivingBlob implements GrowingBlob {
       this.#write(file, chunk)
       hash.update(chunk)
       this.#written += chunk.length
-      this.#advance(this.#written)
+      this.#options.onBytes?.(chunk.length)
+      if (this.#isShown) this.#advance(this.#written)
     }
     if (size !== undefined && this.#written < size) {
       throw new Cut(`it ended after ${this.#written} of ${size} bytes`)

@@ -130,8 +130,17 @@ describe('a blob', () => {
     cache.discard(descriptor)
     writeFileSync(partialOf(root), randomBytes(1_000_000))
     const { fetch, offsets } = server(content)
-    expect((await fetchAll(cache, fetch)).equals(content)).toBe(true)
+    const counts: number[] = []
+    using blob = cache.blob(descriptor, fetch, { signal, onBytes: (count) => counts.push(count) })
+    const { fd } = await blob.opened
+    blob.onAdvance((available) => {
+      const buffer = Buffer.alloc(available)
+      readSync(fd, buffer, 0, available, 0)
+      expect(buffer.equals(content.subarray(0, available))).toBe(true)
+    })
+    expect(readFileSync((await blob.done).file).equals(content)).toBe(true)
     expect(offsets).toEqual([1_000_000, 0])
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(content.length)
   })
 
   it('is not asked for when another process left all of it', async () => {
