@@ -78,6 +78,8 @@ function sourceOf(named: Named, files: Files, { config, layers, places }: Conten
       throw lacking(descriptor)
     },
     async blob(descriptor, offset, signal) {
+      const document = documents.get(descriptor.digest)
+      if (document) return once(document.subarray(offset))
       const place = places.get(descriptor.digest)
       if (place) return streamPlace(place, offset, `${named.name}: ${descriptor.digest}`, signal)
       throw lacking(descriptor)
@@ -85,6 +87,10 @@ function sourceOf(named: Named, files: Files, { config, layers, places }: Conten
     locate: ({ digest }) => places.get(digest),
     [Symbol.asyncDispose]: () => files[Symbol.asyncDispose](),
   }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
 }
 
 const describe = (mediaType: string, bytes: Buffer): Descriptor => ({

@@ -43,6 +43,8 @@ export async function readEverything(
 ): Promise<ResolvedImage> {
   await using source = await open(reference, more)
   const image = await resolveImage(source, amd64, signal)
+  const config = await collect(await source.blob(image.manifest.config, 0, signal))
+  if (!config.equals(image.config.document)) throw new Error('the configuration is another one as a blob')
   for (const [index, layer] of image.manifest.layers.entries()) {
     const bytes = await layerBytes(source, layer)
     const tar = unpacked(bytes)
