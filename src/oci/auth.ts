@@ -55,8 +55,11 @@ export class Authorizer {
     if (!challenge) return undefined
     if (challenge.scheme === 'basic') return this.#basic(base)
     const key = scopes.join(' ')
-    const known = await this.#tokens.get(key)?.catch(() => undefined)
+    const entry = this.#tokens.get(key)
+    const known = await entry?.catch(() => undefined)
     if (known && known.expires > Date.now()) return known.header
+    // Of several requests that find a token too old one asks for the next.
+    if (this.#tokens.get(key) !== entry) return this.header(base, scopes, signal)
     const token = this.#newToken(challenge, base, scopes, signal)
     this.#tokens.set(key, token)
     return (await token).header
