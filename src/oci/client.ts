@@ -63,6 +63,7 @@ export class RegistryClient implements Disposable {
     const isOwn = address.origin === base.origin
     for (let tried = 0; ; tried++) {
       const authorization = isOwn ? await this.#authorizer.header(base, scopes, options.signal) : undefined
+      if (tried > 0 && authorization === undefined) throw await this.#refused()
       const response = await this.#client.request(address, {
         ...options,
         trusting: this.#options.insecure === true,
@@ -71,10 +72,13 @@ export class RegistryClient implements Disposable {
       this.#tellWarnings(response)
       if (response.status !== 401 || response.url.origin !== base.origin) return response
       await response.discard()
-      const isRefused = tried > 0 || (authorization === undefined && !isOwn)
-      if (isRefused) throw refusedLogin(this.registry, await this.#authorizer.identity())
+      if (tried > 0 || !isOwn) throw await this.#refused()
       this.#authorizer.learn(response, scopes)
     }
+  }
+
+  async #refused(): Promise<SingError> {
+    return refusedLogin(this.registry, await this.#authorizer.identity())
   }
 
   /** Bytes that lie elsewhere: asked for without any login. */
