@@ -27,6 +27,21 @@ export function hostArchitecture(): string {
   return goNames[process.arch] ?? process.arch
 }
 
+/** Names of architectures that this machine runs beside its own, the nearest first. */
+export function otherArchitectures(): string[] {
+  const others = [
+    relatives[hostArchitecture()],
+    ...Object.keys(emulatorNames),
+    'arm',
+    'riscv64',
+    's390x',
+    'ppc64le',
+  ]
+  return [...new Set(others)].filter(
+    (name) => name !== undefined && name !== hostArchitecture() && canRun(name),
+  ) as string[]
+}
+
 /** True when programs of this architecture (Go name) run here, if need be through binfmt_misc. */
 export function canRun(architecture: string): boolean {
   const host = hostArchitecture()

@@ -1,17 +1,14 @@
 /** Manifests and configurations through the cache. */
 
-import { documentLimit } from '../oci/manifest.ts'
 import type { ReadDocument } from '../oci/resolve.ts'
 import type { ImageSource } from '../oci/types.ts'
 import type { Cache } from '../store/cache.ts'
 
-/** Reads documents of a source. A configuration is a blob like a layer, a manifest is not. */
+/** Reads documents of a source, each of them once. */
 export function cachedDocuments(source: ImageSource, cache: Cache, signal: AbortSignal): ReadDocument {
   return (descriptor, limit) => {
-    const fetch = async (offset: number) => {
-      if (limit !== documentLimit) return await source.blob(descriptor, offset, signal)
-      return once((await source.document(descriptor, limit, signal)).subarray(offset))
-    }
+    const fetch = async (offset: number) =>
+      once((await source.document(descriptor, limit, signal)).subarray(offset))
     return cache.document(descriptor, fetch, limit, signal)
   }
 }

@@ -1,6 +1,7 @@
 /** Any reference to an image becomes a file of this machine: from the cache, or fetched into it. */
 
 import { dirname } from 'node:path'
+import { SingError } from '../core/errors.ts'
 import { openSource, type SourceOptions } from '../oci/open.ts'
 import { parseReference, type Reference } from '../oci/reference.ts'
 import { resolveImage } from '../oci/resolve.ts'
@@ -16,6 +17,7 @@ import {
   targetRoom,
   temporaryRoom,
 } from '../store/space.ts'
+import { otherArchitectures } from './architecture.ts'
 import type { ConvertOptions, OciImage } from './convert.ts'
 import { cachedDocuments } from './documents.ts'
 import { requireSource } from './refused.ts'
@@ -51,9 +53,10 @@ export async function fetchImage(reference: string, options: FetchOptions): Prom
   const parsed = parseReference(reference)
   using scratch = new Scratch(options.scratch)
   await using source = await open(parsed, scratch, options)
-  const wanted = wantedPlatform(parsed, options)
-  if (parsed.kind === 'oras') return await (await import('./oras.ts')).fetchSif(source, wanted, options)
-  const image = await readImage(source, wanted, options)
+  const asked = askedPlatform(parsed, options)
+  if (parsed.kind === 'oras')
+    return await (await import('./oras.ts')).fetchSif(source, asked ?? options.host, options)
+  const image = await readImage(source, asked, options)
   const path = await provide(image, options)
   return { path, name: source.name, digest: image.digest }
 }
@@ -67,7 +70,7 @@ export async function convertReference(
   const parsed = parseReference(reference)
   using scratch = new Scratch(options.scratch)
   await using source = await open(parsed, scratch, options)
-  const image = await readImage(source, wantedPlatform(parsed, options), options)
+  const image = await readImage(source, askedPlatform(parsed, options), options)
   await make(image, target, targetRoom(dirname(target)), options)
 }
 
@@ -98,10 +101,30 @@ function open(
   return openSource(reference, { ...source, signal, scratch: async () => scratch.directory() })
 }
 
-const wantedPlatform = (reference: Reference, { platform, host }: FetchOptions): Platform =>
-  platform ?? ('platform' in reference ? reference.platform : undefined) ?? host
+const askedPlatform = (reference: Reference, { platform }: FetchOptions): Platform | undefined =>
+  platform ?? ('platform' in reference ? reference.platform : undefined)
 
-async function readImage(source: ImageSource, wanted: Platform, options: FetchOptions): Promise<OciImage> {
+/** What the user asks for, else this machine's own platform, else another one whose programs it runs. */
+async function readImage(
+  source: ImageSource,
+  asked: Platform | undefined,
+  options: FetchOptions,
+): Promise<OciImage> {
+  const { host } = options
+  try {
+    return await readImageFor(source, asked ?? host, options)
+  } catch (error) {
+    const isForOthers = error instanceof SingError && error.code === 'IMAGE_ARCHITECTURE'
+    if (asked || !isForOthers) throw error
+    for (const architecture of otherArchitectures()) {
+      const image = await readImageFor(source, { ...host, architecture }, options).catch(() => undefined)
+      if (image) return image
+    }
+    throw error
+  }
+}
+
+async function readImageFor(source: ImageSource, wanted: Platform, options: FetchOptions): Promise<OciImage> {
   const { cache, signal } = options
   const read = cachedDocuments(source, cache, signal)
   const { descriptor, manifest, config } = await resolveImage(source, wanted, signal, read)

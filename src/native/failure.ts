@@ -31,7 +31,7 @@ function hintFor(name: string | undefined): string | undefined {
     case 'LIMIT_BYTES':
     case 'LIMIT_RATIO':
     case 'LIMIT_XATTRS':
-      return 'If you trust the image, raise the limit'
+      return 'If you trust the image, raise the limit: --layer-limits'
     default:
       return undefined
   }

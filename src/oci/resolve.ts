@@ -113,6 +113,11 @@ function checkPlatform({ platform }: ImageConfig, wanted: Platform, name: string
   throw new SingError(
     'IMAGE_ARCHITECTURE',
     `${shown(name)} is for ${showPlatform(told)}, not for ${showPlatform(wanted)}`,
-    { hint: told.os === 'linux' ? `To take it all the same: --platform ${showPlatform(told)}` : undefined },
+    {
+      hint:
+        told.os === 'linux'
+          ? `To fetch it all the same: sing pull --platform ${showPlatform(told)} ...`
+          : undefined,
+    },
   )
 }

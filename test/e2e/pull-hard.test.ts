@@ -54,7 +54,7 @@ async function ended(
   return await status
 }
 
-describe('a pull', () => {
+describe.skipIf(!can('registry'))('a pull', () => {
   let registry: Registry
   let reference = ''
   beforeAll(async () => {

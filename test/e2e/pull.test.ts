@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
+import { startDocker } from '../helpers/docker.ts'
 import { copyImage, type Layout, uploadLayout, writeLayout } from '../helpers/oci.ts'
 import { peer } from '../helpers/peer.ts'
 import { type Registry, startRegistry } from '../helpers/registry.ts'
@@ -28,6 +29,7 @@ beforeAll(async () => {
   layout = writeLayout(join(shared, 'layout'), {
     app: printingImage(base),
     arm: printingImage(base, { platform: { architecture: 'arm64' } }),
+    relative: printingImage(base, { platform: { architecture: '386' } }),
     both: [printingImage(base), printingImage(base, { platform: { architecture: 'arm64' } })],
   })
 })
@@ -123,7 +125,11 @@ describe.skipIf(!needs)('an image of a layout', () => {
     const archOf = async (image: string) => /FS .*\/(\w+)\)/.exec(await succeeds(['sif', 'list', image]))?.[1]
     expect(await Promise.all(['a.sif', 'b.sif', 'c.sif'].map(archOf))).toEqual(['arm64', 'arm64', 'amd64'])
     expect(await refused(['pull', '--arch', 's390x', 'd.sif', both])).toContain('linux/s390x')
-    expect(await refused(['exec', `oci:${layout.folder}:arm`, 'true'])).toContain('arm64')
+    const stderr = await refused(['exec', `oci:${layout.folder}:arm`, 'true'])
+    expect(stderr).toContain('is for linux/arm64')
+    expect(stderr).toContain('sing pull --platform linux/arm64')
+    if (process.arch === 'x64')
+      expect(await succeeds(['run', `oci:${layout.folder}:relative`])).toContain('[entry]')
     expect(visible()).toEqual(['a.sif', 'b.sif', 'c.sif'])
   })
 
@@ -200,6 +206,16 @@ describe.skipIf(!needs)('the new image', () => {
     expect(visible()).toEqual(['wrong'])
   })
 
+  it('comes from layers that are not too large, whatever that is', async () => {
+    const stderr = await refused(['pull', '--layer-limits', 'entries=3', 'x.sif', reference()])
+    expect(stderr).toMatch(/layer \d of 3/)
+    expect(stderr).toContain('--layer-limits')
+    expect(await refused(['pull', '--layer-limits', 'entries', 'x.sif', reference()])).toContain(
+      'expected a limit',
+    )
+    await succeeds(['pull', '--layer-limits', 'entries=10000,bytes=1G', 'x.sif', reference()])
+  })
+
   it('comes through few or many downloads', async () => {
     expect(
       await refused(['pull', reference()], { env: { SINGULARITY_DOWNLOAD_CONCURRENCY: 'x' } }),
@@ -257,7 +273,25 @@ describe.skipIf(!needs)('archives', () => {
   })
 })
 
-describe.skipIf(!needs)('an image of a registry', () => {
+describe.skipIf(!needs || !can('docker'))('a daemon', () => {
+  it('gives its images, and its client saves them', { timeout: 120_000 }, async () => {
+    await using daemon = await startDocker()
+    await copyImage(`oci:${layout.folder}:app`, `docker-archive:${folder}/load.tar:example/app:1`)
+    await daemon.docker(['load', '-i', join(folder, 'load.tar')])
+    await daemon.docker(['save', '-o', join(folder, 'saved.tar'), 'example/app:1'])
+    give(folder)
+    const saved = await succeeds(['run', 'docker-archive:saved.tar', 'x'])
+    const flags = ['--docker-host', daemon.host]
+    expect(saved).toBe('[entry][x]\n')
+    expect(await succeeds(['run', ...flags, 'docker-daemon:example/app:1', 'x'])).toBe(saved)
+    await succeeds(['pull', 'docker-daemon:example/app:1'], { env: { DOCKER_HOST: daemon.host } })
+    expect(await succeeds(['exec', 'app_1.sif', 'cat', '/data/change'])).toBe('new\n')
+    expect(await refused(['pull', ...flags, 'docker-daemon:example/none:1'])).toContain('example/none')
+    expect(visible().sort()).toEqual(['app_1.sif', 'load.tar', 'saved.tar'])
+  })
+})
+
+describe.skipIf(!needs || !can('registry'))('an image of a registry', () => {
   let registry: Registry
   const reference = () => `docker://${registry.host}/suite/app:1`
   beforeAll(async () => {

@@ -134,7 +134,7 @@ describe('a layout', () => {
     await expect(resolved(`oci:${folder}`)).rejects.toMatchObject({
       code: 'IMAGE_ARCHITECTURE',
       message: `oci:${folder} is for linux/arm64, not for linux/amd64`,
-      hint: 'To take it all the same: --platform linux/arm64',
+      hint: 'To fetch it all the same: sing pull --platform linux/arm64 ...',
     })
     const unsaid = writeLayout(folderOf(), {
       one: image('x', { platform: { os: '', architecture: '' } }),
