@@ -3,7 +3,10 @@ import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { zstdCompressSync } from 'node:zlib'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { SingError } from '../../src/core/errors.ts'
+import { indexTar } from '../../src/oci/tar.ts'
 import { can, hasProgram } from '../helpers/can.ts'
 import { copyImage, type ImageLike, must, writeLayout } from '../helpers/oci.ts'
 import { type TarEntry, tarOf } from '../helpers/tar.ts'
@@ -29,6 +32,13 @@ function archiveOf(entries: readonly TarEntry[]): string {
   const path = join(temporaryFolder(), 'a.tar')
   writeFileSync(path, tarOf(entries))
   return path
+}
+
+/** The sum of a header, right again. */
+function mendChecksum(header: Buffer): void {
+  header.fill(' ', 148, 156)
+  const sum = header.reduce((total, byte) => total + byte, 0)
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
 }
 
 /** A named pipe that a script writes to. */
@@ -205,6 +215,30 @@ describe('a damaged archive', () => {
       { path: 'a/link.json', type: 'hardlink', link: './a/real.json' },
     ] satisfies TarEntry[]
     await expect(resolved(`oci-archive:${archiveOf(index)}`)).rejects.toThrow('holds no image')
+  })
+
+  it('is the image itself or refused with a sentence, whatever is changed in its headers', async () => {
+    const bytes = readFileSync(await archive([], ['oci-layout', 'index.json', 'blobs']))
+    const path = join(temporaryFolder(), 'a.tar')
+    const members = await indexTar(async (at, length) => bytes.subarray(at, at + length), 'a.tar')
+    const headers = [...members.values()].map(({ offset }) => offset - 512)
+    const place = fc.tuple(fc.constantFrom(...headers), fc.nat(511)).map(([header, at]) => header + at)
+    const changes = fc.array(fc.tuple(place, fc.nat(255)), { minLength: 1, maxLength: 4 })
+    const sums = fc.boolean()
+    await fc.assert(
+      fc.asyncProperty(changes, sums, async (edits, mend) => {
+        const changed = Buffer.from(bytes)
+        for (const [at, byte] of edits) changed[at] = byte
+        if (mend) for (const header of headers) mendChecksum(changed.subarray(header, header + 512))
+        writeFileSync(path, changed)
+        const error = await readEverything(`oci-archive:${path}`).then(
+          () => undefined,
+          (reason: Error) => reason,
+        )
+        const isTold = error === undefined || error instanceof SingError || /^layer \d is/.test(error.message)
+        expect(isTold ? undefined : error).toBeUndefined()
+      }),
+    )
   })
 
   it('with an endless list of members is refused', async () => {

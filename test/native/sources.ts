@@ -47,10 +47,10 @@ export async function readEverything(
   if (!config.equals(image.config.document)) throw new Error('the configuration is another one as a blob')
   for (const [index, layer] of image.manifest.layers.entries()) {
     const bytes = await layerBytes(source, layer)
-    const tar = unpacked(bytes)
-    if (bytes.length !== layer.size) throw new Error(`layer ${index} has ${bytes.length} bytes`)
     if (sha256(bytes) !== layer.digest) throw new Error(`layer ${index} is not ${layer.digest}`)
-    if (sha256(tar) !== image.config.diffIds[index]) throw new Error(`layer ${index} has another diff ID`)
+    if (bytes.length !== layer.size) throw new Error(`layer ${index} has ${bytes.length} bytes`)
+    if (sha256(unpacked(bytes)) !== image.config.diffIds[index])
+      throw new Error(`layer ${index} has another diff ID`)
   }
   return image
 }
