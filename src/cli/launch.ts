@@ -311,6 +311,12 @@ async function withImageWishes(
 /** An instance is to come of the launch; it ends with the job, a process. */
 export type Keeping = { readonly name: string; readonly job: number | undefined }
 
+/** An image of the cache: called after its reference, and in use as long as the container lives. */
+function asFetched(image: Image, { name }: NonNullable<Call['fetched']>): Image {
+  const { rootfs } = image
+  return { ...image, name, rootfs: 'file' in rootfs ? { ...rootfs, held: true } : rootfs }
+}
+
 /**
  * Read flags, environment, configuration, image and machine of a launch. Nothing is started or made.
  * @throws SingError for whatever of them is wrong
@@ -319,7 +325,7 @@ export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promis
   const { flags, args, context } = call
   const [path = '', ...command] = args
   const opened = await openImage(path, { ext3: true })
-  const image = call.fetched ? { ...opened, name: call.fetched.name } : opened
+  const image = call.fetched ? asFetched(opened, call.fetched) : opened
   const { [scopeMark]: scoped, ...environment } = context.environment
   const machine = readHostFacts(environment)
   const { config } = await context.settings()
