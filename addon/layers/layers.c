@@ -212,6 +212,22 @@ static int take_directory(struct sing_layers *layers, struct sing_node *node, co
 	return sing_overlay_keep(&layers->overlay, node->inode, attributes);
 }
 
+/* The name that a whiteout means, with the directories above it, or NULL where a file of the same layer stands above it. */
+static int reach_whiteout(struct sing_merge *merge, const char *path, struct sing_node **out)
+{
+	int error = sing_merge_point(merge, path, out);
+
+	for (struct sing_node *above = *out; error == 0 && above != NULL; above = above->parent) {
+		const struct sing_inode *inode = above == *out ? NULL : above->inode;
+
+		if (inode == NULL || S_ISDIR(inode->mode) || S_ISLNK(inode->mode))
+			continue;
+		*out = NULL;
+		return 0;
+	}
+	return error != 0 || *out == NULL ? error : sing_merge_reach(merge, path, out);
+}
+
 static int take_whiteout(struct sing_layers *layers)
 {
 	char *path = layers->clean;
@@ -230,7 +246,7 @@ static int take_whiteout(struct sing_layers *layers)
 	if (!is_opaque && (*name == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0))
 		return SING_NAME;
 	if (layers->keep_whiteouts)
-		error = sing_merge_reach(&layers->merge, path, &node);
+		error = reach_whiteout(&layers->merge, path, &node);
 	else
 		error = sing_merge_point(&layers->merge, path, &node);
 	if (error == 0 && node != NULL && is_opaque)

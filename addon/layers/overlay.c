@@ -108,7 +108,8 @@ static int mark_below(const struct sing_overlay *overlay, struct sing_merge *mer
 
 	for (struct sing_node *node = directory->child; error == 0 && node != NULL; node = node->sibling) {
 		error = mark_name(overlay, merge, node);
-		if (error == 0)
+		/* what was removed from a directory that is a file now is gone with it */
+		if (error == 0 && (node->inode == NULL || S_ISDIR(node->inode->mode) || S_ISLNK(node->inode->mode)))
 			error = mark_below(overlay, merge, node);
 	}
 	return error;
