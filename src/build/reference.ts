@@ -1,8 +1,8 @@
 /** A build without a definition from an image that is elsewhere: the image itself, packed as it is wanted. */
 
 import { shown } from '../core/errors.ts'
-import type { Packing as Packed } from '../image/convert.ts'
 import { convertReference, type FetchOptions, fetchImage } from '../image/fetch.ts'
+import type { Packing as Packed } from '../image/pack-layers.ts'
 import { placeImage } from '../image/place.ts'
 import { schemeOf } from '../image/scheme.ts'
 import { placeSandbox } from './place.ts'

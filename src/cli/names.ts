@@ -1,14 +1,33 @@
 /** File names for images that were fetched. */
 
 import { SingError, shown } from '../core/errors.ts'
+import type { Form } from '../image/fetch.ts'
 import { fileNameOf, fileNameOfAddress, parseReference } from '../oci/reference.ts'
+import type { Flags } from './command.ts'
+
+/**
+ * What --oci and --keep-layers ask for.
+ * @throws SingError USAGE when they mean nothing together with what else is asked for
+ */
+export function formOf({ oci, 'no-oci': noOci, 'keep-layers': keepLayers, sandbox }: Flags): Form {
+  const refuse = (sentence: string): never => {
+    throw new SingError('USAGE', sentence, { status: 255 })
+  }
+  if (oci !== true || noOci === true)
+    return keepLayers === true ? refuse('--keep-layers is about --oci, which is not given') : 'sif'
+  if (sandbox === true) refuse('--oci and --sandbox exclude each other')
+  return keepLayers === true ? 'oci-sif-layers' : 'oci-sif'
+}
 
 /**
  * The name that an image gets when the user gives none: `alpine_3.20.sif`.
  * @throws SingError REFERENCE when the reference is wrong, or tells no name
  */
-export function usualName(reference: string): string {
-  if (!/^https?:/.test(reference)) return fileNameOf(parseReference(reference))
+export function usualName(reference: string, form: Form = 'sif'): string {
+  if (!/^https?:/.test(reference)) {
+    const name = fileNameOf(parseReference(reference))
+    return form === 'sif' ? name : name.replace(/\.sif$/, '.oci.sif')
+  }
   const name = fileNameOfAddress(reference)
   if (name !== undefined && !/^\.{1,2}$/.test(name)) return name
   throw new SingError('REFERENCE', `${shown(reference)} names no file`, {

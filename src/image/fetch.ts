@@ -1,7 +1,7 @@
 /** Any reference to an image becomes a file of this machine: from the cache, or fetched into it. */
 
 import { dirname } from 'node:path'
-import { SingError } from '../core/errors.ts'
+import { SingError, shown } from '../core/errors.ts'
 import { openSource, type SourceOptions } from '../oci/open.ts'
 import { parseReference, type Reference } from '../oci/reference.ts'
 import { resolveImage } from '../oci/resolve.ts'
@@ -18,14 +18,19 @@ import {
   temporaryRoom,
 } from '../store/space.ts'
 import { otherArchitectures } from './architecture.ts'
-import type { ConvertOptions, OciImage } from './convert.ts'
+import type { ConvertOptions } from './convert.ts'
 import { cachedDocuments } from './documents.ts'
+import type { OciImage } from './pack-layers.ts'
 import { requireSource } from './refused.ts'
 
 /** Part of the key of what is made: it grows when the same image would become other bytes. */
 const formatVersion = '1'
 
+/** What an image of OCI becomes: a SIF unless it says otherwise, or an OCI-SIF with one layer, or with all of them. */
+export type Form = 'sif' | 'oci-sif' | 'oci-sif-layers'
+
 export type FetchOptions = Omit<ConvertOptions, 'packing' | 'time'> & {
+  readonly form?: Form
   readonly source: Omit<SourceOptions, 'scratch' | 'signal'>
   /** The directory for temporary files of sources, on a disk with room. */
   readonly scratch: string
@@ -49,6 +54,7 @@ export type Fetched = {
  */
 export async function fetchImage(reference: string, options: FetchOptions): Promise<Fetched> {
   requireSource(reference)
+  requireForm(reference, options)
   if (/^https?:/.test(reference)) return (await import('./web.ts')).fetchWeb(reference, options)
   const parsed = parseReference(reference)
   using scratch = new Scratch(options.scratch)
@@ -72,6 +78,14 @@ export async function convertReference(
   await using source = await open(parsed, scratch, options)
   const image = await readImage(source, askedPlatform(parsed, options), options)
   await make(image, target, targetRoom(dirname(target)), options)
+}
+
+/** @throws SingError UNSUPPORTED for files that are images already, and stay what they are */
+function requireForm(reference: string, { form = 'sif' }: FetchOptions): void {
+  if (form === 'sif' || !/^(oras|https?):/.test(reference)) return
+  throw new SingError('UNSUPPORTED', `--oci: ${shown(reference)} is a file, which is fetched as it is`, {
+    hint: 'Leave --oci out',
+  })
 }
 
 /** A temporary directory for a source, made when it asks for one. */
@@ -137,18 +151,29 @@ async function readImageFor(source: ImageSource, wanted: Platform, options: Fetc
 /** The converted image in the cache; what is made of a manifest is always the same. */
 function provide(image: OciImage, options: FetchOptions): Promise<string> {
   const { source, digest } = image
-  const { cache, signal, version } = options
+  const { cache, form = 'sif', signal, version } = options
   const { agent, from } = source.origin
-  const key = imageKey('oci-tmp', formatVersion, version, agent, from, digest)
+  const key =
+    form === 'sif'
+      ? imageKey('oci-tmp', formatVersion, version, agent, from, digest)
+      : imageKey('oci-tmp', formatVersion, version, form, digest)
   const room = (path: string) => (cache.isPrivate ? temporaryRoom : cacheRoom)(dirname(path))
   return cache.image(key, (path) => make(image, path, room(path), options), { signal, name: source.name })
 }
 
+type MakeOptions = ConvertOptions & { readonly form?: Form }
+
+async function makeForm(image: OciImage, path: string, options: MakeOptions): Promise<void> {
+  const { form = 'sif' } = options
+  if (form === 'sif') return (await import('./convert.ts')).convert(image, path, options)
+  const { writeOciSif } = await import('./oci-sif-write.ts')
+  await writeOciSif(image, path, { ...options, keepLayers: form === 'oci-sif-layers' })
+}
+
 /** Convert an image. What it will take is not known; about as much as its layers take. */
-async function make(image: OciImage, path: string, room: Room, options: ConvertOptions): Promise<void> {
-  const { convert } = await import('./convert.ts')
+async function make(image: OciImage, path: string, room: Room, options: MakeOptions): Promise<void> {
   try {
-    await convert(image, path, options)
+    await makeForm(image, path, options)
   } catch (error) {
     if (error instanceof RoomFull || !isFull(error)) throw error
     const needed = image.manifest.layers.reduce((sum, { size = 0 }) => sum + size, 0)

@@ -25,15 +25,15 @@ import { shareLock } from '../native/lock.ts'
 import type { Descriptor, Place } from '../oci/types.ts'
 import { waitForLock } from './lock.ts'
 import { partialEnding } from './place.ts'
-import { diskFull, isFull, type Room, toWriteError } from './space.ts'
+import { diskFull, isFull, type Room } from './space.ts'
 
 /** The bytes of a blob from a place on. */
 export type Fetch = (offset: number) => Promise<AsyncIterable<Uint8Array>>
 
 export type BlobOptions = {
   readonly signal: AbortSignal
-  /** Bytes that have arrived now; those that an earlier process left at first, negative when they turn out wrong. */
-  readonly onBytes?: (count: number) => unknown
+  /** Bytes that have arrived now, those that an earlier process left included. */
+  readonly onBytes?: (count: number) => void
   /** The most bytes that are taken from who does not tell the size. */
   readonly limit?: number
   /** Called once when another process fetches the same and takes long. */
@@ -141,7 +141,6 @@ export class ArrivingBlob implements GrowingBlob {
   #isDisposed = false
   #available = 0
   #written = 0
-  #isShown = true
 
   constructor(descriptor: Descriptor, place: BlobPlace, fetch: Fetch, options: BlobOptions) {
     this.#descriptor = descriptor
@@ -171,6 +170,7 @@ export class ArrivingBlob implements GrowingBlob {
 
   #advance(to: number): void {
     if (to <= this.#available) return
+    this.#options.onBytes?.(to - this.#available)
     this.#available = to
     for (const listener of this.#listeners) listener(to)
   }
@@ -187,7 +187,6 @@ export class ArrivingBlob implements GrowingBlob {
     if (!found) return undefined
     const { path } = this.#place
     this.#show(found.fd, path)
-    this.#options.onBytes?.(found.size)
     this.#advance(found.size)
     return { file: path, offset: 0, size: found.size }
   }
@@ -203,6 +202,7 @@ export class ArrivingBlob implements GrowingBlob {
         await unlink(path + partialEnding)
         return place
       }
+      if (!file) throw new SingError('INTERNAL', `nobody may write ${path}`)
       this.#show(openSync(path + partialEnding, constants.O_RDONLY), path + partialEnding)
       const size = await this.#download(file)
       renameSync(path + partialEnding, path)
@@ -211,9 +211,9 @@ export class ArrivingBlob implements GrowingBlob {
       // What has arrived is worth keeping, unless it is nothing, is wrong, or stands in the way of everything else.
       if (this.#written === 0 || isFull(error) || isWrong(error))
         await unlink(path + partialEnding).catch(() => {})
-      throw toWriteError(path, error)
+      throw error
     } finally {
-      await file.close()
+      await file?.close()
       // From the right to write to the right to read: nobody removes what is read.
       if (this.#reader !== undefined && !this.#isDisposed) shareLock(this.#reader)
     }
@@ -232,13 +232,12 @@ export class ArrivingBlob implements GrowingBlob {
     return await this.#fill(file, 0)
   }
 
-  /** Bring the file from its first `offset` bytes to its end. What somebody else began is shown only when all of it is right. */
+  /** Bring the file from its first `offset` bytes to its end. */
   async #fill(file: FileHandle, offset: number): Promise<number> {
     const hash = hashFor(this.#descriptor.digest)
-    this.#options.onBytes?.(offset - this.#written)
     this.#written = offset
-    this.#isShown = offset === 0
     await hashPrefix(file.fd, offset, hash, this.#options.signal)
+    this.#advance(offset)
     const { size, digest } = this.#descriptor
     let failures = 0
     for (let isWhole = this.#written === size; !isWhole; ) {
@@ -259,7 +258,6 @@ export class ArrivingBlob implements GrowingBlob {
     const found = `${digest.split(':')[0]}:${hash.digest('hex')}`
     if (found !== digest) throw damaged(this.#descriptor, `its bytes have the digest ${found}`)
     ftruncateSync(file.fd, this.#written)
-    this.#advance(this.#written)
     return this.#written
   }
 
@@ -273,8 +271,7 @@ export class ArrivingBlob implements GrowingBlob {
       this.#write(file, chunk)
       hash.update(chunk)
       this.#written += chunk.length
-      this.#options.onBytes?.(chunk.length)
-      if (this.#isShown) this.#advance(this.#written)
+      this.#advance(this.#written)
     }
     if (size !== undefined && this.#written < size) {
       throw new Cut(`it ended after ${this.#written} of ${size} bytes`)

@@ -42,7 +42,7 @@ import { forgetImage, type ImageOptions, type Make, provideImage } from './image
 import { blobPath, cacheRoot, type ImageKey, imagePath, siteRoot } from './place.ts'
 import { makePrivateCache, type PrivateCache } from './private.ts'
 import { isWholeImage } from './record.ts'
-import { cacheRoom, diskFull, isFull, type Room, temporaryRoom, toWriteError } from './space.ts'
+import { cacheRoom, diskFull, isFull, type Room, temporaryRoom } from './space.ts'
 
 export type { BlobOptions, Fetch, GrowingBlob } from './blob.ts'
 export type { ImageOptions, Make } from './images.ts'
@@ -146,11 +146,7 @@ class DirectoryCache implements Cache {
   /** A path in the cache whose folder is there. */
   #place(name: string): string {
     const path = join(this.#root, name)
-    try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    } catch (error) {
-      throw toWriteError(path, error)
-    }
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     return path
   }
 
@@ -266,7 +262,7 @@ class DirectoryCache implements Cache {
 
   /** Remove what was not used for the longest time until the cache is as small as it may be. */
   #trim(limit = this.#limit): number {
-    if (this.isPrivate) return 0
+    if (limit === Number.POSITIVE_INFINITY || this.isPrivate) return 0
     const victims = chooseVictims(readContents(this.#root), limit, Date.now()).filter(isRemoved)
     const size = victims.reduce((sum, entry) => sum + entry.size, 0)
     if (size > 0) {
@@ -283,9 +279,7 @@ class DirectoryCache implements Cache {
         return await work()
       } catch (error) {
         // What is full elsewhere, or was explained already, is not ours to explain.
-        if (!isFull(error) || (error instanceof SingError && error.hint === this.#room.hint)) {
-          throw toWriteError(this.#root, error)
-        }
+        if (!isFull(error) || (error instanceof SingError && error.hint === this.#room.hint)) throw error
         if (isLast || !this.#makeRoom(needed ?? usualSize)) throw diskFull(this.#room, needed, error)
       }
     }

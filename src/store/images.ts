@@ -46,7 +46,9 @@ async function makeInPlace(path: string, make: Make, name: string): Promise<void
 export async function provideImage(path: string, make: Make, options: ImageOptions): Promise<void> {
   const { signal, name, onWait } = options
   if (isWholeImage(path)) return
-  const lock = await waitForLock(path + lockEnding, { signal, onWait })
+  const isDone = (): boolean => isWholeImage(path)
+  const lock = await waitForLock(path + lockEnding, { signal, onWait, isDone })
+  if (!lock) return
   try {
     if (!isWholeImage(path)) await makeInPlace(path, make, name)
   } finally {

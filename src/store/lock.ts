@@ -18,6 +18,8 @@ export type LockOptions = {
   readonly signal: AbortSignal
   /** Called once, when the wait becomes long. */
   readonly onWait?: (() => void) | undefined
+  /** Asked before each new try: true gives up, because what was waited for is there. */
+  readonly isDone?: () => boolean
 }
 
 /** Whether an open file still has the name: whoever held the lock before may have removed or renamed it. */
@@ -43,13 +45,13 @@ async function tryLock(path: string): Promise<FileHandle | undefined> {
 
 /**
  * Wait for the lock of the file at `path`, which is made when it is missing. It is held until the file is closed, and whoever
- * holds it may remove or rename the file before that.
+ * holds it may remove or rename the file before that. Undefined when `isDone` said so.
  * @throws the reason of the signal; system errors of the file
  */
-export async function waitForLock(path: string, options: LockOptions): Promise<FileHandle> {
-  const { signal, onWait } = options
+export async function waitForLock(path: string, options: LockOptions): Promise<FileHandle | undefined> {
+  const { signal, onWait, isDone } = options
   let waited = 0
-  for (let pause = pauses.first; ; pause = Math.min(pause * 1.5, pauses.most)) {
+  for (let pause = pauses.first; !isDone?.(); pause = Math.min(pause * 1.5, pauses.most)) {
     signal.throwIfAborted()
     const file = await tryLock(path)
     if (file) return file
@@ -57,6 +59,7 @@ export async function waitForLock(path: string, options: LockOptions): Promise<F
     if (waited < patience && waited + pause >= patience) onWait?.()
     waited += pause
   }
+  return undefined
 }
 
 /** Take the lock's file away and end it. */

@@ -1,7 +1,7 @@
 /** Free space: measured, and explained when it has run out. */
 
 import { statfsSync } from 'node:fs'
-import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
+import { errnoOf, SingError, shown } from '../core/errors.ts'
 import { formatSize } from '../core/units.ts'
 
 /** Bytes that this user may still write in the file system of a directory; undefined when it cannot tell. */
@@ -21,12 +21,6 @@ export function isFull(error: unknown): boolean {
   if (errno === 'ENOSPC' || errno === 'EDQUOT') return true
   if (error instanceof SingError && error.code === 'DISK_FULL') return true
   return error instanceof Error && error.cause !== undefined && isFull(error.cause)
-}
-
-/** What the system refused, as an error for people; any other error as it is. */
-export function toWriteError(path: string, error: unknown): unknown {
-  if (error instanceof SingError || errnoOf(error) === undefined) return error
-  return new SingError('IO', `cannot write ${shown(path)}: ${reasonOf(error)}`, { cause: error })
 }
 
 /** A place that can become full: what people call it, and what they can do about it. */

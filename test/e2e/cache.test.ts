@@ -92,7 +92,6 @@ describe('cache list', () => {
   })
 
   it.each([
-    [{ SING_CACHEDIR: '', HOME: 'nowhere' }, 'there is no place for a cache'],
     [{ SING_CACHEDIR: 'relative' }, 'SING_CACHEDIR=relative: expected an absolute path'],
     [{ SING_CACHE_SIZE: 'much' }, 'SING_CACHE_SIZE=much: expected a size'],
   ])('says what is wrong with %j', async (env, text) => {

@@ -42,7 +42,7 @@ if (what === 'blob') {
 } else {
   const make = async (path: string): Promise<void> => {
     note('make')
-    await sleep(1500)
+    await sleep(300)
     copyFileSync(join(folder, 'content'), path)
   }
   const path = await cache.image(imageKey('net', 'image'), make, { signal, name: 'http://image' })

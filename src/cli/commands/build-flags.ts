@@ -103,12 +103,11 @@ const otherFlags = grouped('Others:', [
     notice: '--buildkit-host has no effect: Dockerfiles cannot be built yet',
   }),
   text('library', 'address of a library', { hidden: true }),
-  toggle('keep-layers', 'keep the layers of the source', {
+  toggle('oci', 'from docker:// and other OCI sources: write an OCI-SIF', { hidden: true }),
+  toggle('keep-layers', 'with --oci: one file system for each layer instead of one for all', {
     hidden: true,
-    later: 'OCI mode does not exist yet',
   }),
-  toggle('oci', 'make an OCI image', { hidden: true, later: 'OCI mode does not exist yet' }),
-  toggle('no-oci', 'no effect: there is no OCI mode to leave', { hidden: true }),
+  toggle('no-oci', 'take --oci back', { hidden: true }),
 ])
 
 export const buildFlags: readonly Flag[] = [

@@ -7,7 +7,7 @@ import { buildReference, isReferenceBuild } from '../../build/reference.ts'
 import { type BuildRequest, parseEpoch, parseSections, parseTarget } from '../../build/request.ts'
 import { openSpec } from '../../build/spec.ts'
 import type { Config } from '../../config/load.ts'
-import { SingError } from '../../core/errors.ts'
+import { SingError, shown } from '../../core/errors.ts'
 import type { Event, Report } from '../../core/events.ts'
 import { type HostFacts, readHostFacts } from '../../host/facts.ts'
 import { type GpuFacts, readGpu } from '../../host/gpu.ts'
@@ -17,6 +17,7 @@ import { isReentered, reenterAsRoot, reenterWithOwnMounts } from '../../runtime/
 import { confirm } from '../../ui/prompt.ts'
 import type { Call, Command, Flags } from '../command.ts'
 import { fetchingOptions } from '../fetching.ts'
+import { formOf } from '../names.ts'
 import { buildFlags } from './build-flags.ts'
 
 function words(value: Flags[string]): readonly string[] {
@@ -92,10 +93,18 @@ async function readGpus({ flags, context }: Call): Promise<GpuFacts[]> {
   return vendors.map((vendor) => readGpu(vendor, { root: '', environment, ldconfig }))
 }
 
+/** What is built here, or is an image already, was never an image of OCI. */
+function requireUsualForm({ flags, args }: Call): void {
+  if (formOf(flags) === 'sif') return
+  throw new SingError('UNSUPPORTED', `--oci: ${shown(args[1] ?? '')} is no image of OCI`, {
+    hint: 'From docker://, oci: and other OCI sources it makes an OCI-SIF; otherwise leave it out',
+  })
+}
+
 /** The image itself, for any architecture. */
 async function fromReference(call: Call, request: BuildRequest): Promise<number> {
   using interruption = catchInterruption('the build')
-  const options = await fetchingOptions(call, interruption.signal)
+  const options = { ...(await fetchingOptions(call, interruption.signal)), form: formOf(call.flags) }
   using _cache = options.cache
   await buildReference(request, options, isatty(0) ? confirm : undefined)
   return 0
@@ -112,6 +121,7 @@ async function run(call: Call): Promise<number> {
     for (const event of heard) report(event)
     return await fromReference(call, request)
   }
+  requireUsualForm(call)
   requireHostArchitecture(word(call.flags.arch))
   const spec = await openSpec(request, hear)
   const facts = readHostFacts(call.context.environment)

@@ -23,6 +23,9 @@ const targetFlags = grouped('New image:', [
   text('name', 'name of the new image', { env: ['PULL_NAME'], hidden: true, placeholder: 'file' }),
   toggle('force', 'replace what exists', { short: 'F' }),
   toggle('sandbox', 'make a directory instead of a SIF file', { short: 's' }),
+  toggle('oci', 'write an OCI-SIF, which holds the OCI image as it is'),
+  toggle('keep-layers', 'with --oci: one file system for each layer instead of one for all'),
+  toggle('no-oci', 'take --oci back', { hidden: true }),
   toggle('reproducible', 'no effect: the same image always becomes the same bytes', { hidden: true }),
 ])
 
@@ -54,12 +57,6 @@ const otherFlags = grouped('Others:', [
     hidden: true,
     refused: 'signatures of cosign have no place in a SIF',
   }),
-  toggle('oci', 'write an OCI-SIF', { hidden: true, later: 'OCI-SIF files cannot be written yet' }),
-  toggle('keep-layers', 'keep the layers apart in an OCI-SIF', {
-    hidden: true,
-    later: 'OCI-SIF files cannot be written yet',
-  }),
-  toggle('no-oci', 'no effect: a SIF is written unless --oci is given', { hidden: true }),
 ])
 
 export const pullFlags: readonly Flag[] = [

@@ -10,7 +10,7 @@ import { schemeOf } from '../../image/scheme.ts'
 import { catchInterruption } from '../../runtime/interrupt.ts'
 import type { Call, Command, Flags } from '../command.ts'
 import { fetchingOptions } from '../fetching.ts'
-import { usualName } from '../names.ts'
+import { formOf, usualName } from '../names.ts'
 import { pullFlags } from './pull-flags.ts'
 
 function word(value: Flags[string]): string | undefined {
@@ -36,7 +36,7 @@ function targetOf({ args, flags }: Call): { target: string; reference: string } 
   const given = args.length > 1 ? args[0] : word(flags.name)
   requireReference(reference)
   const usual = () =>
-    flags.sandbox === true ? usualName(reference).replace(/\.sif$/, '') : usualName(reference)
+    flags.sandbox === true ? usualName(reference).replace(/\.sif$/, '') : usualName(reference, formOf(flags))
   const name = given ?? usual()
   return { reference, target: resolve(word(flags.dir) ?? '', name) }
 }
@@ -49,7 +49,7 @@ async function run(call: Call): Promise<number> {
   using interruption = catchInterruption('the pull')
   const { signal } = interruption
   const place = { force: flags.force === true, report, signal }
-  const options = await fetchingOptions(call, signal)
+  const options = { ...(await fetchingOptions(call, signal)), form: formOf(flags) }
   using _cache = options.cache
   requirePlace(target, sandbox, place)
   const { path, digest, name } = await fetchImage(reference, options)
@@ -71,6 +71,7 @@ export const command: Command = {
     'sing pull docker://alpine:3.20',
     'sing pull --arch arm64 tools.sif docker://registry.example/tools@sha256:...',
     'sing pull --sandbox tree/ oci-archive:image.tar',
+    'sing pull --oci alpine.oci.sif docker://alpine:3.20',
     'sing pull --force solver.sif oras://registry.example/solver:2',
   ],
   flags: pullFlags,
