@@ -42,7 +42,9 @@ export function daemonOf(given: string | undefined, environment: Environment): D
   const url = URL.parse(host.replace(/^tcp:/, 'http:'))
   if (!url?.hostname || !/^https?:$/.test(url.protocol))
     throw new SingError('REFERENCE', `${shown(host)} is no host of a Docker daemon`, {
-      hint: 'Expected unix:///path/of/docker.sock, tcp://host:port or https://host:port',
+      hint: host.startsWith('ssh:')
+        ? 'Let ssh bring its socket here: ssh -NL ./docker.sock:/var/run/docker.sock HOST, and --docker-host unix://$PWD/docker.sock'
+        : 'Expected unix:///path/of/docker.sock, tcp://host:port or https://host:port',
     })
   const { DOCKER_CERT_PATH: certificates, DOCKER_TLS_VERIFY: verify } = environment
   if (!certificates && !verify && url.protocol === 'http:') return { host, address: url.origin }

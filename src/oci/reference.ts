@@ -118,23 +118,30 @@ function splitName(rest: string, text: string): Parts {
 const isHost = (part: string): boolean =>
   part === 'localhost' || /[.:]/.test(part) || part !== part.toLowerCase()
 
+/** Registry and repository, as they stand there. */
 function splitRegistry(name: string): { registry: string; repository: string } {
   const slash = name.indexOf('/')
   const first = name.slice(0, Math.max(0, slash))
   const given = first !== '' && isHost(first)
   const registry = given ? first.toLowerCase() : dockerHub
-  const repository = given ? name.slice(slash + 1) : name
-  if (!hubNames.includes(registry)) return { registry, repository }
-  return { registry: dockerHub, repository: repository.includes('/') ? repository : `library/${repository}` }
+  return {
+    registry: hubNames.includes(registry) ? dockerHub : registry,
+    repository: given ? name.slice(slash + 1) : name,
+  }
 }
+
+/** Official images of Docker Hub have a name of one word. */
+const fullRepository = (registry: string, repository: string): string =>
+  registry === dockerHub && !repository.includes('/') ? `library/${repository}` : repository
 
 function registryReference(kind: 'docker' | 'oras', rest: string, text: string): RegistryReference {
   if (/^[^/]*@[^/]*\//.test(rest))
     throw wrong(text, 'it holds no user or password', 'Log in instead: sing registry login')
   const { name, tag, digest } = splitName(rest, text)
-  const { registry, repository } = splitRegistry(name)
+  const { registry, repository: given } = splitRegistry(name)
   checkRegistry(registry, text)
-  checkRepository(repository, text)
+  checkRepository(given, text)
+  const repository = fullRepository(registry, given)
   const [namespace = ''] = repository.split('/')
   const platform = kind === 'docker' && repository.includes('/') ? platformOfNamespace(namespace) : undefined
   return { kind, registry, repository, tag: tag ?? (digest ? undefined : 'latest'), digest, platform }

@@ -116,7 +116,7 @@ describe('a reference', () => {
     ['dockers://alpine', 'it is no reference'],
     ['docker:', 'it names no image'],
     ['docker://', 'it names no image'],
-    ['docker://Alpine', 'is no name of a repository', 'Names are in small letters: library/alpine'],
+    ['docker://Alpine', 'is no name of a repository', 'Names are in small letters: alpine'],
     ['docker://a:', '"" is no tag'],
     ['docker://a:b c', '"b c" is no tag'],
     ['docker://a:-b', '"-b" is no tag'],
