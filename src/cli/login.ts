@@ -1,14 +1,15 @@
 /** Asks the person for a login. */
 
 import { shown } from '../core/errors.ts'
-import { askLine, askPassphrase } from '../ui/prompt.ts'
+import { Conversation } from '../ui/prompt.ts'
 
-export const askUser = (registry: string): Promise<string> => askLine(`User name at ${shown(registry)}:`)
-export const askPassword = (username: string): Promise<string> =>
-  askPassphrase(`Password of ${shown(username)}:`)
-
-/** User and password at a registry, from the terminal. */
-export async function askLogin(registry: string): Promise<{ username: string; password: string }> {
-  const username = await askUser(registry)
-  return { username, password: await askPassword(username) }
+/** User and password at a registry, from the terminal; what is known already is not asked for. */
+export async function askLogin(
+  registry: string,
+  known: { readonly username?: string | undefined; readonly password?: string | undefined } = {},
+): Promise<{ username: string; password: string }> {
+  using conversation = new Conversation()
+  const username = known.username ?? (await conversation.line(`User name at ${shown(registry)}: `)).trim()
+  const password = known.password ?? (await conversation.secret(`Password of ${shown(username)}: `))
+  return { username, password }
 }

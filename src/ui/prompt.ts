@@ -27,36 +27,76 @@ function eraseLast(line: number[]): void {
   while (byte !== undefined && (byte & 0xc0) === 0x80) byte = line.pop()
 }
 
-/** Take typed bytes into `line`; true when the line is complete. */
-function typed(line: number[], bytes: Uint8Array): boolean {
-  for (const byte of bytes) {
-    if (LINE_ENDS.has(byte) || byte === CTRL_D) return true
-    if (byte === CTRL_C) throw new SingError('INTERRUPTED', 'interrupted', { status: 130 })
-    if (BACKSPACE.has(byte)) eraseLast(line)
-    else line.push(byte)
-  }
-  return false
-}
+/**
+ * Questions to one person, one after the other. They share one stream: the engine reads ahead, and what was typed for the
+ * second question would be lost with the stream of the first.
+ */
+export class Conversation implements Disposable {
+  #input: ReadStream | undefined
+  #chunks: AsyncIterator<Uint8Array> | undefined
+  #fd = -1
+  /** Typed, and not part of an answer yet. */
+  #typed: number[] = []
 
-/** One line from the terminal; `hidden` shows nothing of it. The end of input is an empty answer. */
-async function ask(question: string, ending: string, hidden: boolean): Promise<string> {
-  const fd = openTerminal(question)
-  // The stream owns the descriptor from here on and closes it.
-  const input = new ReadStream(fd)
-  try {
-    if (hidden) input.setRawMode(true)
-    writeSync(fd, question + ending)
+  /**
+   * Ask for a line of text. The end of input is an empty answer.
+   * @throws SingError without a terminal
+   */
+  async line(question: string): Promise<string> {
+    this.#open(question)
+    writeSync(this.#fd, question)
+    return await this.#answer()
+  }
+
+  /**
+   * Ask for a line that is not shown.
+   * @throws SingError without a terminal, or with status 130 when the person gives up by Ctrl-C
+   */
+  async secret(question: string): Promise<string> {
+    const input = this.#open(question)
+    try {
+      input.setRawMode(true)
+      writeSync(this.#fd, question)
+      return await this.#answer()
+    } finally {
+      input.setRawMode(false)
+      writeSync(this.#fd, '\n')
+    }
+  }
+
+  #open(question: string): ReadStream {
+    if (this.#input) return this.#input
+    this.#fd = openTerminal(question.replace(/( \[y\/N\])? $/, ''))
+    // The stream owns the descriptor from here on and closes it.
+    this.#input = new ReadStream(this.#fd)
+    this.#chunks = this.#input[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+    return this.#input
+  }
+
+  async #answer(): Promise<string> {
     const line: number[] = []
-    for await (const bytes of input) {
-      if (typed(line, bytes)) break
+    for (;;) {
+      const byte = this.#typed.shift()
+      if (byte === undefined && !(await this.#more())) break
+      if (byte === undefined) continue
+      if (LINE_ENDS.has(byte) || byte === CTRL_D) break
+      if (byte === CTRL_C) throw new SingError('INTERRUPTED', 'interrupted', { status: 130 })
+      if (BACKSPACE.has(byte)) eraseLast(line)
+      else line.push(byte)
     }
     return Buffer.from(line).toString('utf8')
-  } finally {
-    if (hidden) {
-      input.setRawMode(false)
-      writeSync(fd, '\n')
-    }
-    input.destroy()
+  }
+
+  /** Wait for somebody to type. False at the end of input. */
+  async #more(): Promise<boolean> {
+    const next = await this.#chunks?.next()
+    if (!next || next.done) return false
+    this.#typed = [...next.value]
+    return true
+  }
+
+  [Symbol.dispose](): void {
+    this.#input?.destroy()
   }
 }
 
@@ -65,21 +105,15 @@ async function ask(question: string, ending: string, hidden: boolean): Promise<s
  * @throws SingError without a terminal
  */
 export async function confirm(question: string): Promise<boolean> {
-  return /^y(es)?$/i.test((await ask(question, ' [y/N] ', false)).trim())
-}
-
-/**
- * Ask for a line of text.
- * @throws SingError without a terminal
- */
-export async function askLine(question: string): Promise<string> {
-  return (await ask(question, ' ', false)).trim()
+  using conversation = new Conversation()
+  return /^y(es)?$/i.test((await conversation.line(`${question} [y/N] `)).trim())
 }
 
 /**
  * Ask for a passphrase, which is not shown.
  * @throws SingError without a terminal, or with status 130 when the person gives up by Ctrl-C
  */
-export function askPassphrase(question: string): Promise<string> {
-  return ask(question, ' ', true)
+export async function askPassphrase(question: string): Promise<string> {
+  using conversation = new Conversation()
+  return await conversation.secret(`${question} `)
 }

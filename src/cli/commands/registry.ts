@@ -92,9 +92,9 @@ async function accountOf(registry: string, { flags, origins, context }: Call) {
     const text = 'Others can see a password on the command line while it runs: --password-stdin hides it'
     context.report({ kind: 'warning', text })
   }
-  const { askPassword, askUser } = await import('../login.ts')
-  const username = name ?? (await askUser(registry))
-  const password = isPiped ? readPassword() : (given ?? (await askPassword(username)))
+  const { askLogin } = await import('../login.ts')
+  const known = { username: name, password: isPiped ? readPassword() : given }
+  const { username, password } = await askLogin(registry, known)
   if (username === '' || password === '')
     throw refuse(`a login at ${shown(registry)} needs a user name and a password`)
   return { username, password }

@@ -10,7 +10,7 @@ const prompt = fileURLToPath(new URL('../../../src/ui/prompt.ts', import.meta.ur
 const program = (question: string): string[] => [
   '--input-type=module',
   '-e',
-  `import { askPassphrase, confirm } from '${prompt}'
+  `import { askPassphrase, confirm, Conversation } from '${prompt}'
   const text = await ${question}.then((value) => 'got ' + JSON.stringify(value), (error) => error.status + ' ' + error.message)
   process.stdout.write('<' + text + '>'); process.exit(0)`,
 ]
@@ -69,4 +69,17 @@ describe('a passphrase', () => {
   it('can be given up', async () => {
     expect(await answered(`askPassphrase('Passphrase?')`, 'abc\u0003')).toContain('<130 interrupted>')
   })
+})
+
+describe('a conversation', () => {
+  it.each(['alice\rsecret\r', 'alice\nsecret\n'])(
+    'asks several questions, also of who types ahead: %j',
+    async (typed) => {
+      const question = `(async () => {
+      using conversation = new Conversation()
+      return [await conversation.line('Name? '), await conversation.secret('Password? ')]
+    })()`
+      expect(await answered(question, typed)).toContain('<got ["alice","secret"]>')
+    },
+  )
 })
