@@ -144,7 +144,7 @@ export class Authorizer {
   }
 
   /**
-   * Where tokens are: over HTTPS unless the registry itself is not, and on no machine that only we can reach unless it is the
+   * Where tokens are: over HTTPS unless the registry itself is not or both are on this machine, and on no machine that only we can reach unless it is the
    * registry's own.
    */
   #realm(text: string, base: URL): URL {
@@ -157,10 +157,13 @@ export class Authorizer {
     }
     const realm = URL.parse(text)
     if (!realm || !/^https?:$/.test(realm.protocol)) return refuse('this is no address of a web server')
-    if (realm.protocol === 'http:' && base.protocol !== 'http:') return refuse('it does not use HTTPS')
     const [there, here] = [withoutPort(realm.host), withoutPort(base.host)]
-    const isForeign = isInner(there) && there !== here && !isInner(here) && !isLoopback(here)
-    if (isForeign) return refuse('a registry elsewhere has no token server in this network')
+    const isHere = isLoopback(there) && isLoopback(here)
+    if (realm.protocol === 'http:' && base.protocol !== 'http:' && !isHere)
+      return refuse('it does not use HTTPS')
+    const isForeign = isInner(there) || isLoopback(there)
+    if (isForeign && there !== here && !isInner(here) && !isLoopback(here))
+      return refuse('a registry elsewhere has no token server in this network')
     return realm
   }
 

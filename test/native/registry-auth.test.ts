@@ -72,6 +72,11 @@ describe('a token server', () => {
       'https://registry.example',
       'a registry elsewhere has no token server in this network',
     ],
+    [
+      'https://localhost/t',
+      'https://registry.example',
+      'a registry elsewhere has no token server in this network',
+    ],
     ['/t', 'https://registry.example', 'this is no address of a web server'],
   ]
   it.each(cases)('%s is not asked for %s', async (realm, base, reason) => {
