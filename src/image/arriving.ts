@@ -162,11 +162,13 @@ class Progress {
   readonly #done = new Map<Digest, number>()
   readonly #total: number
   readonly #label: string
+  #left: number
   #isTold = false
 
   constructor(layers: readonly Descriptor[], wanted: readonly Descriptor[], report: Report) {
     this.#report = report
     const count = layers.length
+    this.#left = wanted.length
     this.#names = new Map(
       layers.map(({ digest }, at) => [digest, `Layer ${at + 1} of ${count} (${shortDigest(digest)})`]),
     )
@@ -195,6 +197,8 @@ class Progress {
 
   end(digest: Digest): void {
     if (this.#done.has(digest)) this.#report({ kind: 'finished', task: digest })
+    this.#left -= 1
+    if (this.#left === 0) this.finish()
   }
 
   finish(): void {

@@ -96,11 +96,12 @@ export async function packLayers(
   return (await packer.finish()).size
 }
 
+/** What a layer is called where everybody knows the image. */
+const labelOf = ({ manifest }: OciImage, at: number): string =>
+  `${at + 1} of ${manifest.layers.length} (${shortDigest(manifest.layers[at]?.digest ?? '')})`
+
 /** What a layer is called in messages. */
-export function nameOf({ source, manifest }: OciImage, at: number): string {
-  const digest = manifest.layers[at]?.digest ?? ''
-  return `${at + 1} of ${manifest.layers.length} (${shortDigest(digest)}) of ${source.name}`
-}
+export const nameOf = (image: OciImage, at: number): string => `${labelOf(image, at)} of ${image.source.name}`
 
 async function applyLayer(packer: LayerPacker, { image, layers }: Coming, at: number): Promise<void> {
   const { source, manifest, config } = image
@@ -108,7 +109,7 @@ async function applyLayer(packer: LayerPacker, { image, layers }: Coming, at: nu
   const diffId = config.diffIds[at]
   if (!layer || !diffId) throw new SingError('INTERNAL', `${shown(source.name)} has no layer ${at}`)
   const { follow, ...file } = await layers.open(layer)
-  const applied = packer.layer({ ...file, diffId, name: nameOf(image, at) })
+  const applied = packer.layer({ ...file, diffId, name: nameOf(image, at), label: labelOf(image, at) })
   const following = follow(packer)
   try {
     await applied

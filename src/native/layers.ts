@@ -50,6 +50,8 @@ export type Layer = {
   digest?: string
   /** For messages. */
   name: string
+  /** For the line about its progress; absent: the name. */
+  label?: string
 }
 
 export type LayerResult = {
@@ -113,7 +115,7 @@ export class LayerPacker implements Disposable {
    * @throws SingError IMAGE_FORMAT for a layer that cannot be used, DIGEST for one that is another, DISK_FULL; or the error given to `abort`
    */
   async layer(input: Layer): Promise<LayerResult> {
-    const { fd, offset, size, name, diffId, digest } = input
+    const { fd, offset, size, name, label = name, diffId, digest } = input
     const { report, signal } = this.#options
     const native = this.#native
     this.#aborted = undefined
@@ -121,7 +123,7 @@ export class LayerPacker implements Disposable {
     const total = size === undefined ? {} : { total: size }
     const watched = {
       task: 'pack',
-      label: `Packing layer ${name}`,
+      label: `Packing layer ${label}`,
       unit: 'bytes',
       ...total,
       report,

@@ -5,13 +5,22 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import pty from '@lydell/node-pty'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
 import { startDocker } from '../helpers/docker.ts'
 import { copyImage, type Layout, uploadLayout, writeLayout } from '../helpers/oci.ts'
 import { peer } from '../helpers/peer.ts'
 import { type Registry, startRegistry } from '../helpers/registry.ts'
-import { type Outcome, projectRoot, type RunOptions, sing } from '../helpers/sing.ts'
+import {
+  commandLine,
+  environment,
+  type Outcome,
+  program,
+  projectRoot,
+  type RunOptions,
+  sing,
+} from '../helpers/sing.ts'
 import type { TarEntry } from '../helpers/tar.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
 import { busyboxLayer, printingImage } from './oci-images.ts'
@@ -316,6 +325,20 @@ describe.skipIf(!needs || !can('registry'))('an image of a registry', () => {
     expect(blobs()).toEqual([])
     expect(registry.proxy.requests.filter(({ method }) => method === 'GET')).toEqual([])
     expect(sumOf(join(folder, 'y.sif'))).toBe(sumOf(join(folder, 'x.sif')))
+  })
+
+  it('shows how far it is on a terminal', async () => {
+    const [file = '', ...args] = commandLine([program, 'pull', '--no-https', 'x.sif', reference()])
+    const env = environment({ env: { SINGULARITY_CACHEDIR: join(folder, 'cache') } })
+    const terminal = pty.spawn(file, args, { cwd: folder, env, cols: 80, rows: 24 })
+    let text = ''
+    terminal.onData((data) => {
+      text += data
+    })
+    await new Promise<void>((resolve) => terminal.onExit(() => resolve()))
+    expect(text).toContain('Downloading 3 layers: ')
+    const left = text.slice(text.lastIndexOf('\u001b[J') + 3)
+    expect(left.split('\r\n').map((line) => line.includes('INFO:'))).toEqual([true, true, false])
   })
 
   it('is found by its digest, too', async () => {
