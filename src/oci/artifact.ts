@@ -67,7 +67,7 @@ export function parseAnnotations(words: readonly string[], text?: string): Annot
   const pairs = words.map((word): [string, string] => {
     const at = word.indexOf('=')
     if (at > 0) return [word.slice(0, at), word.slice(at + 1)]
-    throw new SingError('USAGE', `--annotation ${shown(word)}: expected name=value`)
+    throw new SingError('USAGE', `--annotation ${shown(word)}: expected name=value`, { status: 255 })
   })
   return Object.fromEntries([...(text ? [[description, text]] : []), ...pairs])
 }

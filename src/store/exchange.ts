@@ -32,7 +32,8 @@ export const patience: Patience = {
 
 /** Bytes to send. They may be asked for again: after a redirection, or in another try. */
 export type Body = {
-  readonly size: number
+  /** Undefined: it is known when the last byte was sent. */
+  readonly size: number | undefined
   readonly stream: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 }
 

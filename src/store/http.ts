@@ -143,7 +143,7 @@ export class HttpClient implements Disposable {
         'user-agent': `sing/${version}`,
         ...(named !== undefined && { authorization: named }),
         ...headers,
-        ...(body && { 'content-length': String(body.size) }),
+        ...(body?.size !== undefined && { 'content-length': String(body.size) }),
       },
       method,
     )
@@ -157,8 +157,10 @@ export class HttpClient implements Disposable {
       request.destroy()
       signal.throwIfAborted()
       const failure = failureOf(error, url, socketPath)
-      // The server had ended a connection that was kept, which we learn only now: nothing is wrong.
-      if (request.reusedSocket && failure.passing) return this.#once(url, options)
+      // The server had ended a connection that was kept, which we learn only now: nothing is wrong. It cannot be told from one that
+      // was cut in the middle, though: what must not be sent twice has no tries.
+      const mayRepeat = options.retries !== 0
+      if (request.reusedSocket && failure.passing && mayRepeat) return this.#once(url, options)
       throw failure
     }
   }

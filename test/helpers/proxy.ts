@@ -1,7 +1,13 @@
 /** Stands before a server, passes everything on, and notes what was asked. On demand it answers itself, or badly. */
 
 import { readFileSync } from 'node:fs'
-import { createServer, type IncomingMessage, request as plainRequest, type ServerResponse } from 'node:http'
+import {
+  type ClientRequest,
+  createServer,
+  type IncomingMessage,
+  request as plainRequest,
+  type ServerResponse,
+} from 'node:http'
 import { createServer as createTlsServer, request as tlsRequest } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { Transform } from 'node:stream'
@@ -30,6 +36,8 @@ export type Meddling =
     }
   /** The server's answer, cut after so many bytes of its body. */
   | { readonly cutAfter: number }
+  /** Neither the server nor who asks hears more, when so many bytes of the request have gone by. */
+  | { readonly cutRequestAfter: number }
   /** The server's answer, with its bytes changed. */
   | { readonly change: (chunk: Buffer) => Buffer }
 
@@ -53,7 +61,7 @@ export async function startProxy(target: number, tls?: Certificate): Promise<Not
     const answer =
       meddling && 'status' in meddling
         ? answerInstead(request, response, meddling, note)
-        : pass(ask(request, response, target, tls), response, meddling, note)
+        : pass(ask(request, response, target, tls, meddling), response, meddling, note)
     answer.catch(() => response.destroy())
   }
   const server = tls
@@ -110,6 +118,7 @@ function ask(
   response: ServerResponse,
   port: number,
   tls: Certificate | undefined,
+  meddling: Meddling | undefined,
 ): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
   const options = {
@@ -124,8 +133,20 @@ function ask(
     : plainRequest({ ...options, agent: false }, resolve)
   onward.on('error', reject)
   response.on('close', () => onward.destroy())
-  request.pipe(onward)
+  if (meddling && 'cutRequestAfter' in meddling) cutAfter(meddling.cutRequestAfter, request, onward)
+  else request.pipe(onward)
   return promise
+}
+
+/** Everything up to there arrives; then both connections end. */
+function cutAfter(limit: number, request: IncomingMessage, onward: ClientRequest): void {
+  let passed = 0
+  request.on('data', (chunk: Buffer) => {
+    if (passed >= limit) return
+    const part = chunk.subarray(0, limit - passed)
+    passed += part.length
+    onward.write(part, () => passed >= limit && onward.destroy() && request.socket.destroy())
+  })
 }
 
 function through(
