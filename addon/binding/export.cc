@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "export/export.h"
 #include "task.h"
@@ -12,9 +13,24 @@
 
 namespace {
 
+struct Extra {
+	std::string path;
+	std::string data;
+	uint32_t mode;
+	int64_t mtime;
+};
+
+Extra read_extra(const Napi::Object &object)
+{
+	return {to_text(object, "path"), to_text(object, "data"), static_cast<uint32_t>(to_unsigned(object, "mode", 07777)),
+		to_signed(object, "mtime")};
+}
+
 // What threads work on, one at a time. It outlives the JS object while one does.
 struct Exporting {
 	std::string path;
+	std::vector<Extra> extras;
+	std::vector<sing_export_extra> extra_views;
 	sing_export_options options{};
 	sing_exporter *running = nullptr;
 	sing_export_result result{};
@@ -113,6 +129,7 @@ public:
 		options.kind = static_cast<sing_press_kind>(to_unsigned(object, "kind", SING_PRESS_ZSTD));
 		options.level = static_cast<int>(to_unsigned(object, "level", 22));
 		options.workers = static_cast<unsigned>(to_unsigned(object, "workers", 64));
+		ReadExtras(object.Get("extras").As<Napi::Array>());
 	}
 
 	// The next piece, or the result behind the last one. To be called again when it has resolved.
@@ -155,6 +172,17 @@ public:
 	}
 
 private:
+	void ReadExtras(const Napi::Array &list)
+	{
+		for (uint32_t i = 0; i < list.Length(); i++)
+			exporting_->extras.push_back(read_extra(list.Get(i).As<Napi::Object>()));
+		for (const Extra &extra : exporting_->extras)
+			exporting_->extra_views.push_back(
+				{extra.path.c_str(), extra.mode, extra.mtime, extra.data.data(), extra.data.size()});
+		exporting_->options.extras = exporting_->extra_views.data();
+		exporting_->options.extra_count = exporting_->extra_views.size();
+	}
+
 	Shared exporting_;
 };
 

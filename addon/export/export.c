@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "export.h"
@@ -14,6 +15,8 @@
 struct sing_exporter {
 	char *path;
 	int fd; /* of a file, else -1 */
+	const struct sing_export_extra *extras;
+	size_t extra_count;
 	struct sing_image *image; /* of a squashfs */
 	struct sing_press *press;
 	struct sing_members *members;
@@ -31,15 +34,42 @@ static int to_press(void *user, const void *bytes, size_t size)
 	return sing_press_write(exporter->press, bytes, size);
 }
 
+static int add_extra(struct sing_members *members, const struct sing_export_extra *extra)
+{
+	const struct sing_attributes attributes = { .mode = S_IFREG | extra->mode, .mtime = extra->mtime };
+	size_t before;
+	bool skipped;
+	int error;
+
+	if (sing_members_enter(members, extra->path, &before) != 0 ||
+	    sing_members_add(members, &attributes, extra->size, NULL, &skipped) != 0)
+		return -1;
+	error = skipped ? 0 : sing_tar_data(&members->tar, extra->data, extra->size);
+	if (error != 0)
+		return sing_members_fail(members, error, "pack");
+	sing_members_leave(members, before);
+	return 0;
+}
+
+static int make_tar(struct sing_exporter *exporter)
+{
+	struct sing_members *members = exporter->members;
+	int error = exporter->image != NULL ? sing_export_image(exporter->image, members)
+					    : sing_export_directory(exporter->path, members);
+
+	for (size_t i = 0; error == 0 && i < exporter->extra_count; i++)
+		error = add_extra(members, &exporter->extras[i]);
+	if (error != 0)
+		return error;
+	error = sing_tar_end(&members->tar);
+	return error != 0 ? sing_members_fail(members, error, "pack") : 0;
+}
+
 static void *read_files(void *user)
 {
 	struct sing_exporter *exporter = user;
-	struct sing_members *members = exporter->members;
-	int error = exporter->image != NULL ? sing_export_image(exporter->image, members)
-					  : sing_export_directory(exporter->path, members);
 
-	if (error == 0 && sing_tar_end(&members->tar) != 0)
-		sing_members_fail(members, SING_CANCELLED, "pack");
+	make_tar(exporter);
 	sing_press_end(exporter->press, exporter->failure.reason);
 	return NULL;
 }
@@ -62,6 +92,8 @@ static int start(struct sing_exporter *exporter, const struct sing_export_option
 	exporter->members = sing_members_create(&exporter->failure);
 	if (exporter->path == NULL || exporter->members == NULL)
 		return ENOMEM;
+	exporter->extras = options->extras;
+	exporter->extra_count = options->extra_count;
 	exporter->members->whiteouts = options->whiteouts;
 	exporter->members->tar.sink = to_press;
 	exporter->members->tar.user = exporter;

@@ -13,6 +13,15 @@
 extern "C" {
 #endif
 
+/* A file of root's that comes on top of the others. */
+struct sing_export_extra {
+	const char *path; /* relative; its parents are there */
+	uint32_t mode;
+	int64_t mtime;
+	const void *data;
+	size_t size;
+};
+
 struct sing_export_options {
 	const char *path; /* of a directory, or of the file that holds a squashfs at [offset, offset + size) */
 	bool is_directory;
@@ -22,6 +31,8 @@ struct sing_export_options {
 	enum sing_press_kind kind;
 	int level;
 	unsigned workers; /* threads that compress, at least 1 */
+	const struct sing_export_extra *extras; /* as long as the export is open */
+	size_t extra_count;
 };
 
 struct sing_export_result {

@@ -74,7 +74,7 @@ export type Addon = {
   libsquashfs: string
   Packer: new (options: Record<string, number | boolean>) => DirectoryPacker
   Image: new (options: { path: string; offset: number; size: number }) => NativeImage
-  Export: new (options: Record<string, string | number | boolean>) => NativeExport
+  Export: new (options: Record<string, unknown>) => NativeExport
 }
 
 /** The version of libsquashfs in the addon. */

@@ -11,8 +11,17 @@ export type LayerFiles =
   | { readonly file: string; readonly offset: number; readonly size: number; readonly whiteouts?: boolean }
   | { readonly directory: string }
 
+/** A text file of root's on top of the others; its folder is there. */
+export type ExtraFile = {
+  readonly path: string
+  readonly data: string
+  readonly mode: number
+  readonly mtime: number
+}
+
 export type LayerOptions = {
   readonly compression: 'none' | 'gzip' | 'zstd'
+  readonly extras?: readonly ExtraFile[]
 }
 
 export type LayerResult = {
@@ -49,24 +58,22 @@ export class LayerExport {
   }
 
   /**
-   * The bytes of the layer from `offset` on, in pieces.
+   * The bytes of the layer in pieces.
    * @throws SingError SQUASHFS naming the file that cannot be read; the reason of the signal
    */
-  async *read(offset: number, signal: AbortSignal): AsyncGenerator<Buffer, void, void> {
+  async *read(signal: AbortSignal): AsyncGenerator<Buffer, void, void> {
     const native = new (addon<Addon>().Export)(this.#parameters())
     const cancel = () => native.cancel()
     signal.addEventListener('abort', cancel, { once: true })
     try {
-      for (let at = 0; ; ) {
+      for (;;) {
         signal.throwIfAborted()
         const piece = await native.next()
         if (!(piece instanceof Uint8Array)) {
           this.#result = piece
           return
         }
-        const skipped = Math.min(Math.max(offset - at, 0), piece.length)
-        at += piece.length
-        if (skipped < piece.length) yield piece.subarray(skipped)
+        yield piece
       }
     } catch (error) {
       signal.throwIfAborted()
@@ -81,8 +88,8 @@ export class LayerExport {
     return 'file' in this.#files ? this.#files.file : this.#files.directory
   }
 
-  #parameters(): Record<string, string | number | boolean> {
-    const { compression } = this.#options
+  #parameters(): Record<string, unknown> {
+    const { compression, extras = [] } = this.#options
     const files = this.#files
     const place =
       'file' in files
@@ -91,6 +98,7 @@ export class LayerExport {
     return {
       ...place,
       whiteouts: 'file' in files && files.whiteouts === true,
+      extras,
       kind: kinds[compression],
       level: levels[compression],
       workers: Math.min(availableParallelism(), mostWorkers),

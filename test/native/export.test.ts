@@ -41,11 +41,10 @@ type Compression = 'none' | 'gzip' | 'zstd'
 async function layerOf(
   files: LayerFiles,
   compression: Compression = 'none',
-  offset = 0,
 ): Promise<{ bytes: Buffer; result: LayerResult | undefined }> {
   const layer = new LayerExport(files, { compression })
   const pieces: Buffer[] = []
-  for await (const piece of layer.read(offset, never)) pieces.push(piece)
+  for await (const piece of layer.read(never)) pieces.push(piece)
   return { bytes: Buffer.concat(pieces), result: layer.result }
 }
 
@@ -126,14 +125,6 @@ describe('a layer', () => {
     },
   )
 
-  it.each([0, 5, 10, 1_000_000, 2_345_678, 50_000_000])('can be read from byte %i on', async (offset) => {
-    const image = await listImage([file('noise', noise(3_000_000))])
-    const { bytes } = await layerOf(whole(image), 'gzip')
-    const rest = await layerOf(whole(image), 'gzip', offset)
-    expect(sha256(rest.bytes)).toBe(sha256(bytes.subarray(offset)))
-    expect(rest.result?.diffId).toMatch(/^sha256:[0-9a-f]{64}$/)
-  })
-
   it('keeps owners, devices, times, modes and attributes', async () => {
     const image = await listImage([
       entry('null', 'character', { device: { major: 1, minor: 3 }, mode: 0o666 }),
@@ -193,7 +184,7 @@ describe('a layer', () => {
     const size = 8 * 1024 ** 3
     truncateSync(path, size)
     const layer = new LayerExport({ directory: join(path, '..') }, { compression: 'zstd' })
-    const reading = layer.read(0, never)
+    const reading = layer.read(never)
     const { value } = await reading.next()
     await reading.return()
     const head = execFileSync('sh', ['-c', 'zstd -dc 2>/dev/null | head -c 4096'], { input: value as Buffer })
@@ -251,6 +242,18 @@ describe('a layer', () => {
     expect(result?.skipped).toBe(0)
   })
 
+  it('may have files on top', async () => {
+    const image = await listImage([entry('etc', 'directory'), file('etc/a', 'a')])
+    const extras = [{ path: 'etc/b', data: 'on top', mode: 0o755, mtime: 5 }]
+    const pieces: Buffer[] = []
+    const layer = new LayerExport(whole(image), { compression: 'none', extras })
+    for await (const piece of layer.read(never)) pieces.push(piece)
+    const members = membersOf(Buffer.concat(pieces))
+    expect([...members.keys()]).toEqual(['.', 'etc', 'etc/a', 'etc/b'])
+    expect(members.get('etc/b')).toMatchObject({ type: '0', mode: 0o755, uid: 0, mtime: 5, data: 'on top' })
+    expect(layer.result?.entries).toBe(3)
+  })
+
   it('has one more name where a file is met again', async () => {
     const root = newPath()
     mkdirSync(root)
@@ -266,7 +269,7 @@ describe('making a layer', () => {
   it('ends with the reason of the signal', async () => {
     const controller = new AbortController()
     const layer = new LayerExport(await treeImage(), { compression: 'gzip' })
-    const reading = layer.read(0, controller.signal)
+    const reading = layer.read(controller.signal)
     await reading.next()
     controller.abort(new Error('enough'))
     await expect(
@@ -279,7 +282,7 @@ describe('making a layer', () => {
 
   it('can be left at any moment', async () => {
     const layer = new LayerExport(await treeImage(), { compression: 'none' })
-    for await (const _ of layer.read(0, never)) break
+    for await (const _ of layer.read(never)) break
     expect(layer.result).toBeUndefined()
   })
 
