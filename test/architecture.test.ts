@@ -78,7 +78,7 @@ const isPure = (path: string): boolean =>
   ].includes(path) ||
   /^sif\/(format|integrity)\.ts$/.test(path) ||
   /^oci\/(types|json|platform|reference|manifest|config|artifact|challenge)\.ts$/.test(path) ||
-  /^image\/(labels|texts|oci-scripts)\.ts$/.test(path)
+  /^image\/(labels|texts|oci-scripts|oci-config|assignments)\.ts$/.test(path)
 const pureModules = new Set(['node:path', 'node:path/posix', 'node:buffer', 'node:url'])
 
 /** Files whose code has the pattern, without those that may. */

@@ -1,7 +1,7 @@
 /** The shell scripts that every image carries, for any runtime of the family and for none at all. POSIX sh throughout. Pure. */
 
 /** Sources the environment of the image, as a runtime would. */
-const loadEnvironment = `#!/bin/sh
+export const loadEnvironment = `#!/bin/sh
 for script in /.singularity.d/env/*.sh; do
     if [ -f "$script" ]; then
         . "$script"
@@ -104,7 +104,7 @@ export PATH
 /** The beginning of `90-environment.sh`; each %environment is added below it. */
 export const environmentHeader = '#!/bin/sh\n# The %environment of the definition.\n'
 
-const noRunscript = `#!/bin/sh
+export const noRunscript = `#!/bin/sh
 
 echo "this image has no runscript, run a command of it instead: exec IMAGE COMMAND"
 `
