@@ -62,6 +62,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     summary: 'Fetch an image from a registry, a daemon, an archive or the web',
     load: async () => (await import('./commands/pull.ts')).command,
   },
+  push: {
+    summary: 'Send an image to a registry',
+    load: async () => (await import('./commands/push.ts')).command,
+  },
   registry: {
     summary: 'Log in to registries of images',
     loadGroup: async () => (await import('./commands/registry.ts')).subcommands,
@@ -92,7 +96,6 @@ export const laterCommands: Readonly<Record<string, string>> = {
   key: 'there is no keyring',
   keys: 'there is no keyring',
   keyserver: 'key servers cannot be asked',
-  push: 'images cannot be sent to registries',
   remote: 'there are no endpoints to manage',
   search: 'libraries cannot be searched',
   sign: 'images cannot be signed',
