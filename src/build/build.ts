@@ -28,6 +28,7 @@ export type BuildContext = {
   readonly report: Report
   readonly debug: boolean
   readonly ownMounts: boolean
+  readonly obtain: BuildTools['obtain']
   readonly confirm: Confirm
 }
 
@@ -122,7 +123,7 @@ async function assemble(built: Built, spec: BuildSpec, mode: number, tools: Buil
  * @throws SingError SECTION, DISK_FULL, EXISTS, INTERRUPTED and what sources, files and formats throw
  */
 export async function build(request: BuildRequest, spec: BuildSpec, context: BuildContext): Promise<void> {
-  const { facts, environment, gpus, report, debug, ownMounts } = context
+  const { facts, environment, gpus, report, debug, ownMounts, obtain } = context
   requireBinds(request, facts.cwd ?? '/')
   recoverPartials(request.target, report)
   await requireTarget(request, context.confirm)
@@ -135,7 +136,8 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
   const mask = process.umask(0o022)
   try {
     const names = { definitionName: spec.name, isConversion: !spec.isDefinition }
-    const tools = { request, facts, environment, gpus, report, signal, debug, ownMounts, scratch, ...names }
+    const given = { request, facts, environment, gpus, report, signal, debug, ownMounts, obtain }
+    const tools = { ...given, scratch, ...names }
     const built = (await packSandbox(spec, tools)) ?? (await buildStages(spec, tools))
     await assemble(built, spec, 0o755 & ~mask, tools)
     report({ kind: 'info', text: `Build complete: ${shown(request.target)}` })

@@ -57,6 +57,8 @@ export type BuildRequest = {
   readonly time: number | undefined
 }
 
+export type Obtain = (reference: string, signal: AbortSignal) => Promise<string>
+
 /** What every step of a build is given. */
 export type BuildTools = {
   readonly request: BuildRequest
@@ -74,6 +76,8 @@ export type BuildTools = {
   readonly isConversion: boolean
   /** The mount namespace is this process's own: what it mounts nobody else sees, and is gone with it. */
   readonly ownMounts: boolean
+  /** The path of the image that a reference names: in the cache, which has it now. */
+  readonly obtain: Obtain
   /** The temporary directory of this build. */
   readonly scratch: Pick<Scratch, 'path' | 'directory' | 'hold'>
 }

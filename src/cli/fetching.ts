@@ -89,3 +89,25 @@ export async function fetchingOptions(call: Call, signal: AbortSignal): Promise<
     },
   }
 }
+
+/** Fetches what it is asked for. Most builds ask for nothing: what fetching needs is made for the first who does. */
+export class Fetcher implements Disposable {
+  readonly #call: Call
+  #options: FetchOptions | undefined
+
+  constructor(call: Call) {
+    this.#call = call
+  }
+
+  /** The path of the image in the cache. */
+  readonly obtain = async (reference: string, signal: AbortSignal): Promise<string> => {
+    const { fetchImage } = await import('../image/fetch.ts')
+    this.#options ??= await fetchingOptions(this.#call, signal)
+    return (await fetchImage(reference, this.#options)).path
+  };
+
+  /** A temporary cache goes away with the images in it. */
+  [Symbol.dispose](): void {
+    this.#options?.cache[Symbol.dispose]()
+  }
+}

@@ -18,6 +18,8 @@ const table: readonly Agent[] = [
   { name: 'docker-archive', required: from, keys: ['from'] },
   { name: 'docker-daemon', required: from, keys: ['from'] },
   { name: 'oras', required: from, keys: ['from'] },
+  { name: 'http', required: from, keys: ['from'] },
+  { name: 'https', required: from, keys: ['from'] },
   { name: 'library', required: from, keys: ['from', 'library', 'fingerprints'] },
   { name: 'shub', required: from, keys: ['from'] },
   { name: 'localimage', required: from, keys: ['from', 'fingerprints'] },

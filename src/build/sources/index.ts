@@ -8,6 +8,7 @@ import type { BuildTools } from '../request.ts'
 import { fetchBusybox } from './busybox.ts'
 import { fetchDebootstrap } from './distro.ts'
 import { fetchLocalImage } from './image.ts'
+import { checkReference, fetchReference, references } from './oci.ts'
 
 /** What a source tells about the base that it put into the root file system. */
 export type Base = {
@@ -36,10 +37,14 @@ export function sourceOf(stage: Stage): Source {
   const agent = stage.header.bootstrap ?? ''
   const source = Object.hasOwn(sources, agent) ? sources[agent] : undefined
   if (source) return source
+  if (references.includes(agent)) {
+    checkReference(stage)
+    return fetchReference
+  }
   const isKnown = agents.has(agent)
   throw new SingError(
     isKnown ? 'UNSUPPORTED' : 'DEFINITION',
     isKnown ? `building from ${agent} is not supported yet` : `"${shown(agent)}" is no source of images`,
-    { hint: `Supported: ${Object.keys(sources).join(', ')}` },
+    { hint: `Supported: ${[...Object.keys(sources), ...references].join(', ')}` },
   )
 }

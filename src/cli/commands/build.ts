@@ -16,7 +16,7 @@ import { catchInterruption } from '../../runtime/interrupt.ts'
 import { isReentered, reenterAsRoot, reenterWithOwnMounts } from '../../runtime/reenter.ts'
 import { confirm } from '../../ui/prompt.ts'
 import type { Call, Command, Flags } from '../command.ts'
-import { fetchingOptions } from '../fetching.ts'
+import { Fetcher, fetchingOptions } from '../fetching.ts'
 import { formOf } from '../names.ts'
 import { buildFlags } from './build-flags.ts'
 
@@ -129,6 +129,7 @@ async function run(call: Call): Promise<number> {
   for (const event of heard) report(event)
   const { SING_REENTERED: _, ...environment } = call.context.environment
   const gpus = await readGpus(call)
+  using fetcher = new Fetcher(call)
   await build(request, spec, {
     facts,
     environment,
@@ -136,6 +137,7 @@ async function run(call: Call): Promise<number> {
     report,
     debug,
     ownMounts: isReentered(call.context),
+    obtain: fetcher.obtain,
     confirm: isatty(0) ? confirm : undefined,
   })
   return 0

@@ -1,0 +1,41 @@
+/** Images that are elsewhere as the base: in registries, layouts, archives, with a daemon, on the web (`Bootstrap: docker` ...). */
+
+import type { Stage } from '../../definition/types.ts'
+import { openImage } from '../../image/open.ts'
+import { requireSource } from '../../image/refused.ts'
+import { parseReference } from '../../oci/reference.ts'
+import type { BuildTools } from '../request.ts'
+import { fillFromImage, runsPrograms } from './image.ts'
+import type { Base } from './index.ts'
+
+/** Agents whose `From:` follows two slashes. */
+const withSlashes: readonly string[] = ['docker', 'oras', 'http', 'https']
+export const references: readonly string[] = [
+  ...withSlashes,
+  ...['oci', 'oci-archive', 'docker-archive', 'docker-daemon'],
+  // To say what is wrong with them.
+  ...['library', 'shub', 'ipfs'],
+]
+
+/** The reference that a header means: `docker://REGISTRY/NAMESPACE/FROM`, `oci-archive:FROM`. */
+export function referenceOf({ header }: Stage): string {
+  const { bootstrap: agent = '', from = '', registry = '', namespace = '' } = header
+  if (!withSlashes.includes(agent)) return `${agent}:${from}`
+  const before = agent === 'docker' ? [registry, namespace] : []
+  const parts = [...before, from].map((part) => part.replace(/^\/+|\/+$/g, ''))
+  return `${agent}://${parts.filter(Boolean).join('/')}`
+}
+
+/** @throws SingError UNSUPPORTED or REFERENCE for a header that can name no image */
+export function checkReference(stage: Stage): void {
+  const reference = referenceOf(stage)
+  requireSource(reference)
+  if (!/^https?:/.test(reference)) parseReference(reference)
+}
+
+/** Take the files of the image, which the cache has or gets. */
+export async function fetchReference(stage: Stage, root: string, tools: BuildTools): Promise<Base> {
+  const path = await tools.obtain(referenceOf(stage), tools.signal)
+  const image = await openImage(path, { anyArchitecture: !runsPrograms(stage) })
+  return fillFromImage(image, root, tools)
+}
