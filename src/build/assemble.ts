@@ -7,6 +7,7 @@ import { type PackOptions, packDirectory } from '../native/addon.ts'
 import { partitionExtra } from '../sif/details.ts'
 import { architectureCode, dataTypes, filesystems, partitionKinds } from '../sif/format.ts'
 import { SifWriter } from '../sif/write.ts'
+import { standard } from './compression.ts'
 import { copyTree } from './copy.ts'
 import type { BuildTools } from './request.ts'
 import type { Tree } from './sandbox.ts'
@@ -42,9 +43,8 @@ async function jsonObjects({ described, attachments }: Assembly): Promise<Base['
  * and not when the caller asks for a compression of its own.
  */
 function adopted({ below, time }: Assembly, { request }: BuildTools): Pick<PackOptions, 'base'> {
-  const { compression } = request.packing
-  const isStandard = compression.kind === 'zstd' && compression.level === 5
-  return below && time === undefined && isStandard ? { base: { ...below.image, changes: below.changes } } : {}
+  const isWanted = request.packing.compression === standard && time === undefined
+  return below && isWanted ? { base: { ...below.image, changes: below.changes } } : {}
 }
 
 async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools): Promise<void> {

@@ -16,8 +16,8 @@ export type Packing = {
 const levels = { zstd: [1, 22], gzip: [1, 9], xz: [0, 9], lz4: [1, 12] } as const
 type Kind = keyof typeof levels
 
-/** zstd at level 5: the size of the peers' gzip in a tenth of its time, and quicker to read. */
-const standard: Compression = { kind: 'zstd', level: 5 }
+/** Who asks for nothing gets this very value. zstd at level 5: the size of the peers' gzip in a tenth of its time, and quicker to read. */
+export const standard: Compression = { kind: 'zstd', level: 5 }
 
 function isKind(word: string): word is Kind {
   return Object.hasOwn(levels, word)

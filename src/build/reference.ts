@@ -5,6 +5,7 @@ import { convertReference, type FetchOptions, fetchImage } from '../image/fetch.
 import type { Packing as Packed } from '../image/pack-layers.ts'
 import { placeImage } from '../image/place.ts'
 import { schemeOf } from '../image/scheme.ts'
+import { standard } from './compression.ts'
 import { placeSandbox } from './place.ts'
 import type { BuildRequest } from './request.ts'
 import { type Confirm, recoverPartials, requireTarget } from './target.ts'
@@ -20,8 +21,7 @@ const isFile = (spec: string): boolean => /^(oras|https?):/.test(spec)
 /** What everybody gets of the same image, and what the cache holds. */
 function isUsual({ packing, time }: BuildRequest): boolean {
   const { compression, blockSize, allRoot } = packing
-  const isStandard = compression.kind === 'zstd' && compression.level === 5 && blockSize === undefined
-  return isStandard && !allRoot && time === undefined
+  return compression === standard && blockSize === undefined && !allRoot && time === undefined
 }
 
 function packingOf({ packing }: BuildRequest): Packed {
