@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -38,7 +39,7 @@ struct LayerPacking : Packing {
 	sing_layers_options settings{};
 	std::vector<std::string> captures;
 	std::vector<const char *> capture_pointers;
-	sing_layers *layers = nullptr;
+	std::atomic<sing_layers *> layers{nullptr}; // set by the first thread that works
 	sing_layer_result layer{};
 	bool merged = false;
 
@@ -154,6 +155,8 @@ public:
 		uint64_t offset = to_unsigned(options, "offset", INT64_MAX);
 		sing_digest_kind packed = to_digest_kind(options, "packed");
 		sing_digest_kind plain = to_digest_kind(options, "plain");
+		if (packing_ && packing_->merged)
+			throw Napi::Error::New(info.Env(), "the layers are merged already");
 		occupy(packing_.get(), info.Env());
 		// a descriptor of our own, like that of the image
 		int fd = fcntl(given, F_DUPFD_CLOEXEC, 0);
@@ -262,7 +265,8 @@ public:
 	// Packed bytes of the layer that is read.
 	Napi::Value Progress(const Napi::CallbackInfo &info)
 	{
-		uint64_t position = packing_ && packing_->layers != nullptr ? sing_layers_position(packing_->layers) : 0;
+		const sing_layers *layers = packing_ ? packing_->layers.load() : nullptr;
+		uint64_t position = layers != nullptr ? sing_layers_position(layers) : 0;
 		return Napi::Number::New(info.Env(), static_cast<double>(position));
 	}
 

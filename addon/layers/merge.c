@@ -187,4 +187,5 @@ void sing_merge_close(struct sing_merge *merge)
 	sing_links_free(&merge->links);
 	sing_nodes_free(&merge->nodes);
 	free(merge->through);
+	*merge = (struct sing_merge){ 0 };
 }

@@ -65,6 +65,7 @@ int sing_merge_tie(struct sing_merge *merge);
 /* The path of a name; NULL without memory. */
 char *sing_node_path(const struct sing_node *node);
 
+/* May be called twice. */
 void sing_merge_close(struct sing_merge *merge);
 
 #endif

@@ -133,6 +133,7 @@ describe('layers', () => {
       capture: ['/etc'],
       top: async (packer) => {
         await packer.merge()
+        await expect(packer.layer({ fd: 0, offset: 0, name: 'late' })).rejects.toThrow('merged already')
         expect(packer.lookup('/bin')).toEqual({ type: 'symlink', link: 'usr/bin' })
         expect(packer.lookup('/bin/sh')).toEqual({ type: 'file' })
         expect(packer.lookup('/bin/no')).toBeUndefined()
@@ -409,9 +410,12 @@ describe('a layer may', () => {
   it('come in several members or frames, or have bytes behind its end', async () => {
     const tar = tarOf([{ path: 'a', data: 'text' }])
     const [front, back] = [tar.subarray(0, 700), tar.subarray(700)]
+    // What some tools put behind a layer: a frame that is skipped, with a table of contents.
+    const skippable = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3])
     for (const layer of [
       Buffer.concat([gzipSync(front), gzipSync(back)]),
       Buffer.concat([zstdCompressSync(front), zstdCompressSync(back)]),
+      Buffer.concat([zstdCompressSync(tar), skippable, skippable]),
       Buffer.concat([tar, noise(100_000)]),
     ])
       expect(await listing(await pack([layer]))).toEqual({ a: 'text' })
