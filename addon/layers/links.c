@@ -75,6 +75,8 @@ int sing_links_wait(struct sing_links *links, const char *path, struct sing_node
 		return ENOMEM;
 	*waiter = (struct sing_waiter){ node, wanted, wanted->waiters };
 	wanted->waiters = waiter;
+	if (wanted->last == NULL)
+		wanted->last = waiter;
 	wanted->layer = layer;
 	wanted->before = member;
 	node->waiting = true;
@@ -82,31 +84,80 @@ int sing_links_wait(struct sing_links *links, const char *path, struct sing_node
 	return 0;
 }
 
-int sing_links_move(struct sing_links *links, struct sing_wanted *wanted, const char *target, uint32_t layer,
-		    uint64_t member)
+struct sing_wanted *sing_waiter_wanted(const struct sing_waiter *waiter)
+{
+	struct sing_wanted *wanted = waiter->wanted;
+
+	/* half the way the next time */
+	for (; wanted->moved != NULL; wanted = wanted->moved)
+		if (wanted->moved->moved != NULL)
+			wanted->moved = wanted->moved->moved;
+	return wanted;
+}
+
+/* All at once, however many they are: links to links to links can be as many as an image has names. */
+void sing_links_join(struct sing_links *links, struct sing_wanted *wanted, struct sing_wanted *target)
+{
+	if (wanted->waiters != NULL) {
+		wanted->last->next = target->waiters;
+		target->waiters = wanted->waiters;
+		if (target->last == NULL)
+			target->last = wanted->last;
+	}
+	wanted->waiters = wanted->last = NULL;
+	wanted->moved = target;
+	tdelete(wanted, &links->by_path, by_path);
+}
+
+/* Whether a name still is what it became, or waits to become, by this. */
+static bool is_still(const struct sing_waiter *waiter, const struct sing_inode *inode)
+{
+	const struct sing_node *node = waiter->node;
+
+	return node->waiting ? node->waiter == waiter : node->inode == inode;
+}
+
+/* What was found was not the last that the layer has of that name. */
+static void wait_again(struct sing_wanted *wanted)
 {
 	for (struct sing_waiter *waiter = wanted->waiters; waiter != NULL; waiter = waiter->next) {
-		struct sing_node *node = waiter->node;
-
-		if (node == NULL)
+		if (waiter->node == NULL || !is_still(waiter, wanted->inode))
 			continue;
-		sing_waiter_leave(waiter);
-		node->waiting = false;
-		if (sing_links_wait(links, target, node, layer, member) != 0)
-			return ENOMEM;
+		waiter->node->waiting = true;
+		waiter->node->waiter = waiter;
 	}
+	wanted->inode = NULL;
+}
+
+int sing_links_move(struct sing_links *links, struct sing_wanted *wanted, const char *path, uint32_t layer,
+		    uint64_t member)
+{
+	struct sing_wanted *target = want(links, path);
+
+	if (target == NULL)
+		return ENOMEM;
+	if (target->inode != NULL) {
+		sing_wanted_give(wanted, target->inode);
+		return 0;
+	}
+	target->layer = layer;
+	target->before = member;
+	if (wanted->inode != NULL)
+		wait_again(wanted);
+	if (target != wanted)
+		sing_links_join(links, wanted, target);
 	return 0;
 }
 
 void sing_wanted_give(struct sing_wanted *wanted, struct sing_inode *inode)
 {
-	wanted->inode = inode;
 	for (struct sing_waiter *waiter = wanted->waiters; waiter != NULL; waiter = waiter->next) {
-		if (waiter->node == NULL)
+		if (waiter->node == NULL || !is_still(waiter, wanted->inode))
 			continue;
 		waiter->node->waiting = false;
 		waiter->node->inode = inode;
 	}
+	wanted->inode = inode;
 }
 
 static struct alias *find_alias(const struct sing_links *links, const char *path)
@@ -193,6 +244,12 @@ void sing_links_end_layer(struct sing_links *links)
 			continue;
 		}
 		*link = wanted->next;
+		if (wanted->moved != NULL) {
+			/* waiters find the other one by it */
+			wanted->next = links->gone;
+			links->gone = wanted;
+			continue;
+		}
 		tdelete(wanted, &links->by_path, by_path);
 		free_wanted(wanted);
 	}
@@ -203,15 +260,26 @@ void sing_waiter_leave(struct sing_waiter *waiter)
 	waiter->node = NULL;
 }
 
+static void free_list(struct sing_wanted *wanted)
+{
+	while (wanted != NULL) {
+		struct sing_wanted *next = wanted->next;
+
+		free_wanted(wanted);
+		wanted = next;
+	}
+}
+
+static void keep(void *wanted)
+{
+	(void)wanted;
+}
+
 void sing_links_free(struct sing_links *links)
 {
-	while (links->first != NULL) {
-		struct sing_wanted *next = links->first->next;
-
-		tdelete(links->first, &links->by_path, by_path);
-		free_wanted(links->first);
-		links->first = next;
-	}
+	tdestroy(links->by_path, keep);
+	free_list(links->first);
+	free_list(links->gone);
 	tdestroy(links->aliases, free_alias);
-	links->aliases = NULL;
+	*links = (struct sing_links){ 0 };
 }

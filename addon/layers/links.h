@@ -25,6 +25,8 @@ struct sing_wanted {
 	char *path;
 	struct sing_inode *inode; /* once found */
 	struct sing_waiter *waiters;
+	struct sing_waiter *last;  /* of them */
+	struct sing_wanted *moved; /* where all that waited for it wait now */
 	uint64_t before; /* in its layer: the last link to it is that member */
 	uint32_t layer;  /* of the links */
 	bool again;      /* look for it in that layer once more */
@@ -34,6 +36,7 @@ struct sing_wanted {
 struct sing_links {
 	void *by_path;            /* tree of wanted */
 	struct sing_wanted *first; /* all of them, the newest first */
+	struct sing_wanted *gone;  /* those of former layers that moved */
 	void *aliases;            /* tree of the hidden hard links of this layer */
 };
 
@@ -45,6 +48,12 @@ struct sing_wanted *sing_links_find(const struct sing_links *links, const char *
 
 /* All that wait for it, and those that will, get this. */
 void sing_wanted_give(struct sing_wanted *wanted, struct sing_inode *inode);
+
+/* What a name waits for by now. */
+struct sing_wanted *sing_waiter_wanted(const struct sing_waiter *waiter);
+
+/* What is waited for is the same as something else that is waited for. */
+void sing_links_join(struct sing_links *links, struct sing_wanted *wanted, struct sing_wanted *target);
 
 /* What is waited for is a hard link itself: all that wait for it wait for its target. Returns 0 or ENOMEM. */
 int sing_links_move(struct sing_links *links, struct sing_wanted *wanted, const char *target, uint32_t layer,

@@ -49,6 +49,7 @@ static struct sing_node *create(struct sing_nodes *nodes, struct sing_node *pare
 	node->length = (uint8_t)length;
 	memcpy(node->name, name, length);
 	if (parent != NULL) {
+		node->depth = parent->depth + 1;
 		node->sibling = parent->child;
 		parent->child = node;
 	}
@@ -149,6 +150,9 @@ int sing_nodes_reach(struct sing_nodes *nodes, struct sing_node *parent, const c
 		return 0;
 	if (nodes->count >= nodes->limit)
 		return SING_MANY_ENTRIES;
+	/* a symbolic link may lead further down than any path */
+	if (parent->depth + 1 >= SING_DEPTH_LIMIT)
+		return SING_NESTED;
 	if (nodes->count >= nodes->bucket_count && grow(nodes) != 0)
 		return ENOMEM;
 	*out = create(nodes, parent, name, length);

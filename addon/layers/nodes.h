@@ -29,6 +29,7 @@ struct sing_node {
 	uint32_t used;   /* the topmost layer that has it as a directory, described or not */
 	uint32_t floor;  /* layers below this one do not reach the name and what is in it */
 	uint32_t opaque; /* the same for what is in it alone */
+	uint16_t depth;  /* directories above it */
 	bool waiting;    /* which of the union */
 	uint8_t length;
 	char name[];
@@ -51,7 +52,7 @@ int sing_nodes_open(struct sing_nodes *nodes, size_t limit);
 struct sing_node *sing_nodes_find(const struct sing_nodes *nodes, const struct sing_node *parent, const char *name,
 				  size_t length);
 
-/* The child of that name, made when missing. Returns 0, ENOMEM or SING_MANY_ENTRIES. */
+/* The child of that name, made when missing. Returns 0, ENOMEM, SING_MANY_ENTRIES or SING_NESTED. */
 int sing_nodes_reach(struct sing_nodes *nodes, struct sing_node *parent, const char *name, size_t length,
 		     struct sing_node **out);
 

@@ -192,15 +192,15 @@ static int settle_through(struct sing_merge *merge, struct sing_node *link)
 	return graft_children(merge, link, walk.node);
 }
 
-/* The last name of a path may be a link itself: that is what a hard link to it is for. */
-static int find_file(struct sing_merge *merge, const char *path, struct sing_inode **out)
+/* The name that is wanted; the last one of a path may be a link itself: that is what a hard link to it is for. */
+static int find_name(struct sing_merge *merge, const char *path, struct sing_node **out)
 {
 	struct walk walk = { .merge = merge, .node = merge->nodes.root };
 	const char *name = strrchr(path, '/');
 	char *directory = strndup(path, name == NULL ? 0 : (size_t)(name - path));
-	const struct sing_node *node;
 	int error;
 
+	*out = NULL;
 	if (directory == NULL)
 		return ENOMEM;
 	error = follow(&walk, directory);
@@ -208,40 +208,50 @@ static int find_file(struct sing_merge *merge, const char *path, struct sing_ino
 	if (error == ENOMEM)
 		return ENOMEM;
 	name = name == NULL ? path : name + 1;
-	node = error != 0 ? NULL : sing_nodes_find(&merge->nodes, walk.node, name, strlen(name));
-	if (node == NULL || node->waiting || node->inode == NULL || sing_node_is_directory(node))
-		return SING_LINK;
-	*out = node->inode;
+	if (error == 0)
+		*out = sing_nodes_find(&merge->nodes, walk.node, name, strlen(name));
 	return 0;
 }
 
 static struct sing_node *waiting_node(const struct sing_wanted *wanted)
 {
 	for (const struct sing_waiter *waiter = wanted->waiters; waiter != NULL; waiter = waiter->next)
-		if (waiter->node != NULL)
+		if (waiter->node != NULL && waiter->node->waiting)
 			return waiter->node;
 	return NULL;
 }
 
-/* Links may wait for links: every round must find something. */
+/* A link that waits for a link waits for what that one waits for. */
+static int settle_link(struct sing_merge *merge, struct sing_wanted *wanted)
+{
+	struct sing_node *node;
+	int error = find_name(merge, wanted->path, &node);
+
+	if (error != 0 || node == NULL)
+		return error;
+	if (node->waiting) {
+		struct sing_wanted *target = sing_waiter_wanted(node->waiter);
+
+		if (target != wanted)
+			sing_links_join(&merge->links, wanted, target);
+	} else if (node->inode != NULL && !sing_node_is_directory(node)) {
+		sing_wanted_give(wanted, node->inode);
+	}
+	return 0;
+}
+
 static int settle_links(struct sing_merge *merge, char **path)
 {
 	struct sing_wanted *wanted;
-	bool found;
 
-	do {
-		found = false;
-		for (wanted = merge->links.first; wanted != NULL; wanted = wanted->next) {
-			struct sing_inode *inode;
+	for (wanted = merge->links.first; wanted != NULL; wanted = wanted->next) {
+		if (wanted->inode == NULL && waiting_node(wanted) != NULL) {
+			int error = settle_link(merge, wanted);
 
-			if (wanted->inode != NULL || waiting_node(wanted) == NULL)
-				continue;
-			if (find_file(merge, wanted->path, &inode) == 0) {
-				sing_wanted_give(wanted, inode);
-				found = true;
-			}
+			if (error != 0)
+				return error;
 		}
-	} while (found);
+	}
 	for (wanted = merge->links.first; wanted != NULL; wanted = wanted->next) {
 		if (wanted->inode == NULL && waiting_node(wanted) != NULL) {
 			*path = sing_node_path(waiting_node(wanted));

@@ -91,7 +91,7 @@ static struct sing_inode *find_target(const struct sing_layers *layers, const ch
 		return NULL;
 	if (!node->waiting)
 		return node->inode;
-	*path = node->waiter->wanted->path;
+	*path = sing_waiter_wanted(node->waiter)->path;
 	return NULL;
 }
 

@@ -109,6 +109,21 @@ describe('layers', () => {
     ['know hard links to what is removed', [['a', 'b => a'], ['.wh.a']], { b: 'a of 0' }],
     ['know hard links to what is replaced', [['a', 'b => a'], ['a']], { a: 'a of 1', b: 'a of 0' }],
     [
+      'know hard links to links that come later',
+      [['a => b', 'b => c', 'c']],
+      { a: 'c of 0', b: 'c of 0', c: 'c of 0' },
+    ],
+    [
+      'know hard links to links through links',
+      [['d -> e', 'e/a => d/b', 'e/b => d/c', 'e/c => f', 'f']],
+      { d: '-> e', e: '/', 'e/a': 'f of 0', 'e/b': 'f of 0', 'e/c': 'f of 0', f: 'f of 0' },
+    ],
+    [
+      'leave alone what was a hard link before',
+      [['a => b', 'b', 'a/', 'a/c', 'b']],
+      { a: '/', 'a/c': 'a/c of 0', b: 'b of 0' },
+    ],
+    [
       'go through a link below',
       [['usr/lib/', 'lib -> usr/lib'], ['lib/a']],
       {
@@ -307,6 +322,20 @@ describe('a layer is refused', () => {
     })
   })
 
+  it('with links that lead deeper and deeper', async () => {
+    const link = 'x/'.repeat(500)
+    const entries = Array.from(
+      { length: 200 },
+      (_, depth): TarEntry => ({ path: 'y/'.repeat(depth + 1).slice(0, -1), type: 'symlink', link }),
+    )
+    await expect(pack([tarOf(entries)])).rejects.toMatchObject({
+      code: 'IMAGE_FORMAT',
+      message: expect.stringMatching(
+        /^cannot merge the layers: .*\/y: directories are nested too deeply or inside themselves$/,
+      ),
+    })
+  })
+
   it.each([
     ['in a circle', [{ path: 'b', type: 'symlink', link: 'b' }], 'too many symbolic links'],
     ['to a file', [{ path: 'c' }, { path: 'b', type: 'symlink', link: 'c' }], 'not a directory'],
@@ -419,6 +448,17 @@ describe('a layer may', () => {
       Buffer.concat([tar, noise(100_000)]),
     ])
       expect(await listing(await pack([layer]))).toEqual({ a: 'text' })
+  })
+
+  it('have hard links to hard links to hard links', async () => {
+    const count = 30_000
+    const links = Array.from(
+      { length: count },
+      (_, at): TarEntry => ({ path: `${at}`, type: 'hardlink', link: `${at + 1}` }),
+    )
+    const path = await pack([tarOf([...links, { path: `${count}`, data: 'text' }])])
+    await using image = await SquashfsImage.open(path, 0, statSync(path).size)
+    expect(await image.read('/0', 10)).toEqual(Buffer.from('text'))
   })
 
   it.skipIf(!hasProgram('xz'))('be compressed with xz', async () => {
