@@ -1,8 +1,8 @@
 /** The place of an image that is fetched: checked before, and filled with the unpacked image where that is wanted. */
 
-import { lstatSync, mkdirSync, statSync } from 'node:fs'
+import { accessSync, constants, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { SingError, shown } from '../core/errors.ts'
+import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { openImage } from '../image/open.ts'
 import { SquashfsImage } from '../native/addon.ts'
@@ -17,15 +17,26 @@ export type PlaceOptions = {
   readonly signal: AbortSignal
 }
 
+/** Files can be made beside the target. */
+function requireParent(target: string): void {
+  const parent = dirname(target)
+  const refuse = (reason: string, cause?: unknown): SingError =>
+    new SingError('IO', `cannot write ${shown(target)}: ${reason}`, { cause })
+  try {
+    if (!statSync(parent, { throwIfNoEntry: false })?.isDirectory())
+      throw refuse(`there is no directory ${shown(parent)}`)
+    accessSync(parent, constants.W_OK | constants.X_OK)
+  } catch (cause) {
+    throw cause instanceof SingError ? cause : refuse(`${shown(parent)}: ${reasonOf(cause)}`, cause)
+  }
+}
+
 /**
  * Check a name before anything is fetched for it, and clear away what a killed process left beside it.
  * @throws SingError EXISTS when something is there that may not go, IO when nothing can be put there
  */
 export function requirePlace(target: string, sandbox: boolean, { force, report }: PlaceOptions): void {
-  const parent = dirname(target)
-  const stats = statSync(parent, { throwIfNoEntry: false })
-  if (!stats?.isDirectory())
-    throw new SingError('IO', `cannot write ${shown(target)}: there is no directory ${shown(parent)}`)
+  requireParent(target)
   recoverPartials(target, report)
   const old = lstatSync(target, { throwIfNoEntry: false })
   if (!old) return
@@ -33,6 +44,8 @@ export function requirePlace(target: string, sandbox: boolean, { force, report }
     throw new SingError('EXISTS', `${shown(target)} is a directory`, {
       hint: 'To put the image into it: --dir; to make a directory of it: --sandbox',
     })
+  if (!old.isDirectory() && !old.isFile() && !old.isSymbolicLink())
+    throw new SingError('EXISTS', `${shown(target)} is neither a file nor a directory`)
   if (!force)
     throw new SingError('EXISTS', `${shown(target)} already exists`, { hint: 'Give --force to replace it' })
 }

@@ -133,10 +133,18 @@ function isOwn(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false })?.uid === process.geteuid?.()
 }
 
+/** None where the directory cannot be read: one may write into it all the same. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+  } catch {
+    return []
+  }
+}
+
 function partialsOf(target: string): string[] {
   const parent = dirname(target)
-  if (!existsSync(parent)) return []
-  const names = readdirSync(parent).filter((entry) => entry.startsWith(partialPrefix(target)))
+  const names = namesIn(parent).filter((entry) => entry.startsWith(partialPrefix(target)))
   return names.map((partial) => join(realpathSync(parent), partial)).filter(isOwn)
 }
 

@@ -9,7 +9,7 @@
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { chmod, copyFile, open, rename, stat, unlink } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { partialPrefix } from '../sif/write.ts'
 import { diskFull, freeSpace, isFull, targetRoom } from '../store/space.ts'
@@ -67,6 +67,6 @@ export async function placeImage(from: string, target: string, signal: AbortSign
     await unlink(draft).catch(() => {})
     if (signal.aborted || cause instanceof SingError) throw cause
     if (isFull(cause)) throw diskFull(targetRoom(dirname(target)), (await stat(from)).size, cause)
-    throw new SingError('IO', `cannot write ${shown(basename(target))}: ${reasonOf(cause)}`, { cause })
+    throw new SingError('IO', `cannot write ${shown(target)}: ${reasonOf(cause)}`, { cause })
   }
 }

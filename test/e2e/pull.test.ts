@@ -1,7 +1,8 @@
 /** `sing pull`, and references in the place of images: every kind of source becomes an image that runs. */
 
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -194,6 +195,38 @@ describe.skipIf(!needs)('the new image', () => {
     mkdirSync(join(folder, 'dir'))
     expect(await refused(['pull', '--force', 'dir', reference()])).toContain('is a directory')
     expect(await refused(['pull', 'no/x.sif', reference()])).toContain('there is no directory')
+    execFileSync('mkfifo', [join(folder, 'pipe')])
+    expect(await refused(['pull', '--force', 'pipe', reference()])).toContain(
+      'neither a file nor a directory',
+    )
+  })
+
+  it.each([
+    [0o000, 'permission denied'],
+    [0o555, 'permission denied'],
+  ])('is refused before anything is fetched where it cannot be: mode %o', async (mode, reason) => {
+    const place = join(folder, 'place')
+    mkdirSync(place)
+    give(place)
+    chmodSync(place, mode)
+    for (const command of [['pull'], ['pull', '--sandbox'], ['build'], ['build', '--sandbox']]) {
+      const stderr = await refused([...command, 'place/x', reference()])
+      expect(stderr).toContain(`${folder}/place/x`)
+      expect(stderr).toContain(reason)
+      expect(await refused([...command, 'place/no/x', reference()])).toMatch(
+        /no directory|no such file|denied/,
+      )
+    }
+  })
+
+  it('comes into a directory that cannot be read', async () => {
+    mkdirSync(join(folder, 'place'))
+    give(join(folder, 'place'))
+    chmodSync(join(folder, 'place'), 0o333)
+    await succeeds(['pull', 'place/x.sif', reference()])
+    await succeeds(['pull', '--sandbox', 'place/tree', reference()])
+    await succeeds(['build', 'place/y.sif', reference()])
+    expect(await succeeds(['run', 'place/x.sif', 'x'])).toBe('[entry][x]\n')
   })
 
   it('needs a reference that says where the image is', async () => {

@@ -44,7 +44,7 @@ it('names the target that cannot be written', async () => {
   const { folder, from } = workplace()
   await expect(placeImage(from, join(folder, 'none/x.sif'), signal)).rejects.toMatchObject({
     code: 'IO',
-    message: 'cannot write x.sif: no such file or directory',
+    message: `cannot write ${folder}/none/x.sif: no such file or directory`,
   })
 })
 
