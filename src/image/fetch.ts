@@ -20,16 +20,18 @@ import {
 import { otherArchitectures } from './architecture.ts'
 import type { ConvertOptions } from './convert.ts'
 import { cachedDocuments } from './documents.ts'
+import { layerFilesystem } from './oci-sif.ts'
 import type { OciImage } from './pack-layers.ts'
 import { requireSource } from './refused.ts'
 
 /** Part of the key of what is made: it grows when the same image would become other bytes. */
 const formatVersion = '1'
 
-/** What an image of OCI becomes: a SIF unless it says otherwise, or an OCI-SIF with one layer, or with all of them. */
+/** What an image of OCI becomes: a SIF, or an OCI-SIF with one layer, or with all of them. */
 export type Form = 'sif' | 'oci-sif' | 'oci-sif-layers'
 
 export type FetchOptions = Omit<ConvertOptions, 'packing' | 'time'> & {
+  /** Default: a SIF, or an OCI-SIF where it has to be one. */
   readonly form?: Form
   readonly source: Omit<SourceOptions, 'scratch' | 'signal'>
   /** The directory for temporary files of sources, on a disk with room. */
@@ -63,7 +65,7 @@ export async function fetchImage(reference: string, options: FetchOptions): Prom
   if (parsed.kind === 'oras')
     return await (await import('./oras.ts')).fetchSif(source, asked ?? options.host, options)
   const image = await readImage(source, asked, options)
-  const path = await provide(image, options)
+  const path = await provide(image, { ...options, form: formFor(image, options) })
   return { path, name: source.name, digest: image.digest }
 }
 
@@ -77,6 +79,7 @@ export async function convertReference(
   using scratch = new Scratch(options.scratch)
   await using source = await open(parsed, scratch, options)
   const image = await readImage(source, askedPlatform(parsed, options), options)
+  formFor(image, options)
   await make(image, target, targetRoom(dirname(target)), options)
 }
 
@@ -85,6 +88,19 @@ function requireForm(reference: string, { form = 'sif' }: FetchOptions): void {
   if (form === 'sif' || !/^(oras|https?):/.test(reference)) return
   throw new SingError('UNSUPPORTED', `--oci: ${shown(reference)} is a file, which is fetched as it is`, {
     hint: 'Leave --oci out',
+  })
+}
+
+/**
+ * What an image becomes. Layers that are file systems stay what they are, which a SIF of one file system has no place for.
+ * @throws SingError UNSUPPORTED when the caller wants such a SIF all the same
+ */
+function formFor({ manifest, source }: OciImage, { form }: FetchOptions): Form {
+  if (form !== 'sif' && form !== undefined) return form
+  if (!manifest.layers.some((layer) => layerFilesystem(layer) !== undefined)) return 'sif'
+  if (form === undefined) return 'oci-sif'
+  throw new SingError('UNSUPPORTED', `${shown(source.name)}: its layers are file systems, not archives`, {
+    hint: 'Fetch it as an OCI-SIF: sing pull --oci; sing build makes another SIF or a sandbox of that',
   })
 }
 

@@ -241,6 +241,28 @@ describe.skipIf(!can('registry'))('an image at docker://', () => {
     expect(report.layers[0].digest).toBe(sha256(await blobOf(registry, 'some/app', report.layers[0].digest)))
   })
 
+  it.skipIf(!can('userns', 'fuse'))(
+    'that is a file system runs, and is fetched as an OCI-SIF only',
+    async () => {
+      await using registry = await startRegistry()
+      const target = `docker://${registry.host}/some/app:1`
+      await pushed(['--layer-format', 'squashfs', images.everything, target])
+      const env = { HOME: home, SINGULARITY_CACHEDIR: newPath() }
+      const there = await sing(['exec', images.everything, 'ls', '/bin'], { env, cwd: home })
+      expect(await sing(['exec', target, 'ls', '/bin'], { env, cwd: home })).toEqual(there)
+      for (const command of [['pull'], ['pull', '--sandbox'], ['build'], ['build', '--compress', 'gzip']]) {
+        const { status, stderr } = await sing([...command, newPath(), target], { env, cwd: home })
+        expect({ status, stderr }).toEqual({
+          status: 255,
+          stderr: expect.stringContaining('sing pull --oci'),
+        })
+      }
+      const file = newPath()
+      expect(await sing(['pull', '--oci', file, target], { env, cwd: home })).toMatchObject({ status: 0 })
+      expect(await sing(['exec', file, 'ls', '/bin'], { env, cwd: home })).toEqual(there)
+    },
+  )
+
   it.skipIf(!peerIsThere)('is pulled and run by the peer as the SIF is', async () => {
     await using registry = await startRegistry()
     const folder = temporaryFolder()
