@@ -69,6 +69,8 @@ export class Conversation implements Disposable {
     this.#fd = openTerminal(question.replace(/( \[y\/N\])? $/, ''))
     // The stream owns the descriptor from here on and closes it.
     this.#input = new ReadStream(this.#fd)
+    // The line may show how far something is.
+    writeSync(this.#fd, '\r\u001b[K')
     this.#chunks = this.#input[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
     return this.#input
   }
