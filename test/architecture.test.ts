@@ -68,6 +68,7 @@ const isPure = (path: string): boolean =>
   [
     'cli/argv.ts',
     'cli/options.ts',
+    'cli/rows.ts',
     'cli/completion.ts',
     'config/schema.ts',
     'config/document.ts',

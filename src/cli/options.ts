@@ -3,6 +3,8 @@
  * `help`.
  */
 
+import { grouped, list, number, path, text, toggle } from './rows.ts'
+
 export type Flag = {
   /** Long name without dashes. */
   readonly name: string
@@ -54,27 +56,6 @@ export type Flag = {
   /** Values of configuration files stay when the command line has some too; they come first. */
   readonly adds?: boolean
 }
-
-type More = Omit<Flag, 'name' | 'kind' | 'help'>
-
-/** `no-home` has the environment key `NO_HOME` unless the row names others. */
-const twin = (name: string): readonly string[] => [name.toUpperCase().replaceAll('-', '_')]
-const row =
-  (kind: Flag['kind'], placeholder?: string) =>
-  (name: string, help: string, more: More = {}): Flag => ({
-    name,
-    kind,
-    help,
-    env: twin(name),
-    ...(placeholder && { placeholder }),
-    ...more,
-  })
-const toggle = row('boolean')
-const text = row('string', 'text')
-const path = row('string', 'path')
-const list = row('list', 'list')
-const number = row('number', 'number')
-const grouped = (group: string, flags: readonly Flag[]): Flag[] => flags.map((flag) => ({ ...flag, group }))
 
 /** Flags before the command. */
 export const globalFlags: readonly Flag[] = [

@@ -1,22 +1,7 @@
 /** The flags of `sing build` as data. */
 
 import { encryptionFlags, type Flag, fakerootFlags, registryFlags } from '../options.ts'
-
-type More = Omit<Flag, 'name' | 'kind' | 'help' | 'group'>
-
-const twin = (name: string): readonly string[] => [name.toUpperCase().replaceAll('-', '_')]
-
-function row(kind: Flag['kind'], name: string, help: string, more: More = {}): Flag {
-  return { kind, name, help, env: twin(name), ...more }
-}
-
-const toggle = (name: string, help: string, more?: More): Flag => row('boolean', name, help, more)
-const text = (name: string, help: string, more?: More): Flag => row('string', name, help, more)
-const list = (name: string, help: string, more?: More): Flag => row('list', name, help, more)
-
-function grouped(group: string, flags: readonly Flag[]): Flag[] {
-  return flags.map((flag) => ({ ...flag, group }))
-}
+import { grouped, list, text, toggle } from '../rows.ts'
 
 const targetFlags = grouped('New image:', [
   toggle('sandbox', 'make a directory instead of a SIF file', { short: 's' }),

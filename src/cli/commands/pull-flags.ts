@@ -1,18 +1,7 @@
 /** The flags of `sing pull` as data. */
 
 import { type Flag, registryFlags } from '../options.ts'
-
-type More = Omit<Flag, 'name' | 'kind' | 'help' | 'group'>
-
-const twin = (name: string): readonly string[] => [name.toUpperCase().replaceAll('-', '_')]
-
-function row(kind: Flag['kind'], name: string, help: string, more: More = {}): Flag {
-  return { kind, name, help, env: twin(name), ...more }
-}
-
-const toggle = (name: string, help: string, more?: More): Flag => row('boolean', name, help, more)
-const text = (name: string, help: string, more?: More): Flag => row('string', name, help, more)
-const grouped = (group: string, flags: readonly Flag[]): Flag[] => flags.map((flag) => ({ ...flag, group }))
+import { grouped, text, toggle } from '../rows.ts'
 
 const targetFlags = grouped('New image:', [
   text('dir', 'directory for the new image', {
