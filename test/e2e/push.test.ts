@@ -8,6 +8,7 @@ import { layerTypes, openOciSif } from '../../src/image/oci-sif.ts'
 import { openImage } from '../../src/image/open.ts'
 import { SquashfsImage } from '../../src/native/addon.ts'
 import { can } from '../helpers/can.ts'
+import { startDocker } from '../helpers/docker.ts'
 import { copyImage, sha256, unpackImage } from '../helpers/oci.ts'
 import { directory, file as ociFile, opaque, squashfsOf, whiteout, writeOciSif } from '../helpers/oci-sif.ts'
 import { peer } from '../helpers/peer.ts'
@@ -263,6 +264,23 @@ describe.skipIf(!can('registry'))('an image at docker://', () => {
     },
   )
 
+  it.skipIf(!can('docker'))('runs in docker as the SIF does here', async () => {
+    await using registry = await startRegistry()
+    await using docker = await startDocker()
+    const name = `${registry.host}/some/app:1`
+    await pushed([images.everything, `docker://${name}`])
+    await docker.docker(['pull', '--quiet', name])
+    const words = ['/bin/sh', '-c', 'echo "<$1> $FROM_POST"', 'sh', 'two  words']
+    const ran = await docker.docker(['run', '--rm', '--network', 'none', name, ...words])
+    expect(ran.stdout).toContain('<two  words> set in post\n')
+    expect(ran.stdout).toMatch(/^Running command: /)
+    const { stdout } = await docker.docker(['image', 'inspect', name])
+    expect(JSON.parse(stdout)[0]).toMatchObject({
+      Os: 'linux',
+      Config: { Entrypoint: ['/.singularity.d/oci-run'] },
+    })
+  })
+
   it.skipIf(!peerIsThere)('is pulled and run by the peer as the SIF is', async () => {
     await using registry = await startRegistry()
     const folder = temporaryFolder()
@@ -350,6 +368,57 @@ describe.skipIf(!can('registry'))('an OCI-SIF at docker://', () => {
     const { status, stderr } = await push(['--layer-format', 'tar', path, 'docker://localhost:1/some/app'])
     expect(status).toBe(255)
     expect(stderr).toContain(`--layer-format tar: the layers of ${path} cannot be archives`)
+  })
+})
+
+describe.skipIf(!can('registry'))('what was pushed', () => {
+  const pull = (args: readonly string[]) =>
+    sing(['pull', ...args], { env: { HOME: home, SINGULARITY_CACHEDIR: newPath() }, cwd: home })
+  const words = ['/bin/sh', '-c', 'exit 3']
+  const runIn = (path: string, args: readonly string[]) => sing(['run', path, ...args], { cwd: home })
+
+  it('to oras:// comes back byte for byte', async () => {
+    await using registry = await startRegistry()
+    const target = `oras://${registry.host}/some/app:1`
+    await pushed([images.everything, target])
+    const back = newPath()
+    expect(await pull([back, target])).toMatchObject({ status: 0 })
+    expect(readFileSync(back).equals(readFileSync(images.everything))).toBe(true)
+  })
+
+  it.skipIf(!can('userns', 'fuse'))('to docker:// comes back as an image that runs the same', async () => {
+    await using registry = await startRegistry()
+    const target = `docker://${registry.host}/some/app:1`
+    const first = await pushed([images.everything, target])
+    const back = newPath()
+    expect(await pull([back, target])).toMatchObject({ status: 0 })
+    const [one, two] = [await runIn(images.everything, words), await runIn(back, words)]
+    expect(two).toEqual(one)
+    expect(one).toMatchObject({ status: 3, stdout: 'Running command: /bin/sh -c exit 3\n' })
+    // Once more there and back: it is the image of OCI that it says it is now.
+    const again = JSON.parse(await pushed(['--json', back, target]))
+    expect(again.digest).not.toBe(first)
+    expect((await configOf(registry, 'some/app', '1')).config.Entrypoint).toEqual(['/.singularity.d/oci-run'])
+    const third = newPath()
+    expect(await pull([third, target])).toMatchObject({ status: 0 })
+    expect(await runIn(third, words)).toEqual(one)
+  })
+
+  it.skipIf(!peerIsThere)('by the peer to oras:// is what we pull', async () => {
+    await using registry = await startRegistry()
+    const folder = images.folder
+    const target = `oras://${registry.host}/some/app:1`
+    const outcome = await peer(['push', '--allow-unsigned', images.everything, target], {
+      folders: [folder],
+      cwd: folder,
+    })
+    expect(outcome.status, outcome.stderr).toBe(0)
+    const back = newPath()
+    expect(await pull([back, target])).toMatchObject({ status: 0 })
+    expect(readFileSync(back).equals(readFileSync(images.everything))).toBe(true)
+    // And what we push is the same to the last byte.
+    const { digest } = await manifestOf(registry, 'some/app', '1')
+    expect(await pushed([images.everything, `oras://${registry.host}/some/other`])).toBe(digest)
   })
 })
 
