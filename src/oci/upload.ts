@@ -11,8 +11,9 @@ import type { Report } from '../core/events.ts'
 import { patience } from '../store/exchange.ts'
 import { RequestError, type Response, retryAfter } from '../store/http.ts'
 import { isInner, withoutPort } from './address.ts'
-import { pushScope } from './auth.ts'
+import { pullScope, pushScope } from './auth.ts'
 import { RegistryClient, type RegistryOptions, type RegistryRequest, refusalOf } from './client.ts'
+import { notePlace, repositoriesWith } from './places.ts'
 import type { RegistryReference } from './reference.ts'
 import { Tally } from './tally.ts'
 import type { Digest } from './types.ts'
@@ -58,12 +59,17 @@ export class Repository implements Disposable {
   readonly #client: RegistryClient
   readonly #base: string
   readonly #request: Pick<RegistryRequest, 'scopes'>
+  readonly #reference: RegistryReference
+  readonly #environment: RegistryOptions['environment']
   readonly #purpose: string
   readonly #report: Report
   /** Milliseconds before the second try. */
   readonly #firstPause: number
 
-  constructor({ registry, repository }: RegistryReference, options: RegistryOptions) {
+  constructor(reference: RegistryReference, options: RegistryOptions) {
+    const { registry, repository } = reference
+    this.#reference = reference
+    this.#environment = options.environment
     this.#client = new RegistryClient({ ...options, registry, repository })
     this.#base = `/v2/${repository}`
     this.#request = { scopes: [pushScope(repository)] }
@@ -82,6 +88,37 @@ export class Repository implements Disposable {
       this.#report({ kind: 'verbose', text: `The registry has ${name} already (${known.digest})` })
       return known
     }
+    const sent =
+      known && (await this.#mount(known.digest, signal)) ? known : await this.#sendBytes(blob, signal)
+    if (sent.size > smallBlob) notePlace(this.#environment, this.#reference, sent.digest)
+    return sent
+  }
+
+  /** Have the registry take the blob from another of its repositories. False when it does not. */
+  async #mount(digest: Digest, signal: AbortSignal): Promise<boolean> {
+    const { registry, repository } = this.#reference
+    const [other] = repositoriesWith(this.#environment, registry, digest).filter(
+      (name) => name !== repository,
+    )
+    if (other === undefined) return false
+    const query = new URLSearchParams({ mount: digest, from: other })
+    const scopes = [...this.#request.scopes, pullScope(other)]
+    const headers = { 'content-length': '0' }
+    const path = `${this.#base}/blobs/uploads/?${query}`
+    try {
+      const response = await this.#client.request(path, { method: 'POST', headers, scopes, signal })
+      await response.discard()
+      if (response.status === 202) await this.#abandon({ location: this.#location(response), offset: 0 })
+      return response.status === 201
+    } catch {
+      // We may not see the other one, or not any more.
+      signal.throwIfAborted()
+      return false
+    }
+  }
+
+  async #sendBytes(blob: Blob, signal: AbortSignal): Promise<Sent> {
+    const { known } = blob
     using tally = new Tally(blob, this.#report)
     let session: Session | undefined
     try {

@@ -422,6 +422,23 @@ describe.skipIf(!can('registry'))('what was pushed', () => {
   })
 })
 
+describe.skipIf(!can('registry'))('a line that breaks', () => {
+  it.each(['', 'node'])('delays a push (engine: %s)', async (engine) => {
+    await using registry = await startRegistry()
+    let cuts = 0
+    registry.proxy.meddle = ({ method }) =>
+      method === 'PATCH' && cuts++ === 0 ? { cutRequestAfter: 100_000 } : undefined
+    const target = `docker://${registry.host}/some/app`
+    const { status, stdout, stderr } = await push([images.everything, target], {
+      env: { SING_ENGINE: engine },
+    })
+    expect(status, stderr).toBe(0)
+    expect(stderr).toMatch(/; trying again in 1 s$/m)
+    expect((await manifestOf(registry, 'some/app')).digest).toBe(stdout.trim())
+    expect(cuts).toBe(2)
+  })
+})
+
 describe.skipIf(!can('registry'))('under a tag there is the old image', () => {
   it('when the registry refuses the new one at the very end', async () => {
     await using registry = await startRegistry()

@@ -6,11 +6,13 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import type { Event } from '../../src/core/events.ts'
 import type { RegistryOptions } from '../../src/oci/client.ts'
+import { notePlace, repositoriesWith } from '../../src/oci/places.ts'
 import type { RegistryReference } from '../../src/oci/reference.ts'
 import { type Blob, Repository } from '../../src/oci/upload.ts'
 import { can } from '../helpers/can.ts'
 import type { Meddle } from '../helpers/proxy.ts'
 import { type Registry, startRegistry } from '../helpers/registry.ts'
+import { temporaryFolder } from '../helpers/temp.ts'
 
 const never = new AbortController().signal
 const patience = { pause: 10, retryAfter: 3000 }
@@ -41,8 +43,17 @@ const referenceTo = (registry: string, repository = 'some/app'): RegistryReferen
   platform: undefined,
 })
 
+/** Nothing is known of what other repositories have. */
+const nowhere = { SING_CACHEDIR: '/dev/null/nowhere' }
+
 const open = (host: string, more: Partial<RegistryOptions> = {}): Repository =>
-  new Repository(referenceTo(host), { environment: {}, report: () => {}, noHttps: true, patience, ...more })
+  new Repository(referenceTo(host), {
+    environment: nowhere,
+    report: () => {},
+    noHttps: true,
+    patience,
+    ...more,
+  })
 
 /** What a registry stores under a digest. */
 async function stored({ directHost }: Registry, digest: string): Promise<string> {
@@ -214,6 +225,54 @@ describe.skipIf(!can('registry'))('a registry', () => {
     await expect(repository.send(blobOf(Buffer.from('x'), true), never)).rejects.toThrow(
       `${registry.host} stored ${digestOf(noise)} when it was sent ${digestOf(Buffer.from('x'))}`,
     )
+  })
+})
+
+describe.skipIf(!can('registry'))('a blob that another repository has', () => {
+  const users = { alice: { password: 's3cret' } }
+  const account = { username: 'alice', password: 's3cret' }
+  const openIn = (host: string, repository: string, environment: Record<string, string>) =>
+    new Repository(referenceTo(host, repository), {
+      environment,
+      report: () => {},
+      noHttps: true,
+      patience,
+      ...account,
+    })
+
+  it.each(['open', 'token'] as const)('is taken from there (access: %s)', async (access) => {
+    await using registry = await startRegistry({ access, users })
+    const environment = { SING_CACHEDIR: temporaryFolder() }
+    using one = openIn(registry.host, 'team/test', environment)
+    await one.send(blobOf(noise, false), never)
+    registry.proxy.requests.length = 0
+    using other = openIn(registry.host, 'team/release', environment)
+    const reading: Reading = { offsets: [] }
+    expect(await other.send(blobOf(noise, true, reading), never)).toMatchObject({ digest: digestOf(noise) })
+    expect(reading.offsets).toEqual([])
+    expect(registry.proxy.requests.at(-1)).toMatchObject({ method: 'POST', status: 201 })
+  })
+
+  it('is sent when it is no longer there, or may not be seen', async () => {
+    await using registry = await startRegistry()
+    const environment = { SING_CACHEDIR: temporaryFolder() }
+    const place = { registry: registry.host, repository: 'team/gone' }
+    notePlace(environment, place, digestOf(noise))
+    using repository = openIn(registry.host, 'some/app', environment)
+    const { digest } = await repository.send(blobOf(noise, true), never)
+    expect(await stored(registry, digest)).toBe(digest)
+    expect(methods(registry)).toEqual(['HEAD', 'POST', 'DELETE', 'POST', 'PATCH', 'PUT'])
+  })
+
+  it('is not looked for at other registries, nor where nothing can be noted', () => {
+    const environment = { SING_CACHEDIR: temporaryFolder() }
+    notePlace(environment, { registry: 'one.example', repository: 'a/b' }, digestOf(noise))
+    notePlace(environment, { registry: 'one.example', repository: 'a/c' }, digestOf(noise))
+    notePlace(environment, { registry: 'one.example', repository: 'a/b' }, digestOf(noise))
+    expect(repositoriesWith(environment, 'one.example', digestOf(noise))).toEqual(['a/c', 'a/b'])
+    expect(repositoriesWith(environment, 'one.example:5000', digestOf(noise))).toEqual([])
+    notePlace(nowhere, { registry: 'one.example', repository: 'a/b' }, digestOf(noise))
+    expect(repositoriesWith(nowhere, 'one.example', digestOf(noise))).toEqual([])
   })
 })
 
