@@ -1,95 +1,56 @@
 /** The flags of `sing push` as data. */
 
 import { type Flag, registryFlags } from '../options.ts'
+import { grouped, list, path, text, toggle } from '../rows.ts'
 
-/** What only fetching needs, and what a push to a daemon would need. */
-const others = ['disable-cache', 'docker-host']
-
-const layers: readonly Flag[] = [
-  {
-    name: 'layer-format',
-    kind: 'string',
-    env: ['LAYER_FORMAT'],
+const layerFlags = grouped('Layers at docker://:', [
+  text('layer-format', 'tar, which all runtimes read, or squashfs, which sing and Singularity 4 read', {
     placeholder: 'format',
-    help: 'docker://: layers as tar, which all runtimes read, or squashfs, which sing and Singularity 4 read',
-  },
-  {
-    name: 'compress',
-    kind: 'string',
-    env: ['COMPRESS'],
+  }),
+  text('compress', 'pack tar by gzip (default, read everywhere), zstd (quicker) or none', {
     placeholder: 'name',
-    help: 'docker://: pack archives by gzip (default, read everywhere), zstd (quicker) or none',
-  },
-]
+  }),
+])
 
-const annotations: readonly Flag[] = [
-  {
-    name: 'annotation',
-    kind: 'list',
+const manifestFlags = grouped('Manifest:', [
+  list('annotation', 'add this to the manifest; may be repeated', {
     split: 'never',
     env: [],
     placeholder: 'name=value',
-    help: 'add this to the manifest; may be repeated',
-  },
-  {
-    name: 'description',
+    once: true,
+  }),
+  text('description', 'the annotation org.opencontainers.image.description', {
     short: 'D',
-    kind: 'string',
     env: [],
-    placeholder: 'text',
-    help: 'the annotation org.opencontainers.image.description',
-  },
-]
+    once: true,
+  }),
+  toggle('json', 'print what was sent as JSON', { short: 'j', env: [] }),
+])
 
-const hidden: readonly Flag[] = [
-  {
-    name: 'allow-unsigned',
+const otherFlags = grouped('Others:', [
+  toggle('allow-unsigned', 'no effect: images are sent with and without a signature', {
     short: 'U',
-    kind: 'boolean',
-    env: ['ALLOW_UNSIGNED'],
     hidden: true,
-    help: 'no effect: images are sent with and without a signature',
-  },
-  {
-    name: 'docker-host',
-    kind: 'string',
-    env: ['DOCKER_HOST'],
-    placeholder: 'url',
+  }),
+  text('docker-host', 'no effect: images are sent to registries, not to a daemon', { hidden: true }),
+  path('tmpdir', 'no effect: layers are made while they are sent', { hidden: true }),
+  text('library', 'address of a library', {
     hidden: true,
-    help: 'no effect: images are sent to registries, not to a daemon',
-  },
-  {
-    name: 'tmpdir',
-    kind: 'string',
-    env: ['TMPDIR'],
-    placeholder: 'path',
-    hidden: true,
-    help: 'no effect: layers are made while they are sent',
-  },
-  {
-    name: 'library',
-    kind: 'string',
-    env: ['LIBRARY'],
-    placeholder: 'url',
-    hidden: true,
-    help: 'address of a library',
     notice: '--library has no effect: images are not sent to libraries',
-  },
-  {
-    name: 'with-cosign',
-    kind: 'boolean',
-    env: ['WITH_COSIGN'],
+  }),
+  toggle('with-cosign', 'send the signatures of cosign too', {
     hidden: true,
-    help: 'send the signatures of cosign too',
     refused:
       'signatures of cosign do not travel in image files; sign what was pushed: cosign sign IMAGE@DIGEST',
-  },
-]
+  }),
+])
+
+/** What only fetching needs, and what a push to a daemon would need. */
+const foreign = ['disable-cache', 'docker-host']
 
 export const pushFlags: readonly Flag[] = [
-  ...layers,
-  ...annotations,
-  { name: 'json', short: 'j', kind: 'boolean', env: [], help: 'print what was sent as JSON' },
-  ...registryFlags.filter(({ name }) => !others.includes(name)),
-  ...hidden,
+  ...layerFlags,
+  ...manifestFlags,
+  ...registryFlags.filter(({ name }) => !foreign.includes(name)),
+  ...otherFlags,
 ]
