@@ -5,8 +5,15 @@ export type Event =
   | { kind: 'warning'; text: string }
   | { kind: 'verbose'; text: string }
   | { kind: 'debug'; text: string }
-  /** Work over a second has begun; `total` in `unit` when it is known. */
-  | { kind: 'started'; task: string; label: string; total?: number; unit?: 'bytes' | 'entries' }
+  /** Work over a second has begun; `total` in `unit` when it is known. A part is only drawn, never told in words. */
+  | {
+      kind: 'started'
+      task: string
+      label: string
+      total?: number
+      unit?: 'bytes' | 'entries'
+      isPart?: boolean
+    }
   | { kind: 'advanced'; task: string; done: number }
   | { kind: 'finished'; task: string; text?: string }
 

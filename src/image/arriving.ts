@@ -183,7 +183,13 @@ class Progress {
     if (!this.#isTold) this.#report({ ...begun, task: 'layers', label: this.#label, total: this.#total })
     this.#isTold = true
     const label = this.#names.get(digest) ?? shortDigest(digest)
-    this.#report({ ...begun, task: digest, label, ...(size === undefined ? {} : { total: size }) })
+    this.#report({
+      ...begun,
+      isPart: true,
+      task: digest,
+      label,
+      ...(size === undefined ? {} : { total: size }),
+    })
   }
 
   add(digest: Digest, count: number): void {

@@ -125,6 +125,7 @@ export class LayerPacker implements Disposable {
       task: 'pack',
       label: `Packing layer ${label}`,
       unit: 'bytes',
+      isPart: true,
       ...total,
       report,
       signal,

@@ -11,6 +11,7 @@ export type Watch = {
   readonly label: string
   readonly unit: 'bytes' | 'entries'
   readonly total?: number
+  readonly isPart?: boolean
   readonly report: Report | undefined
   readonly signal: AbortSignal | undefined
 }
@@ -25,13 +26,13 @@ let tasks = 0
  * reason of the signal is thrown.
  */
 export async function watch<T>(watched: Watched, options: Watch, work: () => Promise<T>): Promise<T> {
-  const { label, unit, total, report, signal } = options
+  const { label, unit, total, isPart = false, report, signal } = options
   signal?.throwIfAborted()
   tasks += 1
   const task = `${options.task}-${tasks}`
   const cancel = () => watched.cancel()
   signal?.addEventListener('abort', cancel, { once: true })
-  report?.({ kind: 'started', task, label, unit, ...(total === undefined ? {} : { total }) })
+  report?.({ kind: 'started', task, label, unit, isPart, ...(total === undefined ? {} : { total }) })
   const timer =
     report && setInterval(() => report({ kind: 'advanced', task, done: watched.progress() }), interval)
   try {

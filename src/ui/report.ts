@@ -115,8 +115,8 @@ export function createReport(verbosity: Verbosity, now: () => number = () => per
       case 'debug':
         return say(event.kind, event.text)
       case 'started': {
-        const { task, label, total, unit } = event
-        tasks.set(task, { label, total, bytes: unit === 'bytes', done: 0, begun: now(), told: false })
+        const { task, label, total, unit, isPart = false } = event
+        tasks.set(task, { label, total, bytes: unit === 'bytes', done: 0, begun: now(), told: isPart })
         return advance(task, 0)
       }
       case 'advanced':

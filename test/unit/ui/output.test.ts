@@ -52,6 +52,12 @@ describe('a line on standard error', () => {
       report({ kind: 'advanced', task: 'a', done: 9 })`
     expect(printed(`${report(1)}\n${work}`).stderr).toBe('INFO:    Packing\nINFO:    Packed\n')
   })
+
+  it('tells nothing of a part of the work', () => {
+    const work = `report({ kind: 'started', task: 'a', label: 'Layer 1', isPart: true })
+      clock = 1500; report({ kind: 'advanced', task: 'a', done: 1 }); report({ kind: 'finished', task: 'a' })`
+    expect(printed(`${report(1)}\n${work}`).stderr).toBe('')
+  })
 })
 
 describe('progress on a terminal', () => {
