@@ -152,7 +152,7 @@ export function ociSifLayers(fd: number, { path, sif, manifest }: OciSif, file: 
       throw unusable(
         path,
         `its layers are archives (${shown(layer.mediaType)}), and not file systems`,
-        `Convert it: sing build IMAGE.sif ${shown(path)}`,
+        'Fetch the image anew from where it came: sing pull IMAGE.sif docker://NAME',
       )
     if (filesystem === 'ext3' && (index === 0 || index < layers.length - 1))
       throw unusable(path, 'a layer that is an ext3 lies below others')
