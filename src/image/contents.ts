@@ -33,6 +33,7 @@ export type Attributes = {
   startscript?: string
 }
 
+/** Bytes of texts and names, all together. */
 const textLimit = 16 * 1024 * 1024
 
 /**
@@ -86,6 +87,9 @@ function parseAttributes(json: unknown): Attributes {
   }
 }
 
+/** What attributes are read from. */
+type Readable = Pick<Contents, 'read' | 'list'>
+
 type Part = keyof AppAttributes | keyof Attributes
 const appParts: readonly Part[] = ['environment', 'labels', 'runscript', 'startscript', 'test', 'helpfile']
 const imageParts: readonly Part[] = [
@@ -122,8 +126,38 @@ export async function readAttributes(directory: string): Promise<Attributes> {
   return await attributesOf(directoryContents(directory))
 }
 
-/** The attributes that the files of an image give. Throws IMAGE_FORMAT when a labels file is no JSON. */
-export async function attributesOf(contents: Contents): Promise<Attributes> {
+/** The same contents, as long as they are not too much: apps and links to one file can be as many as an image has names. */
+class Bounded implements Readable {
+  readonly #contents: Contents
+  #left = textLimit
+
+  constructor(contents: Contents) {
+    this.#contents = contents
+  }
+
+  #take(bytes: number): void {
+    this.#left -= bytes
+    if (this.#left >= 0) return
+    const most = `more than ${textLimit} bytes`
+    throw new SingError('IMAGE_FORMAT', `the image says ${most} about itself: its scripts, labels and apps`)
+  }
+
+  async read(path: string, limit: number): Promise<Buffer | undefined> {
+    const bytes = await this.#contents.read(path, limit)
+    this.#take(bytes?.length ?? 0)
+    return bytes
+  }
+
+  async list(path: string): Promise<string[] | undefined> {
+    const names = await this.#contents.list(path)
+    for (const name of names ?? []) this.#take(name.length)
+    return names
+  }
+}
+
+/** The attributes that the files of an image give. Throws IMAGE_FORMAT when a labels file is no JSON, or they are too long. */
+export async function attributesOf(image: Contents): Promise<Attributes> {
+  const contents = new Bounded(image)
   const base = '/.singularity.d'
   const apps = await readApps(contents)
   return {
@@ -140,7 +174,7 @@ export async function attributesOf(contents: Contents): Promise<Attributes> {
   }
 }
 
-async function readApps(contents: Contents): Promise<[string, AppAttributes][]> {
+async function readApps(contents: Readable): Promise<[string, AppAttributes][]> {
   const apps: [string, AppAttributes][] = []
   for (const name of sorted((await contents.list('/scif/apps')) ?? [])) {
     const base = `/scif/apps/${name}/scif`
@@ -163,7 +197,7 @@ async function readApps(contents: Contents): Promise<[string, AppAttributes][]> 
 }
 
 /** The scripts that come from a definition or an OCI image; those of the runtime itself say nothing. */
-async function readScripts(contents: Contents, directory: string): Promise<Pick<Attributes, 'environment'>> {
+async function readScripts(contents: Readable, directory: string): Promise<Pick<Attributes, 'environment'>> {
   const environment: Record<string, string> = {}
   for (const name of sorted((await contents.list(directory)) ?? [])) {
     if (!/^(10-docker.*|9.*-environment)\.sh$/.test(name)) continue
@@ -173,7 +207,7 @@ async function readScripts(contents: Contents, directory: string): Promise<Pick<
   return Object.keys(environment).length > 0 ? { environment } : {}
 }
 
-async function readLabels(contents: Contents, path: string): Promise<Pick<Attributes, 'labels'>> {
+async function readLabels(contents: Readable, path: string): Promise<Pick<Attributes, 'labels'>> {
   const text = await readText(contents, path)
   if (text === '') return {}
   const labels = new Map<string, string>()
@@ -191,7 +225,7 @@ async function readLabels(contents: Contents, path: string): Promise<Pick<Attrib
     : {}
 }
 
-async function readTexts(contents: Contents, base: string, names: Readonly<Record<string, string>>) {
+async function readTexts(contents: Readable, base: string, names: Readonly<Record<string, string>>) {
   const texts: Record<string, string> = {}
   for (const [key, name] of Object.entries(names)) {
     const text = await readText(contents, `${base}/${name}`)
@@ -200,7 +234,7 @@ async function readTexts(contents: Contents, base: string, names: Readonly<Recor
   return texts
 }
 
-async function readText(contents: Contents, path: string): Promise<string> {
+async function readText(contents: Readable, path: string): Promise<string> {
   const bytes = await contents.read(path, textLimit)
   return (bytes?.toString() ?? '').replace(/\n+$/, '')
 }

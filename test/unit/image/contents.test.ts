@@ -137,6 +137,17 @@ describe('what an image says about itself', () => {
     }
   })
 
+  it('is refused when it is too much', async () => {
+    const apps = Array.from({ length: 9 }, (_, app) => [
+      `scif/apps/${app}/scif/runscript`,
+      'x'.repeat(2 << 20),
+    ])
+    await expect(readAttributes(await tree(Object.fromEntries(apps)))).rejects.toMatchObject({
+      code: 'IMAGE_FORMAT',
+      message: expect.stringMatching(/^the image says more than 16777216 bytes about itself/),
+    })
+  })
+
   it('can be read of an image without root file system, or for another machine, or encrypted', async () => {
     const tiny = await sample('tiny')
     for (const edit of [
