@@ -43,6 +43,7 @@ import { blobPath, cacheRoot, type ImageKey, imagePath, siteRoot } from './place
 import { makePrivateCache, type PrivateCache } from './private.ts'
 import { isWholeImage } from './record.ts'
 import { cacheRoom, diskFull, isFull, type Room, temporaryRoom } from './space.ts'
+import { distrust } from './trusted.ts'
 
 export type { BlobOptions, Fetch, GrowingBlob } from './blob.ts'
 export type { ImageOptions, Make } from './images.ts'
@@ -320,8 +321,8 @@ export function settingsOf({ environment, config }: Pick<CacheOptions, 'environm
 }
 
 /**
- * Open the cache that the environment and the configuration name. One that cannot be written is read all the same, and what is
- * fetched goes to a temporary directory.
+ * Open the cache that the environment and the configuration name. One that cannot be written is read all the same, one that
+ * others can change is not; what is fetched goes to a temporary directory then.
  */
 export function openCache(options: CacheOptions): Cache {
   const { environment, disabled, report, temporary = environment.TMPDIR || '/tmp' } = options
@@ -331,12 +332,18 @@ export function openCache(options: CacheOptions): Cache {
   if (disabled) return temporaryCache([])
   const root = cacheRoot(environment)
   if (root === undefined) return temporaryCache(fronts)
+  const without = (reason: string, readable: readonly string[]): Cache => {
+    report({ kind: 'warning', text: `The cache ${shown(root)} ${reason}; what is fetched is not kept` })
+    return temporaryCache(readable)
+  }
+  let refusal: string | undefined
   try {
     prepare(root)
   } catch (error) {
-    const reason = `${shown(root)} cannot be written: ${reasonOf(error)}`
-    report({ kind: 'warning', text: `The cache ${reason}; what is fetched is not kept` })
-    return temporaryCache([...fronts, root])
+    refusal = `cannot be written: ${reasonOf(error)}`
   }
+  const danger = distrust(root)
+  if (danger !== undefined) return without(`${danger} and is not used`, fronts)
+  if (refusal !== undefined) return without(refusal, [...fronts, root])
   return new DirectoryCache(root, fronts, limit, report)
 }

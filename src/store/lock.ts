@@ -29,7 +29,7 @@ async function isCurrent(file: FileHandle, path: string): Promise<boolean> {
 }
 
 async function tryLock(path: string): Promise<FileHandle | undefined> {
-  const file = await open(path, constants.O_RDWR | constants.O_CREAT, 0o600)
+  const file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
   try {
     if (takeLock(file.fd) && (await isCurrent(file, path))) return file
   } catch (error) {

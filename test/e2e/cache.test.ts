@@ -1,7 +1,7 @@
 /** `sing cache`: what is kept is shown and removed. */
 
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { imageKey, openCache } from '../../src/store/cache.ts'
@@ -117,6 +117,17 @@ describe('cache clean', () => {
     expect((await cache(folder, 'clean --force')).status).toBe(0)
     expect(left(folder)).toEqual([false, false, false])
     expect(readdirSync(pathIn(folder, 'oci-tmp'))).toEqual([])
+  })
+
+  it('removes nothing that others may have put there', async () => {
+    const folder = await filled()
+    chmodSync(pathIn(folder, ''), 0o777)
+    const { status, stderr } = await cache(folder, 'clean --force')
+    expect(status).toBe(255)
+    expect(stderr).toContain(
+      `nothing is removed: the cache ${join(folder, 'cache/sing')} can be changed by other users`,
+    )
+    expect(left(folder)).toEqual([true, true, true])
   })
 
   it('removes nothing when nobody agrees, and nothing with --dry-run', async () => {

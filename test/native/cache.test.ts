@@ -3,24 +3,28 @@
 import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import {
+  chmodSync,
+  chownSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   readSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { Event } from '../../src/core/events.ts'
 import { type Cache, type CacheOptions, imageKey, openCache } from '../../src/store/cache.ts'
 import { readContents, removeEntry } from '../../src/store/contents.ts'
 import { blobPath, imagePath } from '../../src/store/place.ts'
-import { commandLine, environment } from '../helpers/sing.ts'
+import { commandLine, environment, testUser } from '../helpers/sing.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
 
 const content = randomBytes(3_000_000)
@@ -384,6 +388,47 @@ describe('a cache of the site', () => {
     expect(own.cache.find(key)).toBeUndefined()
     expect(statSync(join(site.root, blobPath(digest))).size).toBe(100)
     expect(before).toBeLessThanOrEqual(Date.now())
+  })
+})
+
+describe('a cache that others can change', () => {
+  it('is neither read nor written', async () => {
+    const { folder, root, cache } = open()
+    await fetchAll(cache, server(content).fetch)
+    chmodSync(root, 0o775)
+    const { cache: other, events } = open({}, folder)
+    using _ = other
+    const again = server(content)
+    await fetchAll(other, again.fetch)
+    expect([other.isPrivate, again.offsets]).toEqual([true, [0]])
+    const text = `The cache ${root} can be changed by other users and is not used; what is fetched is not kept`
+    expect(events).toEqual([{ kind: 'warning', text }])
+  })
+
+  it.skipIf(process.geteuid?.() !== 0 || testUser().uid === 0).each(['cache/sing', 'cache'])(
+    'because %s is theirs is not used',
+    async (name) => {
+      const { folder, cache } = open()
+      cache[Symbol.dispose]()
+      chownSync(join(folder, name), testUser().uid, testUser().gid)
+      const { cache: other, events } = open({}, folder)
+      using _ = other
+      expect(other.isPrivate).toBe(true)
+      expect(events).toMatchObject([
+        { text: expect.stringContaining('belongs to another user and is not used') },
+      ])
+    },
+  )
+
+  it('by a link in it leads nowhere', async () => {
+    const { folder, root, cache } = open()
+    const file = join(folder, 'precious')
+    writeFileSync(file, 'precious')
+    const partial = join(root, `${blobPath(digest)}.partial`)
+    mkdirSync(dirname(partial), { recursive: true })
+    symlinkSync(file, partial)
+    await expect(fetchAll(cache, server(content).fetch)).rejects.toMatchObject({ code: 'ELOOP' })
+    expect(readFileSync(file, 'utf8')).toBe('precious')
   })
 })
 

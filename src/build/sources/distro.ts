@@ -8,6 +8,7 @@ import type { Stage } from '../../definition/types.ts'
 import { programsIn } from '../../host/look.ts'
 import { runOnHost } from '../../runtime/section.ts'
 import { cacheRoot, folderOf } from '../../store/place.ts'
+import { distrust } from '../../store/trusted.ts'
 import type { BuildTools } from '../request.ts'
 import { requireRoom } from '../space.ts'
 import { removeTree } from '../tree.ts'
@@ -67,6 +68,8 @@ function packageCache(tools: BuildTools): string | undefined {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     accessSync(directory, constants.W_OK)
+    const danger = distrust(root)
+    if (danger !== undefined) throw new Error(`it ${danger}`)
     return directory
   } catch (error) {
     report({ kind: 'verbose', text: `Packages are not cached: ${directory}: ${reasonOf(error)}` })

@@ -7,6 +7,7 @@ import { settingsOf } from '../../store/cache.ts'
 import { chooseEntries, readTypes } from '../../store/choose.ts'
 import { type CacheEntry, readContents, removeEntry } from '../../store/contents.ts'
 import { cacheRoot, type EntryType, entryTypes } from '../../store/place.ts'
+import { distrust } from '../../store/trusted.ts'
 import { confirm } from '../../ui/prompt.ts'
 import { toColumns } from '../../ui/table.ts'
 import type { Call, Command } from '../command.ts'
@@ -162,9 +163,19 @@ function remove(entries: readonly CacheEntry[], root: string): CacheEntry[] {
   }
 }
 
+/** Links that somebody else put there would lead us to other people's files. */
+function requireTrusted(root: string): void {
+  const danger = distrust(root)
+  if (danger === undefined) return
+  throw new SingError('IO', `nothing is removed: the cache ${shown(root)} ${danger}`, {
+    hint: 'Whose it is can clean it, or remove the directory',
+  })
+}
+
 async function clean(call: Call): Promise<number> {
   const { flags, context } = call
   const root = requireRoot(call)
+  requireTrusted(root)
   const choice = { days: daysOf(call), names: words(flags.name) }
   const entries = chooseEntries(readContents(root, readTypes(words(flags.type))), choice, Date.now())
   if (flags['dry-run'] === true) {
