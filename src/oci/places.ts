@@ -16,9 +16,15 @@ type Place = Pick<RegistryReference, 'registry' | 'repository'>
 /** A note has some dozen bytes. */
 const sizeLimit = 256 * 1024
 
+/** The file of notes about a blob; undefined where there is no folder for it. */
 function notesOf(environment: Environment, digest: Digest): string | undefined {
-  const root = cacheRoot(environment)
-  return root && join(root, 'places', digest.replace(':', '-'))
+  try {
+    const root = cacheRoot(environment)
+    return root && join(root, 'places', digest.replace(':', '-'))
+  } catch {
+    // What is wrong with the folder is told to who needs it.
+    return undefined
+  }
 }
 
 function readNotes(path: string | undefined): string[] {

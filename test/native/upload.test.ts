@@ -271,8 +271,10 @@ describe.skipIf(!can('registry'))('a blob that another repository has', () => {
     notePlace(environment, { registry: 'one.example', repository: 'a/b' }, digestOf(noise))
     expect(repositoriesWith(environment, 'one.example', digestOf(noise))).toEqual(['a/c', 'a/b'])
     expect(repositoriesWith(environment, 'one.example:5000', digestOf(noise))).toEqual([])
-    notePlace(nowhere, { registry: 'one.example', repository: 'a/b' }, digestOf(noise))
-    expect(repositoriesWith(nowhere, 'one.example', digestOf(noise))).toEqual([])
+    for (const wrong of [nowhere, { SING_CACHEDIR: 'relative' }]) {
+      notePlace(wrong, { registry: 'one.example', repository: 'a/b' }, digestOf(noise))
+      expect(repositoriesWith(wrong, 'one.example', digestOf(noise))).toEqual([])
+    }
   })
 })
 

@@ -8,6 +8,8 @@ const layerFlags = grouped('Layers at docker://:', [
     placeholder: 'format',
   }),
   text('compress', 'pack tar by gzip (default, read everywhere), zstd (quicker) or none', {
+    // COMPRESS is that of builds, with other values.
+    env: ['PUSH_COMPRESS'],
     placeholder: 'name',
   }),
 ])
