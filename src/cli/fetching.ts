@@ -2,6 +2,7 @@
 
 import { accessSync, constants } from 'node:fs'
 import { SingError, shown } from '../core/errors.ts'
+import type { Report } from '../core/events.ts'
 import { singularityVersion } from '../core/version.ts'
 import { hostArchitecture } from '../image/architecture.ts'
 import type { FetchOptions } from '../image/fetch.ts'
@@ -21,9 +22,23 @@ const words = (value: Flags[string]): readonly string[] => (Array.isArray(value)
 /** More do not make anything faster, and servers mind. */
 const mostParallel = 32
 
-function parallelOf(environment: Readonly<Record<string, string>>, configured: number): number {
-  const names = ['SING', 'APPTAINER', 'SINGULARITY'].map((prefix) => `${prefix}_DOWNLOAD_CONCURRENCY`)
-  const name = names.find((candidate) => environment[candidate])
+type Environment = Readonly<Record<string, string>>
+
+/** The name under which a variable is set. */
+const setName = (environment: Environment, name: string): string | undefined =>
+  ['SING', 'APPTAINER', 'SINGULARITY'].map((prefix) => `${prefix}_${name}`).find((full) => environment[full])
+
+/** The peers ask for one file in several parts; here several files come at the same time. */
+function tellIdle(environment: Environment, report: Report): void {
+  for (const name of ['DOWNLOAD_PART_SIZE', 'DOWNLOAD_BUFFER_SIZE']) {
+    const found = setName(environment, name)
+    if (found)
+      report({ kind: 'warning', text: `${found} has no effect: no file is fetched in several parts` })
+  }
+}
+
+function parallelOf(environment: Environment, configured: number): number {
+  const name = setName(environment, 'DOWNLOAD_CONCURRENCY')
   if (name === undefined) return Math.min(Math.max(1, configured), mostParallel)
   const value = environment[name] ?? ''
   if (/^[1-9]\d{0,4}$/.test(value)) return Math.min(Number(value), mostParallel)
@@ -33,11 +48,7 @@ function parallelOf(environment: Readonly<Record<string, string>>, configured: n
 }
 
 /** Where a source may unpack what it cannot read in place: beside the cache when that can be written. */
-function scratchParent(
-  isPrivate: boolean,
-  temporary: string,
-  environment: Readonly<Record<string, string>>,
-): string {
+function scratchParent(isPrivate: boolean, temporary: string, environment: Environment): string {
   const root = isPrivate ? undefined : cacheRoot(environment)
   try {
     if (root) accessSync(root, constants.W_OK | constants.X_OK)
@@ -59,6 +70,7 @@ export async function fetchingOptions(call: Call, signal: AbortSignal): Promise<
   const { flags, context } = call
   const { environment, report } = context
   const { config } = await context.settings()
+  tellIdle(environment, report)
   const host = { os: 'linux', architecture: hostArchitecture() }
   const platform = requestedPlatform(
     { arch: word(flags.arch), archVariant: word(flags['arch-variant']), platform: word(flags.platform) },

@@ -316,7 +316,10 @@ const imageFlags = grouped('Image:', [
     personal: true,
     notice: '--proot has no effect: proot is never used',
   }),
-  toggle('keep-layers', 'no effect on an image that is here', { hidden: true }),
+  toggle('keep-layers', 'no effect: a container sees all layers as one', {
+    hidden: true,
+    notice: '--keep-layers has no effect here: a container sees all layers as one; it is for sing pull',
+  }),
   toggle('oci', 'as an OCI runtime does: --compat, and the working directory and user that the image names'),
   toggle('no-oci', 'take --oci back', { hidden: true }),
 ])

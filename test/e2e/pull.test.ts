@@ -262,6 +262,10 @@ describe.skipIf(!needs)('the new image', () => {
     expect(
       await refused(['pull', reference()], { env: { SINGULARITY_DOWNLOAD_CONCURRENCY: 'x' } }),
     ).toContain('SINGULARITY_DOWNLOAD_CONCURRENCY')
+    const { stderr } = await our(['pull', 'y.sif', reference()], {
+      env: { APPTAINER_DOWNLOAD_PART_SIZE: '1' },
+    })
+    expect(stderr).toContain('WARNING: APPTAINER_DOWNLOAD_PART_SIZE has no effect')
   })
 })
 

@@ -234,6 +234,7 @@ describe('the list of logins', () => {
 describe('registry login refuses', () => {
   const cases: [string, string[], string][] = [
     ['what is no host', ['alpine'], 'alpine is no registry'],
+    ['a file of endpoints', ['--config', 'remote.yaml', 'registry.example'], '--config cannot be used'],
     [
       'a repository',
       ['docker://registry.example/app'],

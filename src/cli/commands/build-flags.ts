@@ -87,7 +87,10 @@ const otherFlags = grouped('Others:', [
     unprefixed: true,
     notice: '--buildkit-host has no effect: Dockerfiles cannot be built yet',
   }),
-  text('library', 'address of a library', { hidden: true }),
+  text('library', 'address of a library', {
+    hidden: true,
+    notice: '--library has no effect: there is no library to ask',
+  }),
   toggle('oci', 'from docker:// and other OCI sources: write an OCI-SIF', { hidden: true }),
   toggle('keep-layers', 'with --oci: one file system for each layer instead of one for all', {
     hidden: true,

@@ -11,6 +11,17 @@ import { type Flag, registryFlags } from '../options.ts'
 const authFile = registryFlags.filter(({ name }) => name === 'authfile')
 const noHttps = registryFlags.filter(({ name }) => name === 'no-https')
 
+const config: Flag = {
+  name: 'config',
+  short: 'c',
+  kind: 'string',
+  env: [],
+  hidden: true,
+  placeholder: 'file',
+  help: 'a file of remote endpoints',
+  refused: 'logins are in files of the format of docker: --authfile FILE names one',
+}
+
 const loginFlags: readonly Flag[] = [
   {
     name: 'username',
@@ -31,11 +42,13 @@ const loginFlags: readonly Flag[] = [
   { name: 'password-stdin', kind: 'boolean', env: [], help: 'read the password from standard input' },
   ...noHttps,
   ...authFile,
+  config,
 ]
 
 const listFlags: readonly Flag[] = [
   { name: 'json', short: 'j', kind: 'boolean', env: [], help: 'print JSON instead of text' },
   ...authFile,
+  config,
 ]
 
 const word = (flags: Flags, name: string): string | undefined => {
@@ -164,7 +177,7 @@ settings, or by the helper that credsStore or credHelpers name there. Logins of 
     usage: 'registry logout [options] <registry>',
     summary: 'Forget the login for a registry',
     examples: [`sing registry logout ${argument}`],
-    flags: authFile,
+    flags: [...authFile, config],
     args: [1, 1],
     run: logout,
   },
