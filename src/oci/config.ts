@@ -24,6 +24,7 @@ export function parseConfig(document: Buffer, layers: number, name: string): Ima
     throw reader.refuse(`it has ${document.length} bytes, more than ${configLimit}`)
   const fields = parseFields(document, reader)
   const config = reader.fields(fields.config, 'config')
+  requireFlat(config, reader)
   const words = (key: string) => readWords(config[key], `config.${key}`, reader)
   return {
     platform: readPlatform(fields, reader),
@@ -36,6 +37,15 @@ export function parseConfig(document: Buffer, layers: number, name: string): Ima
     user: reader.text(config.User, 'config.User'),
     diffIds: readDiffIds(fields.rootfs, layers, reader),
     document,
+  }
+}
+
+/** Parts of it are written down again, which takes more stack than reading them did. */
+function requireFlat(config: Fields, reader: Reader): void {
+  try {
+    JSON.stringify(config)
+  } catch {
+    throw reader.refuse('config is nested too deeply')
   }
 }
 

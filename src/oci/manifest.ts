@@ -57,11 +57,13 @@ export function parseDocument(bytes: Buffer, name: string, type = ''): Document 
   // Who signs one reading of a document must not get the other one run (CVE-2021-41190).
   if (hasImages && (has('config') || has('layers'))) throw reader.refuse('it is both a manifest and an index')
   if (has('schemaVersion') && fields.schemaVersion !== 2)
-    throw reader.refuse(`its schema is ${JSON.stringify(fields.schemaVersion)}, not 2`)
+    throw reader.refuse(`its schema is ${numberOr(fields.schemaVersion, 'no number')}, not 2`)
   if (hasImages) return { kind: 'index', index: readIndex(fields, reader, type) }
   if (!has('config')) throw reader.refuse('it is neither a manifest nor an index')
   return { kind: 'manifest', manifest: readManifest(fields, reader, type) }
 }
+
+const numberOr = (value: unknown, other: string): string => (typeof value === 'number' ? `${value}` : other)
 
 function refuseOldKinds(fields: Fields, name: string): void {
   if (fields.schemaVersion === 1 || Array.isArray(fields.fsLayers))

@@ -78,6 +78,13 @@ describe('the configuration of an image', () => {
     expect(() => parseConfig(Buffer.alloc(configLimit + 1, ' '), 0, name)).toThrow(`more than ${configLimit}`)
   })
 
+  it('that is nested without an end is refused', () => {
+    const volumes = `${'{"a":'.repeat(200_000)}1${'}'.repeat(200_000)}`
+    expect(() => parseConfig(Buffer.from(`{"config":{"Volumes":${volumes}}}`), 0, name)).toThrow(
+      'the configuration of oci:dir is damaged: config is nested too deeply',
+    )
+  })
+
   it('is believed or refused with a sentence, whatever is in it', () => {
     const values = fc.oneof(
       fc.json().map((text) => JSON.parse(text)),

@@ -60,6 +60,7 @@ describe('a manifest', () => {
 
   it.each([
     [{ schemaVersion: 3 }, 'its schema is 3, not 2'],
+    [{ schemaVersion: ['2'] }, 'its schema is no number, not 2'],
     [{ manifests: [] }, 'it is both a manifest and an index'],
     [{ config: undefined }, 'it is neither a manifest nor an index'],
     [{ config: [] }, 'config is not an object'],
