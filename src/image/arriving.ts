@@ -40,6 +40,7 @@ export class ArrivingLayers implements AsyncDisposable {
   readonly #abort = new AbortController()
   readonly #blobs = new Map<Digest, PromiseWithResolvers<GrowingBlob>>()
   readonly #fetched = new Set<Digest>()
+  readonly #old = new Set<Digest>()
   readonly #files: number[] = []
   readonly #progress: Progress
   readonly #running: Promise<unknown>
@@ -87,10 +88,11 @@ export class ArrivingLayers implements AsyncDisposable {
       this.#progress.begin(layer)
       return this.#source.blob(layer, offset, signal)
     }
-    return this.#options.cache.blob(layer, fetch, {
-      signal,
-      onBytes: (count) => this.#progress.add(layer.digest, count),
-    })
+    const onBytes = (count: number): void => {
+      if (!this.#fetched.has(layer.digest)) this.#old.add(layer.digest)
+      this.#progress.add(layer.digest, count)
+    }
+    return this.#options.cache.blob(layer, fetch, { signal, onBytes })
   }
 
   /** The file of a layer, as soon as there is one. */
@@ -113,9 +115,9 @@ export class ArrivingLayers implements AsyncDisposable {
     }
   }
 
-  /** Whether the layer was in the cache before, where it may have been damaged since it was checked. */
+  /** Whether the layer, or a part of it, was in the cache before: it may have been damaged there. */
   isOld({ digest }: Descriptor): boolean {
-    return this.#blobs.has(digest) && !this.#fetched.has(digest)
+    return this.#old.has(digest)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -43,19 +43,21 @@ class Spoilt extends Error {
   }
 }
 
-/** Do what reads layers; once more, with a new copy, when one of the cache is damaged. */
+/** Do what reads layers; once more, with a new copy, for each that is damaged in the cache. */
 export async function withSoundLayers(options: LayersOptions, work: () => Promise<void>): Promise<void> {
-  try {
-    await work()
-  } catch (error) {
-    if (!(error instanceof Spoilt)) throw error
-    const { layer, cause } = error
-    options.report({
-      kind: 'verbose',
-      text: `Layer ${shortDigest(layer.digest)} in the cache is damaged: ${cause}`,
-    })
-    options.cache.discard(layer)
-    await work()
+  const renewed = new Set<string>()
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof Spoilt)) throw error
+      const { layer, cause } = error
+      if (renewed.has(layer.digest)) throw cause
+      renewed.add(layer.digest)
+      const text = `Layer ${shortDigest(layer.digest)} in the cache is damaged: ${cause}`
+      options.report({ kind: 'verbose', text })
+      options.cache.discard(layer)
+    }
   }
 }
 

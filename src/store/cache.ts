@@ -36,7 +36,7 @@ import {
   hashFor,
   WholeBlob,
 } from './blob.ts'
-import { type CacheEntry, readContents, removeEntry } from './contents.ts'
+import { type CacheEntry, readContents, removeEntry, removePartial } from './contents.ts'
 import { chooseVictims } from './evict.ts'
 import { forgetImage, type ImageOptions, type Make, provideImage } from './images.ts'
 import { blobPath, cacheRoot, type ImageKey, imagePath, siteRoot } from './place.ts'
@@ -125,6 +125,8 @@ class DirectoryCache implements Cache {
   /** Descriptors of the images that were handed out. */
   readonly #held: number[] = []
   readonly #arriving = new Map<string, Promise<unknown>>()
+  /** Digests of blobs that turned out wrong: those of caches that are only read are passed over. */
+  readonly #wrong = new Set<string>()
 
   constructor(root: string | PrivateCache, fronts: readonly string[], limit: number, report: Report) {
     const isOwn = typeof root === 'string'
@@ -177,7 +179,7 @@ class DirectoryCache implements Cache {
   /** The blob when it is here with the right size. A size that nobody told is no reason to believe anything. */
   #openBlob({ digest, size }: Descriptor): { fd: number; path: string; size: number } | undefined {
     if (size === undefined) return undefined
-    for (const root of this.#roots) {
+    for (const root of this.#wrong.has(digest) ? [this.#root] : this.#roots) {
       const path = join(root, blobPath(digest))
       const fd = openIfThere(path)
       if (fd === undefined) continue
@@ -195,10 +197,12 @@ class DirectoryCache implements Cache {
   }
 
   #forgetBlob(path: string): void {
-    try {
-      unlinkSync(path)
-    } catch {
-      // It is replaced when it is fetched.
+    for (const remove of [unlinkSync, removePartial]) {
+      try {
+        remove(path)
+      } catch {
+        // It is replaced when it is fetched.
+      }
     }
   }
 
@@ -254,7 +258,8 @@ class DirectoryCache implements Cache {
   }
 
   discard({ digest }: Descriptor): void {
-    this.#forgetBlob(join(this.#root, blobPath(digest)))
+    this.#wrong.add(digest)
+    this.#forgetBlob(this.#place(blobPath(digest)))
   }
 
   discardImage(key: ImageKey): void {

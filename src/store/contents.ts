@@ -140,6 +140,12 @@ function isUnused(path: string): boolean {
   }
 }
 
+/** Remove half a download, unless somebody goes on with it. */
+export function removePartial(path: string): void {
+  const partial = path + partialEnding
+  withFreeLock(partial, () => remove(partial))
+}
+
 /** Remove an entry with all that belongs to it; false when a process makes or uses it. */
 export function removeEntry({ type, path }: CacheEntry): boolean {
   const lock = path + (type === 'blob' ? partialEnding : lockEnding)

@@ -2,7 +2,17 @@
 
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -422,6 +432,22 @@ describe.skipIf(!needs || !can('registry'))('an image of a registry', () => {
     const bytes = readFileSync(largest)
     bytes.fill(0, bytes.length / 2, bytes.length / 2 + 1000)
     writeFileSync(largest, bytes)
+    await succeeds(['pull', '--no-https', 'y.sif', reference()])
+    expect(sumOf(join(folder, 'y.sif'))).toBe(sumOf(join(folder, 'x.sif')))
+  })
+
+  it.each([
+    ['all of it', ''],
+    ['what had come of it', '.partial'],
+  ])('is fetched again where %s was damaged in the cache', async (_, ending) => {
+    await succeeds(['pull', '--no-https', 'x.sif', reference()])
+    const cache = join(folder, 'cache/cache/sing')
+    rmSync(join(cache, 'oci-tmp'), { recursive: true })
+    const paths = readdirSync(join(cache, 'blobs/sha256')).map((name) => join(cache, 'blobs/sha256', name))
+    for (const path of paths) {
+      writeFileSync(path, Buffer.alloc(statSync(path).size - (ending ? 1 : 0), 'x'))
+      renameSync(path, path + ending)
+    }
     await succeeds(['pull', '--no-https', 'y.sif', reference()])
     expect(sumOf(join(folder, 'y.sif'))).toBe(sumOf(join(folder, 'x.sif')))
   })
