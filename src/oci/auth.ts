@@ -133,8 +133,11 @@ export class Authorizer {
   ): Promise<Token> {
     const realm = this.#realm(challenge.parameters.realm ?? '', base)
     const login = await this.#login(realm)
-    if (login?.kind === 'bearer')
+    if (login?.kind === 'bearer') {
+      // No token server hears of this kind, but the registry itself.
+      await this.#login(base)
       return { header: `Bearer ${login.token}`, expires: Number.POSITIVE_INFINITY }
+    }
     const { scope, service } = challenge.parameters
     const wanted = [...new Set([...(scope ? [scope] : []), ...scopes])]
     const asked = Date.now()

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { Event } from '../../src/core/events.ts'
 import { Authorizer } from '../../src/oci/auth.ts'
+import type { Login } from '../../src/oci/logins.ts'
 import { parseReference, type RegistryReference } from '../../src/oci/reference.ts'
 import { openRegistry, type RegistryOptions } from '../../src/oci/registry.ts'
 import { HttpClient } from '../../src/store/http.ts'
@@ -17,11 +18,17 @@ const layout = writeLayout(join(temporaryFolder(), 'layout'), {
   one: { layers: [[{ path: 'a', data: 'a' }]] },
 })
 
+const password: Login = { kind: 'password', username: 'alice', password: 's3cret' }
+
 /** The header that a registry at `base` gets after it asked by `challenge`. */
-async function headerFor(base: string, challenge: string, allowPlain = false): Promise<string | undefined> {
+async function headerFor(
+  base: string,
+  challenge: string,
+  allowPlain = false,
+  login = password,
+): Promise<string | undefined> {
   await using server = await startBadRegistry(layout, bad.refuses(challenge))
   using client = new HttpClient({ environment: {} })
-  const login = { kind: 'password', username: 'alice', password: 's3cret' } as const
   const find = async () => ({ login, from: 'a file' })
   const authorizer = new Authorizer({ client, registry: 'registry.example', find, allowPlain })
   const response = await client.request(`http://${server.host}/v2/a/manifests/one`, { signal })
@@ -46,6 +53,18 @@ describe('a password', () => {
       hint: 'If that is acceptable: --no-https',
     })
     expect(await headerFor('http://10.0.0.1:5000', 'Basic realm="x"', true)).toBe(basic)
+  })
+})
+
+describe('a token of a file', () => {
+  const headerAt = (base: string) =>
+    headerFor(base, 'Bearer realm="https://tokens.example/t"', false, { kind: 'bearer', token: 't' })
+
+  it('is told to the registry, and not in the clear over a network', async () => {
+    expect(await headerAt('https://registry.example')).toBe('Bearer t')
+    await expect(headerAt('http://10.0.0.1:5000')).rejects.toMatchObject({
+      message: 'the login for 10.0.0.1:5000 would travel unencrypted',
+    })
   })
 })
 
@@ -74,6 +93,11 @@ describe('a token server', () => {
     ],
     [
       'https://localhost/t',
+      'https://registry.example',
+      'a registry elsewhere has no token server in this network',
+    ],
+    [
+      'https://[::ffff:7f00:1]/t',
       'https://registry.example',
       'a registry elsewhere has no token server in this network',
     ],
