@@ -6,6 +6,8 @@ import { openSource, type SourceOptions } from '../oci/open.ts'
 import { parseReference, type Reference } from '../oci/reference.ts'
 import { resolveImage } from '../oci/resolve.ts'
 import type { Digest, ImageSource, Platform } from '../oci/types.ts'
+import { architectureName } from '../sif/details.ts'
+import { readSif } from '../sif/read.ts'
 import { imageKey } from '../store/cache.ts'
 import { makePrivateCache, type PrivateCache } from '../store/private.ts'
 import {
@@ -57,13 +59,17 @@ export type Fetched = {
 export async function fetchImage(reference: string, options: FetchOptions): Promise<Fetched> {
   requireSource(reference)
   requireForm(reference, options)
-  if (/^https?:/.test(reference)) return (await import('./web.ts')).fetchWeb(reference, options)
+  if (/^https?:/.test(reference))
+    return await suiting(await (await import('./web.ts')).fetchWeb(reference, options), options.platform)
   const parsed = parseReference(reference)
   using scratch = new Scratch(options.scratch)
   await using source = await open(parsed, scratch, options)
   const asked = askedPlatform(parsed, options)
   if (parsed.kind === 'oras')
-    return await (await import('./oras.ts')).fetchSif(source, asked ?? options.host, options)
+    return await suiting(
+      await (await import('./oras.ts')).fetchSif(source, asked ?? options.host, options),
+      options.platform,
+    )
   const image = await readImage(source, asked, options)
   const path = await provide(image, { ...options, form: formFor(image, options) })
   return { path, name: source.name, digest: image.digest }
@@ -81,6 +87,18 @@ export async function convertReference(
   const image = await readImage(source, askedPlatform(parsed, options), options)
   formFor(image, options)
   await make(image, target, targetRoom(dirname(target)), options)
+}
+
+/** A file that was fetched as it is may be for another architecture than the user asks for. */
+async function suiting(fetched: Fetched, asked: Platform | undefined): Promise<Fetched> {
+  if (asked === undefined) return fetched
+  const architecture = architectureName((await readSif(fetched.path)).header.arch)
+  if (architecture === asked.architecture || architecture === 'unknown') return fetched
+  throw new SingError(
+    'IMAGE_ARCHITECTURE',
+    `${shown(fetched.name)} is for ${architecture}, not for ${asked.architecture}`,
+    { hint: 'To fetch it all the same: leave --arch or --platform out' },
+  )
 }
 
 /** @throws SingError UNSUPPORTED for files that are images already, and stay what they are */

@@ -505,6 +505,14 @@ describe.skipIf(!needs)('a file on the web', () => {
     expect(asked).toEqual(['HEAD', 'GET', 'HEAD'])
   })
 
+  it('is refused when another architecture was asked for', async () => {
+    answer = () => ({})
+    const stderr = await refused(['pull', '--arch', 's390x', 'x.sif', address()])
+    expect(stderr).toContain('some/image.sif is for amd64, not for s390x')
+    expect(visible()).toEqual([])
+    await succeeds(['pull', '--platform', 'linux/amd64', 'x.sif', address()])
+  })
+
   it('is fetched again when it has changed, and always when nothing tells', async () => {
     await succeeds(['pull', 'a.sif', address()])
     answer = () => ({ headers: { etag: '"2"' } })
