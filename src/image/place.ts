@@ -8,17 +8,11 @@
 
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { chmod, copyFile, open, rename, stat, unlink } from 'node:fs/promises'
+import { copyFile, type FileHandle, open, rename, stat, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { partialPrefix } from '../sif/write.ts'
 import { diskFull, freeSpace, isFull, targetRoom } from '../store/space.ts'
-
-/** Make an empty file that has the mode of the copy, less the umask. Returns that mode. */
-async function makeDraft(draft: string): Promise<number> {
-  await using file = await open(draft, 'wx', 0o755)
-  return (await file.stat()).mode & 0o7777
-}
 
 /** Let both files have the same blocks; false where that cannot be. */
 async function share(from: string, draft: string): Promise<boolean> {
@@ -30,21 +24,35 @@ async function share(from: string, draft: string): Promise<boolean> {
   }
 }
 
-async function copy(from: string, draft: string): Promise<void> {
+async function copy(from: string, draft: string, folder: string): Promise<void> {
   if (await share(from, draft)) return
   const { size } = await stat(from)
-  const free = freeSpace(dirname(draft))
-  if (free !== undefined && free < size) throw diskFull(targetRoom(dirname(draft)), size)
+  const free = freeSpace(folder)
+  if (free !== undefined && free < size) throw diskFull(targetRoom(folder), size)
   await copyFile(from, draft)
+}
+
+/**
+ * Copy into a new file, which keeps its mode: that of a program, less the umask. The file is not asked for by its name again,
+ * which in a directory of several people may be another file or a link by then.
+ */
+async function copyToNew(from: string, file: FileHandle, folder: string): Promise<void> {
+  try {
+    const { mode } = await file.stat()
+    await copy(from, `/proc/self/fd/${file.fd}`, folder)
+    await file.chmod(mode & 0o7777)
+  } finally {
+    await file.close()
+  }
 }
 
 /** Settles as the work does, or rejects with the reason of the signal, leaving the work alone. */
 async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted()
   const { promise, reject } = Promise.withResolvers<never>()
   const stop = (): void => reject(signal.reason)
   signal.addEventListener('abort', stop, { once: true })
   try {
+    signal.throwIfAborted()
     await Promise.race([work, promise])
   } finally {
     signal.removeEventListener('abort', stop)
@@ -59,9 +67,8 @@ async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void
 export async function placeImage(from: string, target: string, signal: AbortSignal): Promise<void> {
   const draft = join(dirname(target), `${partialPrefix(target)}${randomBytes(4).toString('hex')}`)
   try {
-    const mode = await makeDraft(draft)
-    await orAborted(copy(from, draft), signal)
-    await chmod(draft, mode)
+    const file = await open(draft, 'wx', 0o755)
+    await orAborted(copyToNew(from, file, dirname(draft)), signal)
     await rename(draft, target)
   } catch (cause) {
     await unlink(draft).catch(() => {})
