@@ -17,13 +17,17 @@
 #include "squashfs/failure.h"
 #include "archive.h"
 
-enum { LARGEST_MAJOR = 0xfff, LARGEST_MINOR = 0xfffff };
+enum { LARGEST_MAJOR = 0xfff, LARGEST_MINOR = 0xfffff, BLOCK = 512 };
+
+/* Stands for the end of the last block, which umoci leaves out and other readers do not miss. */
+static const uint8_t padding[BLOCK];
 
 struct sing_archive {
 	struct sing_feed *feed;
 	struct archive *archive;
 	int reason;     /* why the feed ended */
 	bool at_end;    /* of the feed */
+	bool padded;
 	uint64_t begun; /* chunks that the feed gave */
 	locale_t locale;
 	locale_t before;
@@ -31,6 +35,17 @@ struct sing_archive {
 	size_t xattr_room;
 	uint64_t left_out;
 };
+
+static la_ssize_t pad(struct sing_archive *reader, const void **data)
+{
+	uint64_t size = sing_feed_size(reader->feed) % BLOCK;
+
+	if (size == 0 || reader->padded)
+		return 0;
+	reader->padded = true;
+	*data = padding;
+	return (la_ssize_t)(BLOCK - size);
+}
 
 static la_ssize_t read_feed(struct archive *archive, void *user, const void **data)
 {
@@ -40,7 +55,7 @@ static la_ssize_t read_feed(struct archive *archive, void *user, const void **da
 	(void)archive;
 	reader->at_end = size <= 0;
 	reader->begun += size > 0;
-	return size;
+	return size == 0 ? pad(reader, data) : size;
 }
 
 static bool set_up(struct sing_archive *reader)
@@ -237,6 +252,10 @@ int sing_archive_data(struct sing_archive *reader, const void **data, size_t *si
 		return 0;
 	if (result != ARCHIVE_OK || at < 0)
 		return fail(reader, reason);
+	if (*data == padding) {
+		*reason = SING_TRUNCATED;
+		return -1;
+	}
 	*offset = (uint64_t)at;
 	return 1;
 }

@@ -211,6 +211,19 @@ function replaceBytes(tar: Buffer, from: Buffer, to: Buffer): Buffer {
   return bytes
 }
 
+describe('an archive without the end of its last block', () => {
+  const tar = tarOf([{ path: 'a', data: 'text' }])
+  it('is taken as whole, as umoci writes it', async () => {
+    expect(await listing(await pack([tar.subarray(0, 512 + 4)]))).toEqual({ a: 'text' })
+  })
+
+  it('and without the end of the last file is refused', async () => {
+    await expect(pack([tar.subarray(0, 512 + 3)])).rejects.toMatchObject({
+      message: expect.stringContaining('a: it ends too early'),
+    })
+  })
+})
+
 describe('a layer is refused', () => {
   const tar = tarOf([{ path: 'a', data: noise(100_000) }])
   it.each<[string, Uint8Array, string, Options?]>([
