@@ -1,7 +1,8 @@
 /** Manifests and configurations through the cache. */
 
+import { documentLimit } from '../oci/manifest.ts'
 import type { ReadDocument } from '../oci/resolve.ts'
-import type { ImageSource } from '../oci/types.ts'
+import type { Descriptor, ImageSource } from '../oci/types.ts'
 import type { Cache } from '../store/cache.ts'
 
 /** Reads documents of a source, each of them once. */
@@ -11,6 +12,12 @@ export function cachedDocuments(source: ImageSource, cache: Cache, signal: Abort
       once((await source.document(descriptor, limit, signal)).subarray(offset))
     return cache.document(descriptor, fetch, limit, signal)
   }
+}
+
+/** What a reference names by its digest, when the cache has it: then no registry has to be reached. */
+export function knownDocument({ pinned }: ImageSource, cache: Cache): Descriptor | undefined {
+  const bytes = pinned === undefined ? undefined : cache.known(pinned, documentLimit)
+  return pinned && bytes ? { mediaType: '', digest: pinned, size: bytes.length } : undefined
 }
 
 async function* once(data: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -1,6 +1,6 @@
 /** Any reference to an image becomes a file of this machine: from the cache, or fetched into it. */
 
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { SingError, shown } from '../core/errors.ts'
 import { openSource, type SourceOptions } from '../oci/open.ts'
 import { parseReference, type Reference } from '../oci/reference.ts'
@@ -21,7 +21,7 @@ import {
 } from '../store/space.ts'
 import { otherArchitectures } from './architecture.ts'
 import type { ConvertOptions } from './convert.ts'
-import { cachedDocuments } from './documents.ts'
+import { cachedDocuments, knownDocument } from './documents.ts'
 import { layerFilesystem } from './oci-sif.ts'
 import type { OciImage } from './pack-layers.ts'
 import { requireSource } from './refused.ts'
@@ -175,7 +175,13 @@ async function readImage(
 async function readImageFor(source: ImageSource, wanted: Platform, options: FetchOptions): Promise<OciImage> {
   const { cache, signal } = options
   const read = cachedDocuments(source, cache, signal)
-  const { descriptor, manifest, config } = await resolveImage(source, wanted, signal, read)
+  const { descriptor, manifest, config } = await resolveImage(
+    source,
+    wanted,
+    signal,
+    read,
+    knownDocument(source, cache),
+  )
   // Who does not tell the architecture built it for the machine that most have.
   const architecture = config.platform.architecture || wanted.architecture
   const platform = { ...config.platform, architecture }
@@ -191,7 +197,8 @@ function provide(image: OciImage, options: FetchOptions): Promise<string> {
     form === 'sif'
       ? imageKey('oci-tmp', formatVersion, version, agent, from, digest)
       : imageKey('oci-tmp', formatVersion, version, form, digest)
-  const room = (path: string) => (cache.isPrivate ? temporaryRoom : cacheRoom)(dirname(path))
+  // ROOT/oci-tmp/NAME.work/image.sif
+  const room = (path: string) => (cache.isPrivate ? temporaryRoom : cacheRoom)(resolve(path, '../../..'))
   return cache.image(key, (path) => make(image, path, room(path), options), { signal, name: source.name })
 }
 

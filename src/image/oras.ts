@@ -7,7 +7,7 @@ import { resolveManifest } from '../oci/resolve.ts'
 import type { Descriptor, ImageSource, Place, Platform } from '../oci/types.ts'
 import { readSif } from '../sif/read.ts'
 import { imageKey } from '../store/cache.ts'
-import { cachedDocuments } from './documents.ts'
+import { cachedDocuments, knownDocument } from './documents.ts'
 import type { Fetched, FetchOptions } from './fetch.ts'
 
 /** @throws SingError IMAGE_FORMAT when it is no SIF, and whatever fetching it may end with */
@@ -18,7 +18,13 @@ export async function fetchSif(
 ): Promise<Fetched> {
   const { cache, signal } = options
   const read = cachedDocuments(source, cache, signal)
-  const { manifest, descriptor } = await resolveManifest(source, wanted, signal, read)
+  const { manifest, descriptor } = await resolveManifest(
+    source,
+    wanted,
+    signal,
+    read,
+    knownDocument(source, cache),
+  )
   const layer = sifLayer(manifest, source.name)
   const make = (path: string) => receive(source, layer, path, options)
   const path = await cache.image(imageKey('oras', layer.digest), make, { signal, name: source.name })

@@ -7,7 +7,7 @@ import { type Endpoint, endpointsOf, readRules, ruleFor } from './mirrors.ts'
 import { Place } from './place.ts'
 import { originOf, type RegistryReference, showReference } from './reference.ts'
 import { digestLike } from './resolve.ts'
-import type { Descriptor, ImageSource } from './types.ts'
+import type { Descriptor, Digest, ImageSource } from './types.ts'
 
 export { RegistryClient, type RegistryOptions, refusalOf } from './client.ts'
 
@@ -21,6 +21,7 @@ async function* once(data: Uint8Array): AsyncGenerator<Uint8Array> {
 class RegistrySource implements ImageSource {
   readonly name: string
   readonly origin: ImageSource['origin']
+  readonly pinned: Digest | undefined
   readonly #word: string
   readonly #digest: string | undefined
   readonly #places: readonly Place[]
@@ -37,6 +38,7 @@ class RegistrySource implements ImageSource {
     this.origin = originOf(reference)
     this.#word = digest ?? tag
     this.#digest = digest
+    this.pinned = digest
     this.#places = places
     this.#report = report
   }

@@ -45,7 +45,7 @@ const deepest = 4
 const widest = 32
 
 /**
- * The manifest of the image that suits a machine best.
+ * The manifest of the image that suits a machine best. The source is not asked what is `known` to be named.
  * @throws SingError IMAGE_ARCHITECTURE listing the platforms that there are
  */
 export async function resolveManifest(
@@ -53,8 +53,9 @@ export async function resolveManifest(
   wanted: Platform,
   signal: AbortSignal,
   read: ReadDocument = verifiedDocuments(source, signal),
+  known?: Descriptor,
 ): Promise<ResolvedManifest> {
-  const named = await source.resolve(signal)
+  const named = known ?? (await source.resolve(signal))
   const offered = new Set<string>()
   let looks = 0
 
@@ -95,8 +96,9 @@ export async function resolveImage(
   wanted: Platform,
   signal: AbortSignal,
   read: ReadDocument = verifiedDocuments(source, signal),
+  known?: Descriptor,
 ): Promise<ResolvedImage> {
-  const resolved = await resolveManifest(source, wanted, signal, read)
+  const resolved = await resolveManifest(source, wanted, signal, read, known)
   const { manifest } = resolved
   refuseArtifact(manifest, source.name)
   const document = await read(manifest.config, configLimit)

@@ -68,6 +68,8 @@ export interface ImageSource extends AsyncDisposable {
   readonly name: string
   /** What stands in the definition of an image made from it: `{ agent: 'docker', from: 'registry.example/app' }`, without tag and digest. */
   readonly origin: { readonly agent: string; readonly from: string }
+  /** The digest that the reference names: who has that document needs to ask nobody. */
+  readonly pinned?: Digest | undefined
   /** The document that the reference names now. @throws SingError when there is none, or it may not be read */
   resolve(signal: AbortSignal): Promise<Descriptor>
   /** The bytes of a manifest, an index or a configuration, at most `limit` of them. */

@@ -16,7 +16,9 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
+  readFileSync,
   readSync,
+  statSync,
   unlinkSync,
   utimesSync,
   writeFileSync,
@@ -26,7 +28,7 @@ import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { formatSize, parseSize } from '../core/units.ts'
 import { shareLock } from '../native/lock.ts'
-import type { Descriptor } from '../oci/types.ts'
+import type { Descriptor, Digest } from '../oci/types.ts'
 import {
   ArrivingBlob,
   type BlobOptions,
@@ -68,6 +70,8 @@ export interface Cache extends Disposable {
   blob(descriptor: Descriptor, fetch: Fetch, options: BlobOptions): GrowingBlob
   /** A blob of at most `limit` bytes that is read at once: a manifest, a configuration. Its digest is checked each time. */
   document(descriptor: Descriptor, fetch: Fetch, limit: number, signal: AbortSignal): Promise<Buffer>
+  /** A document of at most `limit` bytes that is here; undefined when it is not, or does not have the digest. */
+  known(digest: Digest, limit: number): Buffer | undefined
   /** The path of an image that is there and whole; undefined when there is none. */
   find(key: ImageKey): string | undefined
   /**
@@ -91,6 +95,18 @@ function touch(path: string): void {
     utimesSync(path, now, now)
   } catch {
     // Then it counts as not used.
+  }
+}
+
+/** The digest of some bytes, of the kind that another one has. */
+const digestOf = (content: Buffer, like: Digest): Digest =>
+  `${like.split(':')[0]}:${hashFor(like).update(content).digest('hex')}`
+
+function readIfThere(path: string, limit: number): Buffer | undefined {
+  try {
+    return statSync(path).size > limit ? undefined : readFileSync(path)
+  } catch {
+    return undefined
   }
 }
 
@@ -217,12 +233,19 @@ class DirectoryCache implements Cache {
       const whole = await blob.done
       const content = Buffer.alloc(whole.size)
       readSync(fd, content, 0, content.length, 0)
-      if (`${digest.split(':')[0]}:${hashFor(digest).update(content).digest('hex')}` === digest)
-        return content
+      if (digestOf(content, digest) === digest) return content
       this.discard(descriptor)
       if (isLast) break
     }
     throw damaged(descriptor, 'it does not stay what it was in the cache')
+  }
+
+  known(digest: Digest, limit: number): Buffer | undefined {
+    for (const root of this.#roots) {
+      const content = readIfThere(join(root, blobPath(digest)), limit)
+      if (content && digestOf(content, digest) === digest) return content
+    }
+    return undefined
   }
 
   find(key: ImageKey): string | undefined {

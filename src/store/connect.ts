@@ -16,7 +16,7 @@ export type Route = {
   readonly options: http.RequestOptions
 }
 
-/** An answer of the proxy that is no way to the server. */
+/** The proxy is no way to the server: by its answer, or by its cause. */
 export class ProxyRefusal extends Error {}
 
 const proxyHeaders = (proxy: URL): http.OutgoingHttpHeaders => {
@@ -50,9 +50,7 @@ function openTunnel(proxy: URL, target: string, secureContext: SecureContext): P
     response.destroy()
     reject(new ProxyRefusal(`the proxy ${shown(proxy.host)} answered ${response.statusCode}`))
   })
-  request.on('error', (cause) =>
-    reject(new ProxyRefusal(`the proxy ${shown(proxy.host)}: ${cause.message}`, { cause })),
-  )
+  request.on('error', (cause) => reject(new ProxyRefusal(`the proxy ${shown(proxy.host)}`, { cause })))
   request.end()
   return promise
 }

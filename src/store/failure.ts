@@ -80,6 +80,10 @@ function trustHint(reason: string, { host }: URL): string | undefined {
   return `To believe it, put the certificate of its authority into ${shown(folder)}/ca.crt, or name it in SSL_CERT_FILE`
 }
 
+function refusalText({ message, cause }: ProxyRefusal): string {
+  return cause === undefined ? message : `${message}: ${unreachable[errnoOf(cause) ?? ''] ?? reasonOf(cause)}`
+}
+
 /** What an error of the engine means for who asked. */
 export function failureOf(error: unknown, url: URL, socketPath?: string): RequestError {
   if (error instanceof RequestError) return error
@@ -87,7 +91,7 @@ export function failureOf(error: unknown, url: URL, socketPath?: string): Reques
   const fail = (failure: RequestFailure, reason: string, hint?: string) =>
     new RequestError(failure, `cannot reach ${place}: ${reason}`, { ...(hint && { hint }), cause: error })
   if (error instanceof TooSlow) return fail('slow', error.message)
-  if (error instanceof ProxyRefusal) return fail('unreachable', error.message)
+  if (error instanceof ProxyRefusal) return fail('unreachable', refusalText(error))
   const code = errnoOf(error) ?? ''
   if (unreachable[code]) return fail('unreachable', unreachable[code])
   if (untrusted[code]) return fail('untrusted', untrusted[code], trustHint(untrusted[code], url))

@@ -152,6 +152,7 @@ export class HttpClient implements Disposable {
     request.once('close', () => signal.removeEventListener('abort', stop))
     try {
       const message = await exchange(request, body, this.#patience)
+      this.#report({ kind: 'debug', text: `${method} ${shownAddress(url)}: ${message.statusCode}` })
       return new Response(message, url, signal, this.#patience)
     } catch (error) {
       request.destroy()

@@ -37,6 +37,10 @@ export function writeRecord(path: string, record: ImageRecord): void {
 
 /** Whether there is a whole image at the path, as far as its length tells. */
 export function isWholeImage(path: string): boolean {
-  const stats = statSync(path, { throwIfNoEntry: false })
-  return stats?.isFile() === true && stats.size > 0 && stats.size === readRecord(path)?.size
+  try {
+    const stats = statSync(path)
+    return stats.isFile() && stats.size > 0 && stats.size === readRecord(path)?.size
+  } catch {
+    return false
+  }
 }

@@ -239,6 +239,27 @@ describe.skipIf(!needs)('the new image', () => {
     expect(await succeeds(['run', 'place/x.sif', 'x'])).toBe('[entry][x]\n')
   })
 
+  it('tells before it fetches anything that its place cannot be written to', async () => {
+    expect(await refused(['pull', '/proc/x.sif', 'oci:nowhere'])).toContain('cannot write /proc/x.sif: ')
+  })
+
+  it.each([
+    ['dokcer://a.example/app', 'Did you mean docker://a.example/app?'],
+    ['Oras://a.example/app', 'Did you mean oras://a.example/app?'],
+    ['what://a.example/app', 'For example docker://'],
+  ])('is not looked for as %s', async (text, hint) => {
+    expect(await refused(['pull', text])).toContain(hint)
+  })
+
+  it('stands behind the new file', async () => {
+    expect(await refused(['pull', 'oci:a:1', 'x.sif'])).toContain('sing pull x.sif oci:a:1')
+  })
+
+  it('runs where the named cache may not even be looked into', async () => {
+    const env = { SINGULARITY_CACHEDIR: '/proc/1/cwd/x' }
+    expect(await succeeds(['run', reference(), 'x'], { env })).toBe('[entry][x]\n')
+  })
+
   it('needs a reference that says where the image is', async () => {
     expect(await refused(['pull', 'alpine:3.20'])).toContain('docker://alpine:3.20')
     expect(await refused(['pull', 'library://alpine'])).toContain('there is no library')
@@ -372,6 +393,19 @@ describe.skipIf(!needs || !can('registry'))('an image of a registry', () => {
     expect(blobs()).toEqual([])
     expect(registry.proxy.requests.filter(({ method }) => method === 'GET')).toEqual([])
     expect(sumOf(join(folder, 'y.sif'))).toBe(sumOf(join(folder, 'x.sif')))
+  })
+
+  it('needs no registry when its digest is in the cache', async () => {
+    const pinned = `docker://${registry.host}/suite/app@${layout.digests.app}`
+    await succeeds(['run', '--no-https', pinned])
+    registry.proxy.requests.length = 0
+    expect(await succeeds(['run', '--no-https', pinned, 'x'])).toBe('[entry][x]\n')
+    expect(registry.proxy.requests).toEqual([])
+  })
+
+  it('tells its requests with --debug', async () => {
+    const { stderr } = await our(['--debug', 'pull', '--no-https', 'x.sif', reference()])
+    expect(stderr).toContain(`DEBUG:   HEAD http://${registry.host}/v2/suite/app/manifests/1: 200`)
   })
 
   it('shows how far it is on a terminal', async () => {

@@ -56,7 +56,7 @@ type Echo = { method: string; url: string; headers: Record<string, string>; body
 
 function newClient(given: Partial<ClientOptions> = {}) {
   const events: Event[] = []
-  const report = (event: Event) => void events.push(event)
+  const report = (event: Event) => void (event.kind === 'debug' || events.push(event))
   const client = new HttpClient({ environment: {}, report, patience: { pause: 10 }, ...given })
   const ask = async (url: string, options: Partial<RequestOptions> = {}): Promise<Echo> => {
     const response = await client.request(url, { signal, ...options })
@@ -328,7 +328,7 @@ describe('a proxy', () => {
       environment: { HTTPS_PROXY: '127.0.0.1:1', HTTP_PROXY: 'socks5://u:secret@a.example' },
     })
     await expect(browser.ask('https://far.example/')).rejects.toMatchObject({
-      message: expect.stringMatching(/^cannot reach far\.example: the proxy 127\.0\.0\.1:1: /),
+      message: 'cannot reach far.example: the proxy 127.0.0.1:1: connection refused',
     })
     await expect(browser.ask('http://far.example/')).rejects.toMatchObject({
       message: 'the variable HTTP_PROXY names the proxy "socks5://a.example", which cannot be used',

@@ -90,7 +90,7 @@ export const command: Command = {
     'sing push solver.sif oras://registry.example/team/solver:2',
     'sing push solver.sif docker://registry.example/team/solver:2',
     'sing push --annotation org.opencontainers.image.version=2.1 solver.sif oras://registry.example/team/solver:2.1',
-    'digest=$(sing push --quiet tree/ docker://localhost:5000/tools)',
+    'digest=$(sing --quiet push tree/ docker://localhost:5000/tools)',
   ],
   flags: pushFlags,
   args: [2, 2],
