@@ -96,10 +96,21 @@ export const laterCommands: Readonly<Record<string, string>> = {
   key: 'there is no keyring',
   keys: 'there is no keyring',
   keyserver: 'key servers cannot be asked',
-  remote: 'there are no endpoints to manage',
+  remote: 'there are no endpoints to manage (for registries: registry login, registry list)',
   search: 'libraries cannot be searched',
   sign: 'images cannot be signed',
   verify: 'signatures cannot be checked',
+}
+
+/** Words of Docker and Podman, and of old versions of the peers, for who has them in the fingers. */
+const otherWords: Readonly<Record<string, string>> = {
+  images: 'cache list',
+  login: 'registry login',
+  logout: 'registry logout',
+  ps: 'instance list',
+  rmi: 'cache clean',
+  start: 'instance start',
+  stop: 'instance stop',
 }
 
 /** Words of the peers that are not to come: the reason, and what to use instead. */
@@ -154,6 +165,9 @@ export async function findCommand(words: readonly string[]): Promise<Found> {
       const hint = `To run an image: sing run ${shown(word)}`
       throw new SingError('USAGE', `unknown command "${shown(word)}"`, { hint })
     }
+    const other = own(otherWords, word)
+    if (other)
+      throw new SingError('USAGE', `unknown command "${shown(word)}"`, { hint: `Did you mean ${other}?` })
     const visible = Object.keys(commandTable).filter((name) => !commandTable[name]?.hidden)
     throw unknown(`unknown command "${shown(word)}"`, word, visible)
   }

@@ -7,8 +7,9 @@ import { Conversation } from '../ui/prompt.ts'
 export async function askLogin(
   registry: string,
   known: { readonly username?: string | undefined; readonly password?: string | undefined } = {},
+  hint = `Log in first: sing registry login ${shown(registry)}`,
 ): Promise<{ username: string; password: string }> {
-  using conversation = new Conversation()
+  using conversation = new Conversation(hint)
   const username = known.username ?? (await conversation.line(`User name at ${shown(registry)}: `)).trim()
   const password = known.password ?? (await conversation.secret(`Password of ${shown(username)}: `))
   return { username, password }

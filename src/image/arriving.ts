@@ -172,10 +172,7 @@ class Progress {
     const count = layers.length
     this.#left = wanted.length
     this.#names = new Map(
-      layers.map(({ digest }, at) => [
-        digest,
-        `Downloading layer ${at + 1} of ${count} (${shortDigest(digest)})`,
-      ]),
+      layers.map(({ digest }, at) => [digest, `Layer ${at + 1} of ${count} (${shortDigest(digest)})`]),
     )
     this.#total = wanted.reduce((sum, { size = 0 }) => sum + size, 0)
     this.#label = count === 1 ? 'Downloading the layer' : `Downloading ${count} layers`
@@ -201,9 +198,9 @@ class Progress {
     const done = (this.#done.get(digest) ?? 0) + count
     if (!this.#done.has(digest)) return
     this.#done.set(digest, done)
+    this.#report({ kind: 'advanced', task: digest, done })
     const all = [...this.#done.values()].reduce((sum, bytes) => sum + bytes, 0)
     this.#report({ kind: 'advanced', task: 'layers', done: all })
-    this.#report({ kind: 'advanced', task: digest, done })
   }
 
   end(digest: Digest): void {

@@ -247,6 +247,8 @@ export function refusedLogin(registry: string, identity: string | undefined): Si
   const name = shown(registry)
   const hint = `Log in: sing registry login ${name}`
   return identity
-    ? new SingError('REGISTRY', `${name} refuses ${identity}`, { hint })
+    ? new SingError('REGISTRY', `${name} refuses ${identity}`, {
+        hint: `Is the password right? Many registries want an access token in its place. ${hint}`,
+      })
     : new SingError('REGISTRY', `${name} wants a user and a password`, { hint })
 }

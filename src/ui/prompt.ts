@@ -1,6 +1,6 @@
 /** Questions to the person at the terminal. Without a terminal nobody can answer, and that is an error. */
 
-import { openSync, writeSync } from 'node:fs'
+import { openSync, readSync, writeSync } from 'node:fs'
 import { ReadStream } from 'node:tty'
 import { SingError } from '../core/errors.ts'
 
@@ -10,11 +10,11 @@ const BACKSPACE = new Set([0x08, 0x7f])
 const LINE_ENDS = new Set([0x0a, 0x0d])
 
 /** The terminal itself: standard input and output may be files or pipes while somebody still sits there. */
-function openTerminal(question: string): number {
+function openTerminal(question: string, hint: string | undefined): number {
   try {
     return openSync('/dev/tty', 'r+')
   } catch (cause) {
-    throw new SingError('IO', `cannot ask "${question}": there is no terminal`, { cause })
+    throw new SingError('IO', `cannot ask "${question}": there is no terminal`, { cause, hint })
   }
 }
 
@@ -35,8 +35,14 @@ export class Conversation implements Disposable {
   #input: ReadStream | undefined
   #chunks: AsyncIterator<Uint8Array> | undefined
   #fd = -1
+  readonly #hint: string | undefined
   /** Typed, and not part of an answer yet. */
   #typed: number[] = []
+
+  /** `hint` says what to do without a terminal. */
+  constructor(hint?: string) {
+    this.#hint = hint
+  }
 
   /**
    * Ask for a line of text. The end of input is an empty answer.
@@ -66,7 +72,7 @@ export class Conversation implements Disposable {
 
   #open(question: string): ReadStream {
     if (this.#input) return this.#input
-    this.#fd = openTerminal(question.replace(/( \[y\/N\])? $/, ''))
+    this.#fd = openTerminal(question.replace(/( \[y\/N\])? $/, ''), this.#hint)
     // The stream owns the descriptor from here on and closes it.
     this.#input = new ReadStream(this.#fd)
     // The line may show how far something is.
@@ -102,13 +108,28 @@ export class Conversation implements Disposable {
   }
 }
 
+/** The first line of standard input, for who has the answer come through a pipe; undefined when nothing comes. */
+export function pipedAnswer(): string | undefined {
+  const line: number[] = []
+  const byte = Buffer.alloc(1)
+  try {
+    while (readSync(0, byte) === 1 && !LINE_ENDS.has(byte[0] ?? 0) && line.length < 80)
+      line.push(byte[0] ?? 0)
+  } catch {
+    // It is closed, or has nothing now.
+  }
+  return line.length > 0 ? Buffer.from(line).toString('utf8').trim() : undefined
+}
+
+export const isYes = (answer: string): boolean => /^y(es)?$/i.test(answer.trim())
+
 /**
  * Ask a question that is answered with yes or no; anything but `y` or `yes` means no.
  * @throws SingError without a terminal
  */
 export async function confirm(question: string): Promise<boolean> {
   using conversation = new Conversation()
-  return /^y(es)?$/i.test((await conversation.line(`${question} [y/N] `)).trim())
+  return isYes(await conversation.line(`${question} [y/N] `))
 }
 
 /**

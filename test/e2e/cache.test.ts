@@ -130,6 +130,17 @@ describe('cache clean', () => {
     expect(left(folder)).toEqual([true, true, true])
   })
 
+  it.each([
+    ['y', 0, false],
+    ['n', 255, true],
+  ])('takes %s from a pipe for an answer', async (answer, status, isLeft) => {
+    const folder = await filled()
+    const command = `yes ${answer} | "$0" cache clean`
+    const outcome = await run(['sh', '-c', command, program], { env: { SING_CACHEDIR: folder } })
+    expect(outcome.status).toBe(status)
+    expect(left(folder)).toEqual([isLeft, isLeft, isLeft])
+  })
+
   it('removes nothing when nobody agrees, and nothing with --dry-run', async () => {
     const folder = await filled()
     const { status, stderr } = await cache(folder, 'clean')

@@ -264,6 +264,7 @@ describe('registry login refuses', () => {
     const { status, stderr } = await run(['registry', 'login', 'registry.example'])
     expect(status).toBe(255)
     expect(stderr).toContain('cannot ask "User name at registry.example:": there is no terminal')
+    expect(stderr).toContain('--password-stdin')
   })
 
   it('a file of logins that is none, without a word of it', async () => {

@@ -140,7 +140,7 @@ describe.skipIf(!can('registry', 'skopeo'))('a registry with users', () => {
     await using mallory = await open(`${registry.host}/some/app:one`, { username: 'mallory', password: 'x' })
     await expect(mallory.resolve(signal)).rejects.toMatchObject({
       message: `${registry.host} refuses the user mallory (the command line or the environment)`,
-      hint,
+      hint: `Is the password right? Many registries want an access token in its place. ${hint}`,
     })
   })
 

@@ -1,5 +1,6 @@
 /** Images that are elsewhere as the base: in registries, layouts, archives, with a daemon, on the web (`Bootstrap: docker` ...). */
 
+import { SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
 import { openImage } from '../../image/open.ts'
 import { requireSource } from '../../image/refused.ts'
@@ -26,10 +27,20 @@ export function referenceOf({ header }: Stage): string {
   return `${agent}://${parts.filter(Boolean).join('/')}`
 }
 
+/** The agent says already what kind of reference it is. */
+function refuseScheme({ header: { bootstrap = '', from = '' } }: Stage): void {
+  const [, scheme, name = ''] = /^(docker|oras|https?):\/\/(.*)$/s.exec(from) ?? []
+  if (scheme === undefined || !['docker', 'oras'].includes(bootstrap)) return
+  throw new SingError('REFERENCE', `From: ${shown(from)}: what kind it is stands in Bootstrap alone`, {
+    hint: `Write: Bootstrap: ${scheme}, and From: ${shown(name)}`,
+  })
+}
+
 /** @throws SingError UNSUPPORTED or REFERENCE for a header that can name no image */
 export function checkReference(stage: Stage): void {
   const reference = referenceOf(stage)
   requireSource(reference)
+  refuseScheme(stage)
   if (!/^https?:/.test(reference)) parseReference(reference)
 }
 

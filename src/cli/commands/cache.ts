@@ -8,7 +8,7 @@ import { chooseEntries, readTypes } from '../../store/choose.ts'
 import { type CacheEntry, readContents, removeEntry } from '../../store/contents.ts'
 import { cacheRoot, type EntryType, entryTypes } from '../../store/place.ts'
 import { distrust } from '../../store/trusted.ts'
-import { confirm } from '../../ui/prompt.ts'
+import { confirm, isYes, pipedAnswer } from '../../ui/prompt.ts'
 import { toColumns } from '../../ui/table.ts'
 import type { Call, Command } from '../command.ts'
 import type { Flag } from '../options.ts'
@@ -141,13 +141,14 @@ function daysOf({ flags }: Call): number | undefined {
 }
 
 async function requireConsent(what: string): Promise<void> {
-  if (!isatty(0)) {
+  const piped = isatty(0) ? undefined : pipedAnswer()
+  if (!isatty(0) && piped === undefined) {
     throw new SingError('USAGE', `nothing is removed: nobody is there to agree to it`, {
       hint: 'Give --force to remove without a question, or --dry-run to see what would go',
       status: 255,
     })
   }
-  if (await confirm(`Remove ${what} from the cache?`)) return
+  if (piped === undefined ? await confirm(`Remove ${what} from the cache?`) : isYes(piped)) return
   throw new SingError('INTERRUPTED', 'nothing is removed')
 }
 

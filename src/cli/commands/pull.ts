@@ -3,10 +3,11 @@
 import { resolve } from 'node:path'
 import { placeSandbox, requirePlace } from '../../build/place.ts'
 import { SingError, shown } from '../../core/errors.ts'
+import { suggest } from '../../core/suggest.ts'
 import { fetchImage } from '../../image/fetch.ts'
 import { placeImage } from '../../image/place.ts'
 import { requireSource } from '../../image/refused.ts'
-import { schemeOf } from '../../image/scheme.ts'
+import { schemeOf, schemeWords } from '../../image/scheme.ts'
 import { catchInterruption } from '../../runtime/interrupt.ts'
 import type { Call, Command, Flags } from '../command.ts'
 import { fetchingOptions } from '../fetching.ts'
@@ -17,15 +18,24 @@ function word(value: Flags[string]): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-/** Names of Docker Hub are what people type without thinking of a scheme. */
-function requireReference(text: string): void {
+/** What somebody who named no place may have meant. Names of Docker Hub are what people type without thinking of a scheme. */
+function placeHint(text: string, before: string | undefined): string {
+  if (before !== undefined && schemeOf(before) !== undefined)
+    return `The new image stands first: sing pull ${shown(text)} ${shown(before)}`
+  const [, word = '', rest = ''] = /^([A-Za-z-]+):\/\/(.*)$/s.exec(text) ?? []
+  const near = word && suggest(word.toLowerCase(), schemeWords)
+  if (near) return `Did you mean ${near}://${shown(rest)}?`
+  return !word && /^[a-z0-9][\w.:/@-]*$/.test(text)
+    ? `For a registry: docker://${text}`
+    : 'For example docker://alpine:3.20, oci:DIRECTORY, https://...'
+}
+
+function requireReference(text: string, before: string | undefined): void {
   requireSource(text)
   if (schemeOf(text) !== undefined) return
-  const isName = /^[a-z0-9][\w.:/@-]*$/.test(text)
+  const hint = placeHint(text, before)
   throw new SingError('REFERENCE', `${shown(text)}: it does not say where the image is`, {
-    hint: isName
-      ? `For a registry: docker://${text}`
-      : 'For example docker://alpine:3.20, oci:DIRECTORY, https://...',
+    hint,
     status: 255,
   })
 }
@@ -34,7 +44,7 @@ function requireReference(text: string): void {
 function targetOf({ args, flags }: Call): { target: string; reference: string } {
   const reference = args.at(-1) ?? ''
   const given = args.length > 1 ? args[0] : word(flags.name)
-  requireReference(reference)
+  requireReference(reference, given)
   const usual = () =>
     flags.sandbox === true ? usualName(reference).replace(/\.sif$/, '') : usualName(reference, formOf(flags))
   const name = given ?? usual()

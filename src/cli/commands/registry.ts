@@ -107,7 +107,11 @@ async function accountOf(registry: string, { flags, origins, context }: Call) {
   }
   const { askLogin } = await import('../login.ts')
   const known = { username: name, password: isPiped ? readPassword() : given }
-  const { username, password } = await askLogin(registry, known)
+  const { username, password } = await askLogin(
+    registry,
+    known,
+    'Give --username NAME --password-stdin, and the password on standard input',
+  )
   if (username === '' || password === '')
     throw refuse(`a login at ${shown(registry)} needs a user name and a password`)
   return { username, password }
@@ -163,8 +167,10 @@ export const subcommands: Readonly<Record<string, Command>> = {
   login: {
     usage: 'registry login [options] <registry>',
     summary: 'Log in to a registry, for this and later commands',
-    description: `The registry is asked whether the login is right. It is then kept in docker-config.json of the folder of your
-settings, or by the helper that credsStore or credHelpers name there. Logins of docker, podman, Apptainer and SingularityCE are used without this.`,
+    description:
+      'The registry is asked whether the login is right. It is then kept in ~/.config/sing/docker-config.json, or by the ' +
+      'helper that credsStore or credHelpers name there. Logins of docker, podman, Apptainer and SingularityCE are used ' +
+      'without this.',
     examples: [
       'sing registry login --username alice docker://registry.example',
       'sing registry login --username alice --password-stdin docker.io < token',

@@ -43,4 +43,11 @@ describe('the reference that a header means', () => {
   ])('is refused at once: %s', (header, code) => {
     expect(() => checkReference(stageOf(header))).toThrow(expect.objectContaining({ code }))
   })
+
+  it.each([
+    ['Bootstrap: docker; From: docker://a.example/app', 'Write: Bootstrap: docker, and From: a.example/app'],
+    ['Bootstrap: docker; From: oras://a.example/app', 'Write: Bootstrap: oras, and From: a.example/app'],
+  ])('tells the kind of image once: %s', (header, hint) => {
+    expect(() => checkReference(stageOf(header))).toThrow(expect.objectContaining({ hint }))
+  })
 })

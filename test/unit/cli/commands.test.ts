@@ -128,6 +128,10 @@ describe('an unknown word', () => {
     })
   })
 
+  it('of Docker is refused with the command that does it here', async () => {
+    await expect(findCommand(['login'])).rejects.toMatchObject({ hint: 'Did you mean registry login?' })
+  })
+
   it.each(['constructor', '__proto__', 'toString'])(
     'is refused when objects have such a property: %s',
     async (word) => {
