@@ -51,6 +51,12 @@ async function expectRight(registry: BadRegistry, { status, stderr, image }: Pul
   expect(image?.equals(right.image ?? Buffer.alloc(0))).toBe(true)
 }
 
+/** Only with layers: configurations, which come first, are compared with their digest when they are read. */
+const onLayers =
+  (misbehave: Misbehaviour): Misbehaviour =>
+  (exchange) =>
+    exchange.body[0] === 0x7b ? false : misbehave(exchange)
+
 const fatalLines = (stderr: string): string[] =>
   stderr.split('\n').filter((line) => line.startsWith('FATAL:'))
 
@@ -77,9 +83,9 @@ describe.concurrent('a registry that', () => {
 
   const lasting: [what: string, misbehave: Misbehaviour, line: RegExp][] = [
     ['sends another manifest', bad.changes('manifest'), /sends a document that is not sha256:|is damaged/],
-    ['sends other layers', bad.changes('blob'), /is damaged|digest/],
-    ['announces a longer layer', bad.lengthens(), /sends \d+ bytes for a blob of \d+/],
-    ['sends more than a layer has', bad.runsOver(), /sends more than the \d+ bytes of a blob/],
+    ['sends other layers', onLayers(bad.changes('blob')), /damaged|digest/],
+    ['announces a longer layer', onLayers(bad.lengthens()), /sends \d+ bytes for a blob of \d+/],
+    ['sends more than a layer has', onLayers(bad.runsOver()), /sends more than the \d+ bytes of a blob/],
     ['fails for ever', bad.fails('blob', 500, 1000), /answered 500 when asked to read the blob sha256:/],
     [
       'wants us back tomorrow',
