@@ -1,7 +1,7 @@
 /** The measurements of `npm run bench`: each figure beside the peer's from the same minute, and the limit of their ratio. */
 
 import { spawn } from 'node:child_process'
-import { rmSync, statSync } from 'node:fs'
+import { rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { formatSize } from '../src/core/units.ts'
 import { can } from '../test/helpers/can.ts'
@@ -85,6 +85,21 @@ async function measurePack(): Promise<void> {
   compare('size of that image', bytes(images.oursBig), bytes(images.peersBig), 1.02, formatSize)
   const peak = Math.max(...runs.map(({ peak }) => peak))
   bound('memory while packing (limit 150 MB)', peak, 150e6, formatSize, peer.peak)
+  await measureChange()
+}
+
+/** A definition that begins with that image and changes little. */
+async function measureChange(): Promise<void> {
+  const build = async (base: string, command: readonly string[], env: NodeJS.ProcessEnv): Promise<number> => {
+    const definition = join(work, 'change.def')
+    writeFileSync(definition, `Bootstrap: localimage\nFrom: ${base}\n%post\n  echo new > /new\n`)
+    return (await watch([...command, '-F', join(work, 'change.sif'), definition], { env })).wall
+  }
+  const peer = inPeerRoot(['apptainer', '-s', 'build', '--fakeroot'])
+  const peers = await build(images.peersBig, peer, peerEnvironment)
+  const ours = await build(images.oursBig, commandLine([program, '-s', 'build']), environment())
+  rmSync(join(work, 'change.sif'))
+  compare('build on that image', ours, peers, 0.15)
 }
 
 function needBigImages(): void {
