@@ -89,6 +89,15 @@ describe.skipIf(!needs)('an image of a layout', () => {
     expect(await succeeds(['exec', 'x.sif', 'sh', '-c', 'echo "$GREETING"'])).toBe('hello `$(x)` "\'\\\n')
   })
 
+  it('is told to scripts as JSON', async () => {
+    const told = JSON.parse(await succeeds(['pull', '--json', 'x.sif', `oci:${layout.folder}:app`]))
+    expect(told).toEqual({
+      image: join(folder, 'x.sif'),
+      reference: `oci:${layout.folder}:app`,
+      digest: layout.digests.app,
+    })
+  })
+
   it('gives its program the arguments as they are', async () => {
     await succeeds(['pull', 'x.sif', `oci:${layout.folder}:app`])
     const words = ['a b', '', "it's", '"q"', '`id`', 'two\nlines', '\\', '*', '~', '-n', '--', 'ä']

@@ -15,6 +15,7 @@ const targetFlags = grouped('New image:', [
   toggle('oci', 'write an OCI-SIF, which holds the OCI image as it is'),
   toggle('keep-layers', 'with --oci: one file system for each layer instead of one for all'),
   toggle('no-oci', 'take --oci back', { hidden: true }),
+  toggle('json', 'print where the image is and what it is as JSON', { short: 'j', env: [] }),
   toggle('reproducible', 'no effect: the same image always becomes the same bytes', { hidden: true }),
 ])
 

@@ -66,6 +66,8 @@ async function run(call: Call): Promise<number> {
   await (sandbox ? placeSandbox(path, target, place) : placeImage(path, target, signal))
   report({ kind: 'info', text: `${shown(name)} is in ${shown(target)}` })
   if (digest !== undefined) report({ kind: 'info', text: `Digest: ${digest}` })
+  if (flags.json === true)
+    context.print(`${JSON.stringify({ image: target, reference: name, digest }, null, 2)}\n`)
   return 0
 }
 
@@ -83,6 +85,7 @@ export const command: Command = {
     'sing pull --sandbox tree/ oci-archive:image.tar',
     'sing pull --oci alpine.oci.sif docker://alpine:3.20',
     'sing pull --force solver.sif oras://registry.example/solver:2',
+    'digest=$(sing pull --json tools.sif docker://registry.example/tools | jq -r .digest)',
   ],
   flags: pullFlags,
   args: [1, 2],
