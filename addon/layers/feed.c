@@ -152,11 +152,13 @@ ssize_t sing_feed_next(struct sing_feed *feed, const void **data, int *reason)
 {
 	if (feed->current != NULL && !sing_queue_put(&feed->empty, feed->current))
 		free(feed->current);
-	feed->current = sing_queue_take(&feed->full);
-	if (feed->current == NULL) {
+	/* few bytes can be much work: what was read already is not worth the wait */
+	*reason = sing_source_stopped(feed->options.source);
+	feed->current = *reason == 0 ? sing_queue_take(&feed->full) : NULL;
+	if (feed->current == NULL && *reason == 0)
 		*reason = feed->reason;
-		return feed->reason != 0 ? -1 : 0;
-	}
+	if (feed->current == NULL)
+		return *reason != 0 ? -1 : 0;
 	sing_digest_update(&feed->plain, feed->current->data, feed->current->size);
 	feed->given += feed->current->size;
 	*data = feed->current->data;

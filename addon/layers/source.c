@@ -39,6 +39,16 @@ void sing_source_stop(struct sing_source *source, int reason)
 	pthread_mutex_unlock(&source->lock);
 }
 
+int sing_source_stopped(struct sing_source *source)
+{
+	int reason;
+
+	pthread_mutex_lock(&source->lock);
+	reason = source->stopped;
+	pthread_mutex_unlock(&source->lock);
+	return reason;
+}
+
 /* Bytes that can be read at `position`; 0 at the end. */
 static uint64_t wait_for_bytes(struct sing_source *source, uint64_t position, int *reason)
 {

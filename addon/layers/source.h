@@ -33,6 +33,9 @@ void sing_source_complete(struct sing_source *source, uint64_t size);
 /* Who waits, or will, gets this reason instead of bytes. */
 void sing_source_stop(struct sing_source *source, int reason);
 
+/* The reason for which it was stopped, or 0. */
+int sing_source_stopped(struct sing_source *source);
+
 /*
  * Read at most `size` bytes from `position` on, waiting for at least one. Returns their number, 0 at the end, or -1 with a
  * reason.
