@@ -190,13 +190,15 @@ async function readImageFor(source: ImageSource, wanted: Platform, options: Fetc
 
 /** The converted image in the cache; what is made of a manifest is always the same. */
 function provide(image: OciImage, options: FetchOptions): Promise<string> {
-  const { source, digest } = image
+  const { source, digest, config } = image
+  // Where the image does not say it, the architecture is the one that was asked for.
+  const { architecture } = config.platform
   const { cache, form = 'sif', signal, version } = options
   const { agent, from } = source.origin
   const key =
     form === 'sif'
-      ? imageKey('oci-tmp', formatVersion, version, agent, from, digest)
-      : imageKey('oci-tmp', formatVersion, version, form, digest)
+      ? imageKey('oci-tmp', formatVersion, version, agent, from, digest, architecture)
+      : imageKey('oci-tmp', formatVersion, version, form, digest, architecture)
   // ROOT/oci-tmp/NAME.work/image.sif
   const room = (path: string) => (cache.isPrivate ? temporaryRoom : cacheRoom)(resolve(path, '../../..'))
   return cache.image(key, (path) => make(image, path, room(path), options), { signal, name: source.name })

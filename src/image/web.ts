@@ -85,7 +85,8 @@ class Site {
 
   async #request(method: string, headers: Record<string, string>): Promise<Response> {
     try {
-      return await this.#client.request(this.#address, { method, headers, signal: this.#signal })
+      const options = { method, headers, signal: this.#signal, staysSafe: true }
+      return await this.#client.request(this.#address, options)
     } catch (cause) {
       throw cause instanceof RequestError ? this.failure(cause) : cause
     }

@@ -26,6 +26,8 @@ export type RequestOptions = {
   readonly retries?: number
   /** Follow redirections; done unless this is false. */
   readonly redirects?: boolean
+  /** No redirection leads from https to http: for what no digest vouches for. */
+  readonly staysSafe?: boolean
   /** Believe whoever answers. */
   readonly trusting?: boolean
   /** A socket of this machine that answers instead of the host of the address. */
@@ -180,6 +182,12 @@ function redirect({ url, options }: Step, status: number, location: string): Ste
       `${shown(url.host)} redirects to ${shown(location)}, which is no web server`,
     )
   }
+  if (options.staysSafe && url.protocol === 'https:' && next.protocol === 'http:') {
+    throw new RequestError(
+      'redirect',
+      `${shown(url.host)} redirects to ${shown(next.host)} by plain HTTP, where anybody could change what is sent`,
+    )
+  }
   const { method = 'GET', headers = {}, body, trusting = false, ...rest } = options
   const isSame = next.origin === url.origin
   const carried = isSame ? headers : withoutSecrets(headers)
@@ -209,7 +217,7 @@ export async function download(
     new SingError('IO', `cannot download ${shownAddress(address)}: ${reason}`, { hint, cause })
   using client = new HttpClient(options)
   try {
-    const response = await client.request(address, { signal })
+    const response = await client.request(address, { signal, staysSafe: true })
     if (response.status !== 200) throw refuse(`the server answered ${response.status}`)
     return await response.bytes(limit)
   } catch (cause) {

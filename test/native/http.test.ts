@@ -336,7 +336,7 @@ describe('a proxy', () => {
   })
 })
 
-const startSecure = ({ certificate, key, authority }: Certificate) =>
+const startSecure = ({ certificate, key, authority }: Certificate, answer: RequestListener = echo) =>
   start(
     createTlsServer(
       {
@@ -346,11 +346,27 @@ const startSecure = ({ certificate, key, authority }: Certificate) =>
         requestCert: true,
         rejectUnauthorized: false,
       },
-      echo,
+      answer,
     ),
     'https',
     'localhost',
   )
+
+describe.skipIf(!hasProgram('openssl'))('a redirection to plain HTTP', () => {
+  it('is followed, unless nothing else vouches for what comes', async () => {
+    const certificate = await makeCertificate(temporaryFolder())
+    await using there = await serve(echo)
+    await using here = await startSecure(certificate, (_, response) =>
+      response.writeHead(302, { location: `${there.url}/x` }).end(),
+    )
+    using browser = newClient({ environment: { SSL_CERT_FILE: certificate.authority } })
+    expect(await browser.ask(here.url)).toMatchObject({ url: '/x' })
+    await expect(browser.ask(here.url, { staysSafe: true })).rejects.toMatchObject({
+      failure: 'redirect',
+      message: `${here.host} redirects to ${there.host} by plain HTTP, where anybody could change what is sent`,
+    })
+  })
+})
 
 describe.skipIf(!hasProgram('openssl'))('a certificate', () => {
   it('is believed when its authority is in the folder of the registry, in SSL_CERT_DIR or SSL_CERT_FILE', async () => {
