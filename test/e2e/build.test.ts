@@ -363,7 +363,7 @@ describe('a build that cannot be', () => {
     [['', base], 'empty'],
     [['x.sif', 'missing.sif'], 'missing.sif'],
     [['none/x.sif', base], 'none'],
-    [['x.sif', 'docker://alpine'], 'not supported yet'],
+    [['x.sif', 'library://alpine'], 'there is no library to ask'],
     [['x.sif', 'nothing://alpine'], 'nothing'],
     [['--arch', 's390x', 'x.sif', base], 's390x'],
     [['--encrypt', 'x.sif', base], 'yet'],
