@@ -80,7 +80,8 @@ function filesIn(directory: string): string[] {
       .sort()
       .map((name) => join(directory, name))
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return []
+    // Tools of root make closed ones, which say nothing to others: what is built in is there all the same.
+    if (['ENOENT', 'EACCES'].includes(errnoOf(error) ?? '')) return []
     return refuse(`cannot read the network configurations in ${directory}: ${reasonOf(error)}`, {
       cause: error,
     })

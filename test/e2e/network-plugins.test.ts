@@ -86,6 +86,16 @@ describe.skipIf(!can('userns', 'fuse', 'overlay', 'privatehost', 'cni'))('networ
     expect(stdout).toBe(`10.23.0.2/16\n10.22.0.9/16\n137\n${nothingLeft}`)
   })
 
+  it('are there although somebody else keeps a folder of networks closed', async () => {
+    // Of root when root runs the tests: the ordinary user cannot look into it, in no namespace.
+    const closed = join(images.folder, 'closed')
+    mkdirSync(closed, { mode: 0o700 })
+    const { stdout, stderr } = await onHost(`
+      echo "cni configuration path = ${closed}" >/run/site.conf
+      "$SING" --config /run/site.conf exec --network bridge "$IMAGE" true; echo $?`)
+    expect({ stdout, stderr }).toEqual({ stdout: '0\n', stderr: '' })
+  })
+
   it('name servers', async () => {
     const { stdout } = await onHost(`
       "$SING" --config "$SITE" exec --network named "$IMAGE" cat /etc/resolv.conf
