@@ -72,11 +72,14 @@ export function emptyFolder(name: string): string {
 export function times(
   commands: readonly string[],
   runs: number,
-  { rounds = 3, env = {} }: { rounds?: number; env?: NodeJS.ProcessEnv } = {},
+  { rounds = 3, env = {}, before = [] }: { rounds?: number; env?: NodeJS.ProcessEnv; before?: string[] } = {},
 ): number[] {
   const all = commands.map((): number[] => [])
   const report = join(work, 'times.json')
-  const call = ['hyperfine', '-N', '-w', '2', '-r', String(runs), '--export-json', report, ...commands]
+  // What is done before each run of a command, and not counted.
+  const prepared = before.flatMap((command) => ['--prepare', command])
+  const counts = ['-w', '2', '-r', String(runs)]
+  const call = ['hyperfine', '-N', ...counts, ...prepared, '--export-json', report, ...commands]
   for (let round = 0; round < rounds; round += 1) {
     must(inPeerRoot(call), { ...peerEnvironment, ...env })
     const { results } = JSON.parse(readFileSync(report, 'utf8')) as { results: Timed[] }
