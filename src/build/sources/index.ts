@@ -10,10 +10,13 @@ import { fetchDebootstrap } from './distro.ts'
 import { fetchLocalImage } from './image.ts'
 import { checkReference, fetchReference, references } from './oci.ts'
 
+/** A JSON object of a SIF. */
+export type Attachment = { readonly name: string; readonly data: Buffer }
+
 /** What a source tells about the base that it put into the root file system. */
 export type Base = {
   /** JSON objects of the base's SIF that its descendants carry on. */
-  readonly attachments: readonly { readonly name: string; readonly data: Buffer }[]
+  readonly attachments: readonly Attachment[]
   /** When the base was made, in seconds since 1970; undefined when it is made just now. */
   readonly time: number | undefined
   /** The image below the root file system, when that is an overlay, and the directory with all that is different. */
