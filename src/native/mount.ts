@@ -27,14 +27,28 @@ export function mountFuse(at: string, fuse: number): void {
   must(addon().mount('fuse', at, options, true))
 }
 
-export type OverlayDirectories = { readonly lower: string; readonly upper: string; readonly work: string }
+export type OverlayDirectories = {
+  /** The topmost first; at least one. */
+  readonly lowers: readonly string[]
+  readonly upper: string
+  readonly work: string
+}
 
 /**
- * Show `lower` with the changes in `upper`, which takes all new ones. Files have the numbers that they have there. `marks` are the attributes that say what is gone: those
- * of users in a user namespace. @throws Error with the kernel's reason
+ * Marks that users may set too, for root as well: what one of them keeps of changes the other can use. With these the kernel follows
+ * no redirects and copies no attributes without contents, and refuses to be told so again: a file comes from where its name is
+ * (overlayfs.rst, "userxattr"). Known since Linux 5.11, which is also the first that lets users mount overlays.
  */
-export function mountOverlay(at: string, directories: OverlayDirectories, marks: 'user' | 'trusted'): void {
-  const { lower, upper, work } = directories
+const overlayOptions = 'userxattr,index=off,xino=off'
+
+/** What mount(2) takes, less its end. */
+const longestOptions = 4095
+
+/**
+ * Show `lowers`, one above the other, with the changes in `upper`, which takes all new ones. Files have the numbers that they have
+ * there. @throws Error with the kernel's reason
+ */
+export function mountOverlay(at: string, { lowers, upper, work }: OverlayDirectories): void {
   const opened: number[] = []
   // By number: a path may be long, and holds what means something in options.
   const open = (path: string) => {
@@ -43,8 +57,10 @@ export function mountOverlay(at: string, directories: OverlayDirectories, marks:
     return `/proc/self/fd/${fd}`
   }
   try {
-    const options = `xino=off,lowerdir=${open(lower)},upperdir=${open(upper)},workdir=${open(work)}`
-    must(addon().mount('overlay', at, marks === 'user' ? `userxattr,${options}` : options, false))
+    const below = lowers.map(open).join(':')
+    const options = `${overlayOptions},lowerdir=${below},upperdir=${open(upper)},workdir=${open(work)}`
+    if (options.length > longestOptions) throw new Error(`an overlay of ${lowers.length} layers is too high`)
+    must(addon().mount('overlay', at, options, false))
   } finally {
     for (const fd of opened) closeSync(fd)
   }

@@ -1,6 +1,6 @@
 /**
- * An image file as a directory that can be changed, nothing of it unpacked: its squashfs is mounted below, and what changes lies
- * in a directory above. For a process that has its mount namespace to itself: with the process the mounts and their server end.
+ * Layers as a directory that can be changed, nothing of it unpacked: their squashfs are mounted below, and what changes lies
+ * in a directory above. For a process that has its mount namespace to itself: with the process the mounts and their servers end.
  */
 
 import { spawn } from 'node:child_process'
@@ -18,34 +18,48 @@ export type MountOptions = {
   readonly directory: string
   /** All files belong to root, because no other id exists here. */
   readonly allRoot: boolean
-  readonly inUserNamespace: boolean
 }
 
 export type Mounted = Disposable & {
-  /** The directory with everything that is not as in the image. */
+  /** The directory with everything that is not as in the layers. */
   readonly changes: string
 }
 
-/** Mount the squashfs, and an overlay above it. @throws Error where the kernel does not do it; nothing is mounted then */
-export async function mountChangeable(image: Window, options: MountOptions): Promise<Mounted> {
-  const { at, directory, allRoot, inUserNamespace } = options
-  const [lower = '', upper = '', work = ''] = ['base', 'upper', 'work'].map((name) => join(directory, name))
-  for (const path of [directory, lower, upper, work]) mkdirSync(path, { mode: 0o755 })
+/**
+ * Mount layers, the topmost first, and an overlay above them. Without layers there is an empty directory.
+ * @throws Error where the kernel does not do it; nothing is mounted then
+ */
+export async function mountStack(layers: readonly Window[], options: MountOptions): Promise<Mounted> {
+  const { at, directory, allRoot } = options
+  const [upper, work] = [join(directory, 'upper'), join(directory, 'work')]
+  const served = layers.map((_, index) => join(directory, `layer-${index}`))
+  const [top = join(directory, 'empty')] = served
+  const lowers = served.length > 0 ? served : [top]
+  for (const path of [directory, upper, work, ...lowers]) mkdirSync(path, { mode: 0o755 })
+  const takeAway = () => {
+    for (const path of served) unmount(path)
+  }
   try {
-    await serve(image, lower, allRoot)
-    copyAttributes(lower, upper)
-    mountOverlay(at, { lower, upper, work }, inUserNamespace ? 'user' : 'trusted')
+    await serveAll(layers, served, allRoot)
+    copyAttributes(top, upper)
+    mountOverlay(at, { lowers, upper, work })
   } catch (error) {
-    unmount(lower)
+    takeAway()
     throw error
   }
   return {
     changes: upper,
     [Symbol.dispose]() {
       unmount(at)
-      unmount(lower)
+      takeAway()
     },
   }
+}
+
+/** All at the same time. None is on its way any more when this fails. */
+async function serveAll(layers: readonly Window[], at: readonly string[], allRoot: boolean): Promise<void> {
+  const starts = layers.map((layer, index) => serve(layer, at[index] ?? '', allRoot))
+  for (const start of await Promise.allSettled(starts)) if (start.status === 'rejected') throw start.reason
 }
 
 /** Mount a squashfs whose server is a child of ours. */

@@ -6,7 +6,7 @@ import type { Stage } from '../../definition/types.ts'
 import { unpackedLayers } from '../../image/layers.ts'
 import { type Image, openImage, type Window } from '../../image/open.ts'
 import { sizeOfLayers, unpackLayers } from '../../image/unpack.ts'
-import { mountChangeable } from '../../runtime/mounted.ts'
+import { mountStack } from '../../runtime/mounted.ts'
 import { dataTypes } from '../../sif/format.ts'
 import { readObject, readSif } from '../../sif/read.ts'
 import { copyTree } from '../copy.ts'
@@ -50,9 +50,8 @@ async function mountBelow(image: Window, root: string, tools: BuildTools): Promi
   const { facts, scratch, report } = tools
   if (!mayStayPacked(tools)) return undefined
   try {
-    const { inUserNamespace, idsMapped } = facts
-    const options = { at: root, directory: `${root}.changes`, allRoot: idsMapped === 1, inUserNamespace }
-    const mounted = await mountChangeable(image, options)
+    const options = { at: root, directory: `${root}.changes`, allRoot: facts.idsMapped === 1 }
+    const mounted = await mountStack([image], options)
     scratch.hold(mounted)
     return { image, changes: mounted.changes }
   } catch (error) {
