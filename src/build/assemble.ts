@@ -11,7 +11,7 @@ import { standard } from './compression.ts'
 import { copyTree } from './copy.ts'
 import type { BuildTools } from './request.ts'
 import type { Tree } from './sandbox.ts'
-import type { Base } from './sources/index.ts'
+import type { Attachment } from './sources/index.ts'
 import { makePartial, putInPlace } from './target.ts'
 import { dropSetIds, removeTree } from './tree.ts'
 
@@ -22,9 +22,9 @@ export type Assembly = {
   readonly definitionText: string
   /** Go name. */
   readonly architecture: string
-  readonly attachments: Base['attachments']
-  /** The image that the tree differs from. */
-  readonly below: Base['below']
+  readonly attachments: readonly Attachment[]
+  /** What of the tree lies somewhere packed. */
+  readonly base: PackOptions['base']
   /** Permissions of the new file. */
   readonly mode: number
   /** Seconds since 1970 for everything in a reproducible image; undefined: real times. */
@@ -32,7 +32,7 @@ export type Assembly = {
 }
 
 /** The JSON objects of the image in the order of their names, the way other runtimes write them. */
-async function jsonObjects({ described, attachments }: Assembly): Promise<Base['attachments']> {
+async function jsonObjects({ described, attachments }: Assembly): Promise<readonly Attachment[]> {
   const inspect = Buffer.from(inspectJson(await readAttributes(described)))
   const objects = [...attachments, { name: 'inspect-metadata.json', data: inspect }]
   return objects.sort((one, other) => (one.name < other.name ? -1 : 1))
@@ -42,9 +42,9 @@ async function jsonObjects({ described, attachments }: Assembly): Promise<Base['
  * What is as it was below is copied as it lies there, and not packed anew: not where the same bytes are to come from everywhere,
  * and not when the caller asks for a compression of its own.
  */
-function adopted({ below, time }: Assembly, { request }: BuildTools): Pick<PackOptions, 'base'> {
+function adopted({ base, time }: Assembly, { request }: BuildTools): Pick<PackOptions, 'base'> {
   const isWanted = request.packing.compression === standard && time === undefined
-  return below && isWanted ? { base: { ...below.image, changes: below.changes } } : {}
+  return base && isWanted ? { base } : {}
 }
 
 async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools): Promise<void> {

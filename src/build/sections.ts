@@ -1,27 +1,16 @@
-/** The scripts of a definition: %pre and %setup on the host, %post and %test in the new root file system. */
+/** How the scripts of a definition run: %pre and %setup on the host, %post and %test in the new root file system. */
 
 import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SingError } from '../core/errors.ts'
-import { parseLabels } from '../definition/labels.ts'
 import { sectionCommand } from '../definition/script.ts'
-import type { App, Section, Stage } from '../definition/types.ts'
+import type { Section, Stage } from '../definition/types.ts'
 import { actionScript } from '../plan/action.ts'
 import { defaultPath } from '../plan/environment.ts'
 import { runOnHost, runSection } from '../runtime/section.ts'
 import { sectionDevices } from './devices.ts'
-import { existsInside, readInside, resolveInside, writeInside } from './inside.ts'
-import { appInstallText } from './metadata.ts'
+import { existsInside, resolveInside } from './inside.ts'
 import type { BuildTools } from './request.ts'
-import { removeTree } from './tree.ts'
-
-/** The file behind SINGULARITY_LABELS: one `key value` a line. */
-const labelFile = '/.build.labels'
-const labelLimit = 1024 * 1024
-/** The file behind SINGULARITY_ENVIRONMENT, read whenever a container starts. */
-const environmentFile = '/.singularity.d/env/91-environment.sh'
-const postScript = '/.post.script'
-const aptSettings = '/.apt.conf'
 
 /** Files that %post makes are for everybody to read, whatever the caller's umask; the peers' mask. */
 const sectionMask = 0o002
@@ -31,14 +20,19 @@ const passedOn = ['http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_pro
   .concat('TERM')
 
 /** Give a name in the spelling of each runtime, because definitions in the world use all of them. */
-function inAllSpellings(name: string, value: string): Record<string, string> {
+export function inAllSpellings(name: string, value: string): Record<string, string> {
   return Object.fromEntries(
     ['SINGULARITY', 'APPTAINER', 'SING'].map((prefix) => [`${prefix}_${name}`, value]),
   )
 }
 
-function failed(name: string, status: number, section: Section, tools: BuildTools): SingError {
-  const place = `${tools.definitionName}:${section.line}`
+export function failed(
+  name: string,
+  status: number,
+  { line }: Pick<Section, 'line'>,
+  tools: BuildTools,
+): SingError {
+  const place = `${tools.definitionName}:${line}`
   return new SingError('SECTION', `%${name} failed with status ${status} (${place})`)
 }
 
@@ -112,7 +106,8 @@ function temporaryBinds(root: string, tools: BuildTools): string[] {
   })
 }
 
-async function runInside(
+/** Run a program in the tree. Resolves with its exit status. */
+export async function runInside(
   program: string[],
   root: string,
   options: { variables: Record<string, string>; writable: boolean; memoryUpper: boolean },
@@ -136,62 +131,4 @@ async function runInside(
   )
   if (signal.aborted) throw signal.reason
   return status
-}
-
-/** A file at the top of the root file system for as long as a script runs. */
-function temporaryFile(root: string, path: string, text: string, mode: number): Disposable {
-  writeInside(root, path, text, mode)
-  return { [Symbol.dispose]: () => removeTree(join(root, path)) }
-}
-
-/** The text of %post and, behind it, of every %appinstall in the order of the definition. */
-function postText(stage: Stage): Section | undefined {
-  const { post } = stage.sections
-  const apps = stage.apps.filter(({ install }) => install)
-  const first: Section | undefined = post ?? apps[0]?.install
-  if (!first) return undefined
-  const text = [post?.text ?? '', ...apps.map((app: App) => appInstallText(app))].join('\n')
-  return { text, arguments: post?.arguments ?? [], line: first.line }
-}
-
-/**
- * Run %post and what the apps install. Resolves with the labels that it wrote to $SINGULARITY_LABELS.
- * @throws SingError SECTION when it fails
- */
-export async function runPost(stage: Stage, root: string, tools: BuildTools): Promise<[string, string][]> {
-  const section = postText(stage)
-  if (!section) return []
-  tools.report({ kind: 'info', text: 'Running %post' })
-  using _script = temporaryFile(root, postScript, section.text, 0o755)
-  using _labels = temporaryFile(root, labelFile, '', 0o644)
-  // With a single id apt cannot become its unprivileged user.
-  const isSingleId = tools.facts.idsMapped === 1
-  using _settings = isSingleId
-    ? temporaryFile(root, aptSettings, 'APT::Sandbox::User "root";\n', 0o644)
-    : { [Symbol.dispose]() {} }
-  const variables = {
-    ...inAllSpellings('ENVIRONMENT', environmentFile),
-    ...inAllSpellings('LABELS', labelFile),
-    ...(isSingleId ? { APT_CONFIG: aptSettings } : {}),
-  }
-  const program = [...sectionCommand(section), postScript]
-  const status = await runInside(program, root, { variables, writable: true, memoryUpper: false }, tools)
-  if (status !== 0) throw failed('post', status, section, tools)
-  return parseLabels(readInside(root, labelFile, labelLimit) ?? '')
-}
-
-/** Run the %test of this definition in the finished root file system. @throws SingError SECTION when it fails */
-export async function runTest(stage: Stage, root: string, tools: BuildTools): Promise<void> {
-  const section = stage.sections.test
-  if (!section) return
-  tools.report({ kind: 'info', text: 'Running %test' })
-  const program = ['/.singularity.d/test']
-  const { writableTest } = tools.request
-  const status = await runInside(
-    program,
-    root,
-    { variables: {}, writable: false, memoryUpper: writableTest },
-    tools,
-  )
-  if (status !== 0) throw failed('test', status, section, tools)
 }

@@ -8,7 +8,7 @@ import type { Attachment } from './sources/index.ts'
 
 /** One step: it changes the tree that it stands on. */
 export type Step = {
-  /** How people know it, on one line: `%post`, `%files from build`, `RUN make install`. */
+  /** How people know it, on one line: `%post`, `%files from build`, `RUN make install`. Empty: too small to be shown. */
   readonly title: string
   /** The line of the definition where it begins, 0 when it has none. */
   readonly line: number
@@ -23,29 +23,50 @@ export type Step = {
 
 /** The first files of a stage. */
 export type StageBase =
-  /** Image files of this machine that may stay packed, the topmost first. */
-  | { readonly kind: 'packed'; readonly layers: readonly Window[]; readonly identity: readonly string[] }
+  /** Image files of this machine that may stay packed, the topmost first; without any the stage begins empty. */
+  | {
+      readonly kind: 'packed'
+      readonly layers: readonly Window[]
+      /** Asked for only where results are kept. */
+      readonly identity: () => Promise<readonly string[]>
+    }
   /** An earlier stage as it was at its end. */
   | { readonly kind: 'stage'; readonly name: string }
-  /** What a step makes in an empty directory: debootstrap, busybox, a sandbox that is copied, nothing at all. */
+  /** What a step makes in an empty directory: debootstrap, busybox. */
   | { readonly kind: 'made'; readonly step: Step }
+  /** A directory that is there and changes where it lies (--update). */
+  | { readonly kind: 'directory'; readonly path: string }
 
-/** What a front end wants done for one stage. */
+/** What a stage begins with, and what is known of it. */
+export type FoundBase = {
+  readonly base: StageBase
+  /** JSON objects that the descendants of the base carry on. */
+  readonly attachments: readonly Attachment[]
+  /** When the base was made, in seconds since 1970; undefined when it is made just now. */
+  readonly time: number | undefined
+}
+
+/** What a front end wants done for one stage. Called in this order, each once at most. */
 export type StagePlan = {
   readonly name: string | undefined
   /** What happens before there is a tree (%pre). */
-  readonly before: () => Promise<void>
-  readonly base: () => Promise<{
-    readonly base: StageBase
-    /** JSON objects that the descendants of the base carry on. */
-    readonly attachments: readonly Attachment[]
-    /** When the base was made, in seconds since 1970; undefined when it is made just now. */
-    readonly time: number | undefined
-  }>
+  readonly before: (root: string) => Promise<void>
+  readonly base: () => Promise<FoundBase>
   /** Known when the base is: what it says about itself may decide what is to be done. */
   readonly steps: () => Promise<readonly Step[]>
-  /** Write what the image says about itself. Only for the stage that becomes the image, or is copied from. */
+  /** Write what the image says about itself. For the stage that becomes the image, and those that are copied as they end. */
   readonly describe: (root: string, architecture: string) => Promise<void>
-  /** Run the %test of the finished tree. */
-  readonly test: (root: string) => Promise<void>
+  /** What decides what `describe` writes, but for the time. */
+  readonly description: readonly string[]
+  /** Runs in the finished tree, and changes nothing. */
+  readonly test: Step | undefined
 }
+
+/** An earlier stage, for steps that copy out of it. It is mounted or unpacked when one must run. */
+export type FinishedStage = {
+  /** What made its files what they are, description and all; undefined where nothing is kept. */
+  readonly identity: readonly string[] | undefined
+  /** Its files. Steps only read there. */
+  readonly root: () => Promise<string>
+}
+export type FinishedStages = ReadonlyMap<string, FinishedStage>

@@ -1,26 +1,29 @@
 /** An image of this machine as the base: SIF, squashfs or sandbox (`Bootstrap: localimage`). */
 
-import { basename, dirname, resolve } from 'node:path'
-import { reasonOf, SingError, shown } from '../../core/errors.ts'
+import { randomUUID } from 'node:crypto'
+import { closeSync, openSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
 import { unpackedLayers } from '../../image/layers.ts'
 import { type Image, openImage, type Window } from '../../image/open.ts'
-import { sizeOfLayers, unpackLayers } from '../../image/unpack.ts'
-import { mountStack } from '../../runtime/mounted.ts'
+import { sizeOfLayers } from '../../image/unpack.ts'
+import { packDirectory } from '../../native/addon.ts'
 import { dataTypes } from '../../sif/format.ts'
 import { readObject, readSif } from '../../sif/read.ts'
-import { copyTree } from '../copy.ts'
+import { windowDigest } from '../digest.ts'
+import { mayStayPacked } from '../mountable.ts'
 import type { BuildTools } from '../request.ts'
-import { requireRoom } from '../space.ts'
+import type { StageBase } from '../steps.ts'
 import { newestTime } from '../tree.ts'
-import type { Base } from './index.ts'
+import type { Attachment, SourceBase } from './index.ts'
 import { describeOciSif } from './oci-sif.ts'
 
 /** The OCI configuration tells tools what the image was made from. */
 const carriedName = 'oci-config.json'
 const carriedLimit = 4 * 1024 * 1024
 
-async function readAttachments(image: Image): Promise<Base['attachments']> {
+async function readAttachments(image: Image): Promise<readonly Attachment[]> {
   if (image.kind !== 'sif') return []
   const sif = await readSif(image.path)
   const objects = sif.objects.filter(
@@ -38,60 +41,33 @@ async function timeOf(image: Image, squashfsTime: number): Promise<number> {
   return created > 0 ? created : squashfsTime
 }
 
-/** What is to stay as files needs unpacked ones, and so does what changes every file. */
-function mayStayPacked({ request, facts, ownMounts }: BuildTools): boolean {
-  const { sandbox, fixPermissions, keepScratch } = request
-  const canMount = ownMounts && facts.fuse && (facts.overlayInUserNamespace || !facts.inUserNamespace)
-  return canMount && !sandbox && !fixPermissions && !keepScratch
-}
-
-/** Let the files appear in `root` without unpacking them; undefined when that cannot be. */
-async function mountBelow(image: Window, root: string, tools: BuildTools): Promise<Base['below']> {
-  const { facts, scratch, report } = tools
-  if (!mayStayPacked(tools)) return undefined
+/** The files of a sandbox as an image file of this build, which the new image takes its blocks from. */
+async function packedSandbox(directory: string, tools: BuildTools): Promise<Window> {
+  const { scratch, report, signal, facts, request } = tools
+  const file = join(scratch.path, `base-${randomUUID()}.squashfs`)
+  const fd = openSync(file, 'wx', 0o600)
   try {
-    const options = { at: root, directory: `${root}.changes`, allRoot: facts.idsMapped === 1 }
-    const mounted = await mountStack([image], options)
-    scratch.hold(mounted)
-    return { image, changes: mounted.changes }
-  } catch (error) {
-    report({ kind: 'debug', text: `the base is unpacked, because it cannot be mounted: ${reasonOf(error)}` })
-    return undefined
+    const { compression, blockSize, workers } = request.packing
+    const { size } = await packDirectory(directory, {
+      fd,
+      offset: 0,
+      compression: mayStayPacked(tools) ? compression : { kind: 'lz4' },
+      report,
+      signal,
+      ...(blockSize === undefined ? {} : { blockSize }),
+      ...(workers === undefined ? {} : { workers }),
+      ...(facts.isRoot ? {} : { owner: { uid: 0, gid: 0 } }),
+    })
+    return { file, offset: 0, size }
+  } finally {
+    closeSync(fd)
   }
 }
 
-async function unpack(
-  layers: readonly Window[],
-  bytes: number,
-  root: string,
-  tools: BuildTools,
-): Promise<void> {
-  const { facts, report, signal, scratch, request } = tools
-  // Unpacked files take at least as much as packed ones. Scripts may remove most of them, a mere copy will not.
-  const packed = tools.isConversion && !request.sandbox ? bytes / 2 : 0
-  requireRoom(dirname(scratch.path), dirname(request.target), { unpacked: bytes, packed })
-  await unpackLayers(layers, root, scratch.directory(`${basename(root)}-layers`), {
-    ownership: facts.isRoot,
-    report,
-    signal,
-  })
-}
-
-/** Fill the empty directory `root` with the files of an image. Resolves with what its descendants carry on. */
-export async function fillFromImage(image: Image, root: string, tools: BuildTools): Promise<Base> {
-  const { rootfs } = image
-  const { facts, report, signal, scratch, request } = tools
-  if ('directory' in rootfs) {
-    await copyTree(rootfs.directory, root, { scratch: scratch.path, ownership: facts.isRoot, report, signal })
-    return { attachments: [], time: request.reproducible ? newestTime(rootfs.directory) : undefined }
-  }
-  const layers = unpackedLayers(image)
-  const { bytes, time } = await sizeOfLayers(layers)
-  const below = layers.length === 1 ? await mountBelow(rootfs, root, tools) : undefined
-  if (!below) await unpack(layers, bytes, root, tools)
-  if (image.kind === 'oci-sif') return await describeOciSif(image.path, root)
-  const base = { attachments: await readAttachments(image), time: await timeOf(image, time) }
-  return below ? { ...base, below } : base
+/** Layers, the topmost first, as a base that is known by what they hold. */
+function packed(layers: readonly Window[], { signal }: BuildTools): StageBase {
+  const identity = async () => await Promise.all(layers.map((layer) => windowDigest(layer, signal)))
+  return { kind: 'packed', layers, identity }
 }
 
 function requireNoFingerprints(stage: Stage): void {
@@ -107,10 +83,24 @@ export function runsPrograms({ sections, apps }: Stage): boolean {
   return sections.post !== undefined || sections.test !== undefined || apps.some(({ install }) => install)
 }
 
+/** The image, which stays packed, as the base of a stage. */
+export async function baseOfImage(image: Image, tools: BuildTools): Promise<SourceBase> {
+  const { rootfs } = image
+  if ('directory' in rootfs) {
+    const time = tools.request.reproducible ? newestTime(rootfs.directory) : undefined
+    return { base: packed([await packedSandbox(rootfs.directory, tools)], tools), attachments: [], time }
+  }
+  const layers = unpackedLayers(image).reverse()
+  const base = packed(layers, tools)
+  if (image.kind === 'oci-sif') return { ...(await describeOciSif(image.path)), base }
+  const { time } = await sizeOfLayers(layers)
+  return { base, attachments: await readAttachments(image), time: await timeOf(image, time) }
+}
+
 /** The image that `From:` names, relative to the working directory. */
-export async function fetchLocalImage(stage: Stage, root: string, tools: BuildTools): Promise<Base> {
+export async function findLocalImage(stage: Stage, tools: BuildTools): Promise<SourceBase> {
   requireNoFingerprints(stage)
   const image = await openImage(resolve(stage.header.from ?? ''), { anyArchitecture: !runsPrograms(stage) })
   tools.report({ kind: 'verbose', text: `Taking the files of ${shown(image.path)}` })
-  return fillFromImage(image, root, tools)
+  return await baseOfImage(image, tools)
 }

@@ -3,12 +3,12 @@
 import { SingError, shown } from '../../core/errors.ts'
 import { agents } from '../../definition/agents.ts'
 import type { Stage } from '../../definition/types.ts'
-import type { Window } from '../../image/open.ts'
 import type { BuildTools } from '../request.ts'
+import type { FoundBase, Step } from '../steps.ts'
 import { fetchBusybox } from './busybox.ts'
 import { fetchDebootstrap } from './distro.ts'
-import { fetchLocalImage } from './image.ts'
-import { checkReference, fetchReference, references } from './oci.ts'
+import { findLocalImage } from './image.ts'
+import { checkReference, findReference, references } from './oci.ts'
 
 /** A JSON object of a SIF. */
 export type Attachment = { readonly name: string; readonly data: Buffer }
@@ -19,20 +19,48 @@ export type Base = {
   readonly attachments: readonly Attachment[]
   /** When the base was made, in seconds since 1970; undefined when it is made just now. */
   readonly time: number | undefined
-  /** The image below the root file system, when that is an overlay, and the directory with all that is different. */
-  readonly below?: { readonly image: Window; readonly changes: string }
 }
 
-/** Fill the empty directory `root` with the base that the header of the stage names. */
-export type Source = (stage: Stage, root: string, tools: BuildTools) => Promise<Base>
+/** What a stage begins with. */
+export type SourceBase = FoundBase & {
+  /** What comes on top of image files, and everything that decides it. */
+  readonly addition?: { readonly identity: readonly string[]; readonly write: (root: string) => void }
+}
 
-const nothing: Source = async () => ({ attachments: [], time: undefined })
+/** Find the base that the header of the stage names. */
+export type Source = (stage: Stage, tools: BuildTools) => Promise<SourceBase>
+
+/** Fill the empty directory `root` with the base that the header of the stage names. */
+export type Maker = (stage: Stage, root: string, tools: BuildTools) => Promise<Base>
+
+/** The same header makes the same base, as far as anybody can tell before. */
+function made(make: Maker): Source {
+  return async (stage, tools) => {
+    const { header, headerLines } = stage
+    const { bootstrap = '', osversion = '' } = header
+    const step: Step = {
+      title: `${bootstrap} ${osversion}`.trim(),
+      line: headerLines.bootstrap ?? 0,
+      identity: async () => ['made', ...Object.entries(header).sort().flat()],
+      async run(root) {
+        await make(stage, root, tools)
+      },
+    }
+    return { base: { kind: 'made', step }, attachments: [], time: undefined }
+  }
+}
+
+const nothing: Source = async () => ({
+  base: { kind: 'packed', layers: [], identity: async () => ['nothing'] },
+  attachments: [],
+  time: undefined,
+})
 
 const sources: Readonly<Record<string, Source>> = {
-  localimage: fetchLocalImage,
+  localimage: findLocalImage,
   scratch: nothing,
-  debootstrap: fetchDebootstrap,
-  busybox: fetchBusybox,
+  debootstrap: made(fetchDebootstrap),
+  busybox: made(fetchBusybox),
 }
 
 /** The source of a stage. @throws SingError UNSUPPORTED for one that this version cannot fetch */
@@ -42,7 +70,7 @@ export function sourceOf(stage: Stage): Source {
   if (source) return source
   if (references.includes(agent)) {
     checkReference(stage)
-    return fetchReference
+    return findReference
   }
   const isKnown = agents.has(agent)
   throw new SingError(

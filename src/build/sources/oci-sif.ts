@@ -11,7 +11,7 @@ import { openOciSif } from '../../image/oci-sif.ts'
 import { ociConfigName } from '../../image/open.ts'
 import type { ImageConfig } from '../../oci/types.ts'
 import { existsInside, readInside, writeInside } from '../inside.ts'
-import type { Base } from './index.ts'
+import type { SourceBase } from './index.ts'
 
 const runscript = '/.singularity.d/runscript'
 const labelsLimit = 16 * 1024 * 1024
@@ -26,10 +26,13 @@ function writeConfigured(root: string, config: ImageConfig): void {
     writeInside(root, runscript, ociRunscript(config), 0o755)
 }
 
-/** Add to the unpacked tree of an OCI-SIF what its configuration says. Resolves with what is known of it as a base. */
-export async function describeOciSif(path: string, root: string): Promise<Base> {
+/** What the configuration of an OCI-SIF adds to the tree that its layers show, and what is known of it as a base. */
+export async function describeOciSif(path: string): Promise<Omit<SourceBase, 'base'>> {
   const { config } = await openOciSif(path)
-  writeConfigured(root, config)
-  const attachment = { name: ociConfigName, data: Buffer.from(ociConfigJson(config)) }
-  return { attachments: [attachment], time: config.created }
+  const text = ociConfigJson(config)
+  return {
+    attachments: [{ name: ociConfigName, data: Buffer.from(text) }],
+    time: config.created,
+    addition: { identity: [text], write: (root) => writeConfigured(root, config) },
+  }
 }

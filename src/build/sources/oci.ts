@@ -6,8 +6,8 @@ import { openImage } from '../../image/open.ts'
 import { requireSource } from '../../image/refused.ts'
 import { parseReference } from '../../oci/reference.ts'
 import type { BuildTools } from '../request.ts'
-import { fillFromImage, runsPrograms } from './image.ts'
-import type { Base } from './index.ts'
+import { baseOfImage, runsPrograms } from './image.ts'
+import type { SourceBase } from './index.ts'
 
 /** Agents whose `From:` follows two slashes. */
 const withSlashes: readonly string[] = ['docker', 'oras', 'http', 'https']
@@ -44,9 +44,8 @@ export function checkReference(stage: Stage): void {
   if (!/^https?:/.test(reference)) parseReference(reference)
 }
 
-/** Take the files of the image, which the cache has or gets. */
-export async function fetchReference(stage: Stage, root: string, tools: BuildTools): Promise<Base> {
+/** The image, which the cache has or gets. */
+export async function findReference(stage: Stage, tools: BuildTools): Promise<SourceBase> {
   const path = await tools.obtain(referenceOf(stage), tools.signal)
-  const image = await openImage(path, { anyArchitecture: !runsPrograms(stage) })
-  return fillFromImage(image, root, tools)
+  return baseOfImage(await openImage(path, { anyArchitecture: !runsPrograms(stage) }), tools)
 }

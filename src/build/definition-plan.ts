@@ -1,0 +1,150 @@
+/** Definitions as plans of stages: the front end of files with sections. */
+
+import { chmodSync } from 'node:fs'
+import { SingError } from '../core/errors.ts'
+import { singularityVersion } from '../core/version.ts'
+import type { Stage } from '../definition/types.ts'
+import type { FrontEnd } from './engine.ts'
+import { copyFiles } from './files.ts'
+import { prepareApps, prepareRootfs, writeMetadata } from './metadata.ts'
+import { postSteps, takeLabels, testStep } from './post.ts'
+import type { BuildTools, SectionName } from './request.ts'
+import { runHostSection } from './sections.ts'
+import { type SourceBase, sourceOf } from './sources/index.ts'
+import type { BuildSpec } from './spec.ts'
+import type { FinishedStages, StagePlan, Step } from './steps.ts'
+
+/** The stage with only the parts that `--section` chose. */
+export function selectSections(stage: Stage, chosen: ReadonlySet<SectionName>): Stage {
+  const sections = Object.fromEntries(
+    Object.entries(stage.sections).filter(([name]) => chosen.has(name as SectionName)),
+  )
+  return {
+    ...stage,
+    sections,
+    files: chosen.has('files') ? stage.files : [],
+    apps: chosen.has('apps') ? stage.apps : [],
+  }
+}
+
+/** The one time of everything in a reproducible image; undefined when times are to be real. */
+export function fixedTime(
+  base: { readonly time: number | undefined },
+  tools: BuildTools,
+): number | undefined {
+  const { reproducible, time } = tools.request
+  if (time !== undefined) return time
+  if (!reproducible) return undefined
+  if (base.time !== undefined) return base.time
+  throw new SingError('BUILD', '--reproducible: the base has no time of its own that the image could take', {
+    hint: 'Set SOURCE_DATE_EPOCH to seconds since 1970, for example: SOURCE_DATE_EPOCH=$(date -d 2026-01-01 +%s)',
+  })
+}
+
+type Described = { readonly root: string; readonly arch: string; readonly time: number | undefined }
+
+/** Write into a tree what the stage says about the image. */
+export async function describeStage(
+  stage: Stage,
+  { root, arch, time }: Described,
+  extraLabels: [string, string][],
+  spec: BuildSpec,
+  tools: BuildTools,
+): Promise<void> {
+  await writeMetadata(root, stage, {
+    definitionText: spec.definition.text,
+    force: tools.request.force,
+    builder: { version: singularityVersion },
+    time: time === undefined ? new Date() : new Date(time * 1000),
+    arch,
+    extraLabels,
+    report: tools.report,
+  })
+}
+
+/** What every image has, what an OCI-SIF says beside its layers, and the apps with their files. */
+function prepareStep(stage: Stage, { addition }: SourceBase, tools: BuildTools): Step {
+  const { facts, environment, definitionName: name, report } = tools
+  return {
+    title: stage.apps.length > 0 ? '%appfiles' : '',
+    line: 0,
+    identity: async () => ['prepare', JSON.stringify(stage.apps), ...(addition?.identity ?? [])],
+    async run(root) {
+      if (!tools.request.update) chmodSync(root, 0o755)
+      addition?.write(root)
+      await prepareRootfs(root)
+      await prepareApps(root, stage, { cwd: facts.cwd ?? '/', name, environment, report })
+    },
+  }
+}
+
+/** One `%files`; those that copy from earlier stages come before %setup. */
+function filesSteps(stage: Stage, isFromStage: boolean, finished: FinishedStages, tools: BuildTools): Step[] {
+  const { facts, environment, definitionName: name, report, signal } = tools
+  const blocks = stage.files.filter(({ from }) => (from !== undefined) === isFromStage)
+  return blocks.map(({ from, copies, line }) => ({
+    title: from === undefined ? '%files' : `%files from ${from}`,
+    line,
+    identity: async () => undefined,
+    async run(root) {
+      const fromRoot = from === undefined ? undefined : await finished.get(from)?.root()
+      const source = fromRoot === undefined ? {} : { fromRoot }
+      await copyFiles(copies, { root, cwd: facts.cwd ?? '/', environment, name, report, signal, ...source })
+    },
+  }))
+}
+
+function setupStep(stage: Stage, tools: BuildTools): Step[] {
+  const { setup } = stage.sections
+  if (!setup) return []
+  const run = (root: string) => runHostSection('setup', stage, root, tools)
+  return [{ title: '%setup', line: setup.line, identity: async () => undefined, run }]
+}
+
+const update = (path: string): SourceBase => ({
+  base: { kind: 'directory', path },
+  attachments: [],
+  time: undefined,
+})
+
+function planStage(
+  whole: Stage,
+  isUpdate: boolean,
+  finished: FinishedStages,
+  spec: BuildSpec,
+  tools: BuildTools,
+) {
+  const stage = selectSections(whole, tools.request.sections)
+  let found: SourceBase = update(tools.request.target)
+  const plan: StagePlan = {
+    name: stage.name,
+    async before(root) {
+      if (!isUpdate) await runHostSection('pre', stage, root, tools)
+    },
+    async base() {
+      if (!isUpdate) found = await sourceOf(stage)(stage, tools)
+      return found
+    },
+    steps: async () => [
+      prepareStep(stage, found, tools),
+      ...filesSteps(stage, true, finished, tools),
+      ...setupStep(stage, tools),
+      ...filesSteps(stage, false, finished, tools),
+      ...postSteps(stage, tools),
+    ],
+    async describe(root, arch) {
+      const time = fixedTime(found, tools)
+      await describeStage(stage, { root, arch, time }, takeLabels(stage, root), spec, tools)
+    },
+    description: [JSON.stringify(stage.sections), JSON.stringify(stage.apps)],
+    test: testStep(stage, tools),
+  }
+  return plan
+}
+
+/** The stages of a definition. With --update the last one runs in the sandbox that is there. */
+export function planDefinition(spec: BuildSpec, tools: BuildTools): FrontEnd {
+  const { stages } = spec.definition
+  const isUpdate = (index: number) => tools.request.update && index === stages.length - 1
+  return (finished) => stages.map((stage, index) => planStage(stage, isUpdate(index), finished, spec, tools))
+}

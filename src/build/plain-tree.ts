@@ -1,0 +1,39 @@
+/** A stage as files in a directory: for trees that stay files, and for machines that cannot mount. */
+
+import { basename } from 'node:path'
+import type { Window } from '../image/open.ts'
+import { unpackLayers } from '../image/unpack.ts'
+import type { BuildTools } from './request.ts'
+import type { StageTree } from './stage-tree.ts'
+import type { Step } from './steps.ts'
+import { grantOwner } from './tree.ts'
+
+/** Fill the empty directory `root` with what layers show, the topmost first. */
+export async function unpackInto(root: string, layers: readonly Window[], tools: BuildTools): Promise<void> {
+  const { facts, report, signal, scratch, request } = tools
+  const work = scratch.directory(`${basename(root)}-layers`)
+  await unpackLayers(layers.toReversed(), root, work, { ownership: facts.isRoot, report, signal })
+  if (request.fixPermissions) grantOwner(root)
+}
+
+export class PlainTree implements StageTree {
+  readonly address = undefined
+  readonly base = undefined
+  readonly #root: string
+
+  constructor(root: string) {
+    this.#root = root
+  }
+
+  async take(step: Step): Promise<void> {
+    await step.run(this.#root)
+  }
+
+  async open(): Promise<string> {
+    return this.#root
+  }
+
+  async unpack(): Promise<string> {
+    return this.#root
+  }
+}

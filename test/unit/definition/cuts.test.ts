@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest'
+import { cutScript } from '../../../src/definition/cuts.ts'
+
+const section = (text: string) => ({ text, arguments: ['-u'], line: 10 })
+
+const cases: readonly [string, string, readonly [number, string][]][] = [
+  ['is one part without a cut', 'a\nb\n', [[10, 'a\nb\n']]],
+  [
+    'is cut by a line of its own',
+    'a\n# ---\nb\n',
+    [
+      [10, 'a\n'],
+      [12, 'b\n'],
+    ],
+  ],
+  [
+    'is cut whatever blanks are around',
+    '  a\n\t # ---  \n  b\n',
+    [
+      [10, '  a\n'],
+      [12, '  b\n'],
+    ],
+  ],
+  [
+    'is not cut by longer rulers and other words',
+    'a\n# ----\n# --- b\n#---\nc\n',
+    [[10, 'a\n# ----\n# --- b\n#---\nc\n']],
+  ],
+  [
+    'has no parts without commands',
+    '# about\n# ---\na\n# ---\n\n# nothing\n# ---\nb\n# ---\n',
+    [
+      [12, 'a\n'],
+      [17, 'b\n'],
+    ],
+  ],
+  ['is whole when only one part has commands', '# ---\na\n', [[10, '# ---\na\n']]],
+  ['may be empty', '', [[10, '']]],
+]
+
+describe('a script', () => {
+  it.each(cases)('%s', (_, text, parts) => {
+    expect(cutScript(section(text))).toEqual(
+      parts.map(([line, part]) => ({ text: part, arguments: ['-u'], line })),
+    )
+  })
+})
