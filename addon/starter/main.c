@@ -10,6 +10,7 @@
 #include "namespaces.h"
 #include "perform.h"
 #include "process.h"
+#include "recorder.h"
 #include "security.h"
 #include "server.h"
 #include "share.h"
@@ -51,6 +52,7 @@ static void make_container(const struct spec *spec, const struct caller *caller,
 	enter_user_namespace(spec);
 	follow_parent(spec, caller);
 	open_label(spec);
+	start_recorder(spec, argc, argv); /* so that it does not keep the mount namespace */
 	start_servers(spec, inputs); /* outside of the mount namespace: see server.c */
 	start_fuse_programs(spec, inputs);
 	enter_other_namespaces(spec);

@@ -2,6 +2,7 @@
 #include "security.h"
 
 #include "fail.h"
+#include "recorder.h"
 #include "stage.h"
 
 #include <errno.h>
@@ -74,7 +75,9 @@ void drop_powers(const struct spec *spec)
 	if (!spec->all_capabilities)
 		bound_capabilities(spec->capabilities);
 	/* Before the capabilities go: without no_new_privs a filter takes CAP_SYS_ADMIN (seccomp(2)). */
-	if (spec->filter != FILTER_NONE && !install_filter(spec->filter))
+	if (spec->filter == FILTER_RECORD)
+		install_recording_filter();
+	else if (spec->filter != FILTER_NONE && !install_filter(spec->filter))
 		fail("cannot install the system call filter: %s", strerror(errno));
 	if (spec->user.given)
 		switch_user(spec);

@@ -37,7 +37,7 @@ enum op_kind {
 	OP_READONLY,
 };
 
-enum filter { FILTER_NONE, FILTER_DEVICES, FILTER_FAKEROOT };
+enum filter { FILTER_NONE, FILTER_DEVICES, FILTER_FAKEROOT, FILTER_RECORD };
 
 /* One line that a passwd-like file must have; `same` and `keep` are checked when the spec is read. */
 struct record_line {

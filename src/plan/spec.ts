@@ -172,6 +172,8 @@ export type Filter =
   | 'devices'
   /** chown, set*id, setgroups, capset and mknod of devices succeed without doing anything. */
   | 'fakeroot'
+  /** The same, but owners and devices are noted on the files themselves (docs/fakeroot.md). */
+  | 'record'
 
 /**
  * Stop when the namespaces exist, say so, and go on with the answer: an inherited socket to the engine, which sets up a

@@ -4,6 +4,7 @@ import type { HostFacts } from '../host/facts.ts'
 import { enginePath } from '../native/paths.ts'
 import { planIdentity } from '../plan/identity.ts'
 import { planReentry, type ReentryIdentity } from '../plan/section.ts'
+import type { Filter } from '../plan/spec.ts'
 import { replace, replaceBy, scopeMark } from './launch.ts'
 
 const mark = 'SING_REENTERED'
@@ -42,6 +43,11 @@ export function enterScope({ argv, context }: Reentry, command: readonly string[
   return replaceBy(program, [...command, ...enginePath(), ...argv], environment, context.descriptors)
 }
 
+/** What is built shall have the owners that were asked for, though there is one id only. */
+function recording(filter: Filter): Filter {
+  return filter === 'fakeroot' ? 'record' : filter
+}
+
 /** Replace this process by the same command inside the namespace. Does not return. @throws SingError USER_NAMESPACE */
 export function reenterAsRoot(
   call: Reentry,
@@ -49,13 +55,15 @@ export function reenterAsRoot(
   options: { readonly ignoreSubids: boolean },
 ): never {
   const identity = planIdentity({ fakeroot: true, ignoreSubids: options.ignoreSubids, userns: true }, facts)
-  return reenter(call, facts, { namespaces: ['user', 'mount'], ...identity })
+  const filter = recording(identity.filter)
+  return reenter(call, facts, { namespaces: ['user', 'mount'], ids: identity.ids, filter })
 }
 
-/** The same for root, who keeps what it is and gets a mount namespace of its own. Does not return. */
+/** The same for root, of a namespace with one id perhaps, who keeps what it is and gets a mount namespace of its own. Does not return. */
 export function reenterWithOwnMounts(call: Reentry, facts: HostFacts): never {
   const ids = { uids: [], gids: [], setgroups: 'allow' } as const
-  return reenter(call, facts, { namespaces: ['mount'], ids, filter: 'none' })
+  const filter = facts.idsMapped === 1 ? 'record' : 'none'
+  return reenter(call, facts, { namespaces: ['mount'], ids, filter })
 }
 
 function reenter(call: Reentry, facts: HostFacts, identity: ReentryIdentity): never {

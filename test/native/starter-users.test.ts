@@ -1,11 +1,12 @@
 /** Who the payload is and what it may do: ids, capabilities, filters; and images served to it. */
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { LaunchSpec, Op } from '../../src/plan/spec.ts'
+import type { Op } from '../../src/plan/spec.ts'
 import { can } from '../helpers/can.ts'
 import { testUser } from '../helpers/sing.ts'
+import { mappedIds } from './ids.ts'
 import { pack } from './mount.ts'
 import {
   asRoot,
@@ -27,27 +28,10 @@ import {
 
 const scene = makeScene()
 const self = { as: 'self' } as const
-const { uid, gid, name } = testUser()
+const { uid, gid } = testUser()
 
 const probe = (words: readonly string[], changes: Changes = {}) =>
   launch(makeSpec(scene.root, words, changes))
-
-function subids(file: string): { start: number; count: number } | undefined {
-  const line = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []
-  const [, start, count] = line.find((entry) => entry.startsWith(`${name}:`))?.split(':') ?? []
-  return start && count ? { start: Number(start), count: Number(count) } : undefined
-}
-
-const [uids, gids] = [subids('/etc/subuid'), subids('/etc/subgid')]
-
-function mappedIds(newuidmap = '/usr/bin/newuidmap'): LaunchSpec['ids'] {
-  const range = (own: number, more: { start: number; count: number } | undefined) => [
-    { inside: 0, outside: own, count: 1 },
-    { inside: 1, outside: more?.start ?? 0, count: more?.count ?? 0 },
-  ]
-  const mapper = { newuidmap, newgidmap: '/usr/bin/newgidmap' }
-  return { uids: range(uid, uids), gids: range(gid, gids), mapper, setgroups: 'allow' }
-}
 
 describe.skipIf(!can('userns'))('a plain user', () => {
   it('stays who they are and has no capability', async () => {

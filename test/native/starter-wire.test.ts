@@ -45,6 +45,13 @@ const refused: [what: string, args: string[], sentence: RegExp][] = [
   ['an id with a blank', edit('uid', [' 1', '0', '1']), /" 1" is no number/],
   ['a mapper that is no path', before('setgroups', 'mapper', '2', 'a', '/b'), /"a" is no absolute path/],
   ['a host name without its namespace', before('init', 'hostname', '1', 'x'), /needs a uts namespace/],
+  [
+    'a filter that records without mounts of its own',
+    encodeSpec(
+      makeSpec('', ['id'], { root: 'host', ops: [], namespaces: ['user'], security: { filter: 'record' } }),
+    ),
+    /filter: record needs a mount namespace of its own/,
+  ],
   ['an init without its namespace', edit('init', ['1']), /needs a pid namespace/],
   ['a umask that is not octal', before('init', 'umask', '1', '8'), /umask: "8" is no number/],
   ['a umask beyond all', before('init', 'umask', '1', '7777'), /umask: "7777" is no number/],

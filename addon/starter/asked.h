@@ -1,0 +1,13 @@
+/* The system calls that are performed for others. */
+#ifndef STARTER_ASKED_H
+#define STARTER_ASKED_H
+
+#include "asker.h"
+
+/* Answers beside 0 and negative errnos: the kernel shall perform the call as it is. */
+enum { GO_ON = 1 };
+
+/* Perform the call that it waits for, as far as one who has one id only can, and note the rest. */
+int perform_call(const struct asker *asker, const struct seccomp_data *call);
+
+#endif

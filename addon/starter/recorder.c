@@ -1,0 +1,154 @@
+/*
+ * Root of a namespace with one id cannot give files away. Calls that try wait in the kernel (SECCOMP_RET_USER_NOTIF, seccomp(2))
+ * until this process has noted what was asked for, and has answered:
+ *
+ *   starter ----fork----> middle ----fork----> recorder       session of its own, mount namespace of the host
+ *      |                    `-> ends at once
+ *      |-- installs the filter -- its listener --> checks that it can work -- 0 or errno --> goes on
+ *      `-> becomes the payload                     answers, until the last process with the filter is gone
+ */
+#include "recorder.h"
+
+#include "asker.h"
+#include "fail.h"
+#include "process.h"
+#include "security.h"
+#include "stage.h"
+#include "supervise.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static int line = -1; /* to the recorder */
+
+/* A message of one byte, with a descriptor. */
+union passage {
+	struct cmsghdr head;
+	char space[CMSG_SPACE(sizeof(int))];
+};
+
+static bool send_descriptor(int fd)
+{
+	union passage passage = { .head = { CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec byte = { .iov_base = "!", .iov_len = 1 };
+	const struct msghdr message = {
+		.msg_iov = &byte, .msg_iovlen = 1, .msg_control = &passage, .msg_controllen = sizeof passage.space
+	};
+
+	memcpy(CMSG_DATA(&passage.head), &fd, sizeof fd);
+	return sendmsg(line, &message, MSG_NOSIGNAL) == 1;
+}
+
+/* -1 when the starter has ended before. */
+static int receive_descriptor(void)
+{
+	union passage passage;
+	char byte;
+	struct iovec into = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = {
+		.msg_iov = &into, .msg_iovlen = 1, .msg_control = &passage, .msg_controllen = sizeof passage.space
+	};
+	int fd = -1;
+
+	if (recvmsg(line, &message, MSG_CMSG_CLOEXEC) == 1 && message.msg_controllen >= CMSG_LEN(sizeof fd))
+		memcpy(&fd, CMSG_DATA(&passage.head), sizeof fd);
+	return fd;
+}
+
+/* Since 5.9, when the youngest of these came, a listener also tells its end. */
+static bool has_kernel_support(int listener)
+{
+	errno = 0;
+	ioctl(listener, SECCOMP_IOCTL_NOTIF_ADDFD, NULL);
+	if (errno == EFAULT)
+		return true;
+	errno = ENOSYS;
+	return false;
+}
+
+/* Yama can forbid everybody to look into other processes (kernel.yama.ptrace_scope 3): the starter is one. */
+static bool may_read_others(void)
+{
+	struct ucred starter;
+	socklen_t size = sizeof starter;
+	char byte;
+	struct iovec to = { .iov_base = &byte, .iov_len = 1 };
+	struct iovec from = { .iov_base = &line, .iov_len = 1 };
+
+	return getsockopt(line, SOL_SOCKET, SO_PEERCRED, &starter, &size) == 0 &&
+	       process_vm_readv(starter.pid, &to, 1, &from, 1, 0) == 1;
+}
+
+/* Nothing of the caller's stays open: who reads the output of a build waits for its end. */
+static _Noreturn void be_recorder(int argc, char **argv)
+{
+	int listener, error = 0;
+
+	leave_job();
+	dup2(STDIN_FILENO, STDOUT_FILENO);
+	dup2(STDIN_FILENO, STDERR_FILENO);
+	close_all_but(&line, 1);
+	rename_process("sing-recorder", argc, argv);
+	listener = receive_descriptor();
+	if (listener < 0)
+		_exit(0);
+	if (!has_kernel_support(listener) || !may_read_others() || !note_own_tree())
+		error = errno;
+	if (write(line, &error, sizeof error) != sizeof error || error)
+		_exit(STATUS_FATAL);
+	close(line);
+	record_calls(listener);
+}
+
+void start_recorder(const struct spec *spec, int argc, char **argv)
+{
+	int ends[2];
+	pid_t middle;
+
+	if (spec->filter != FILTER_RECORD)
+		return;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+		fail("cannot start the recorder of owners: %s", strerror(errno));
+	middle = fork();
+	if (middle < 0)
+		fail("cannot start the recorder of owners: %s", strerror(errno));
+	if (middle == 0) {
+		close(ends[0]);
+		line = ends[1];
+		if (fork() == 0)
+			be_recorder(argc, argv);
+		_exit(0);
+	}
+	close(ends[1]);
+	line = ends[0];
+	wait_for_child(middle);
+}
+
+/* False with errno. */
+static bool hand_over(int listener)
+{
+	int error = ENOTCONN;
+
+	if (!send_descriptor(listener) || read(line, &error, sizeof error) != sizeof error)
+		return false;
+	errno = error;
+	return error == 0;
+}
+
+void install_recording_filter(void)
+{
+	AUTO_CLOSE int listener = install_listening_filter();
+
+	if (listener < 0 || !hand_over(listener)) {
+		warn("owners are not recorded, all files of the image will be root's: %s",
+		     errno == EBUSY ? "another build around this one records" : strerror(errno));
+		/* On top of the other: an answer of a filter goes before one that has to be waited for. */
+		if (!install_filter(FILTER_FAKEROOT))
+			fail("cannot install the system call filter: %s", strerror(errno));
+	}
+	close(line);
+}
