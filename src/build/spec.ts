@@ -20,7 +20,7 @@ import { type ParseOptions, parseDefinition } from '../definition/parse.ts'
 import { type Definition, largestDefinition } from '../definition/types.ts'
 import { openImage } from '../image/open.ts'
 import type { BuildRequest } from './request.ts'
-import { sourceOf } from './sources/index.ts'
+import { checkSource } from './sources/index.ts'
 
 export type BuildSpec = {
   readonly definition: Definition
@@ -132,6 +132,6 @@ export async function openSpec(request: BuildRequest, report: Report): Promise<B
   if (request.update && !spec.isDefinition) {
     throw new SingError('USAGE', '--update needs a definition file', { status: 255 })
   }
-  for (const stage of spec.definition.stages) sourceOf(stage)
+  for (const stage of spec.definition.stages) checkSource(stage, spec.name)
   return spec
 }

@@ -95,27 +95,33 @@ export type HostProgramRequest = {
   readonly cwd: string
   /** A tree whose dev/ gets the device nodes of the host: nobody may make nodes in a user namespace. */
   readonly devices: string | undefined
+  /** A tree whose proc/ shows the processes of the program. */
+  readonly proc?: string | undefined
+  /** Directories of the host that appear in another place for as long as the program runs. */
+  readonly lent?: readonly { readonly from: string; readonly at: string }[]
 }
 
 const deviceNames = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
 
+/** What a tree gets that a program of the host fills. */
+function treeOps({ devices, proc, lent = [] }: HostProgramRequest): Op[] {
+  const nodes = devices === undefined ? [] : deviceNames
+  return [
+    ...nodes.map((name) => bind(`/dev/${name}`, `${devices}/dev/${name}`, 'create', { trusted: true })),
+    ...(proc === undefined ? [] : [{ op: 'proc', at: `${proc}/proc`, missing: 'create' } as const]),
+    ...lent.map(({ from, at }) => bind(from, at, 'create')),
+  ]
+}
+
 /** A program of the host on the host's tree, with an own /proc and device nodes bound into a tree that it fills. */
 export function planHostProgram(request: HostProgramRequest, facts: HostFacts, debug: boolean): LaunchSpec {
   requireRoot(facts)
-  const { devices } = request
   return {
     ...common,
     namespaces: ['mount', 'pid'],
     ids: { uids: [], gids: [], setgroups: 'allow' },
     root: 'host',
-    ops: [
-      { op: 'proc', at: '/proc', missing: 'fail' },
-      ...(devices === undefined
-        ? []
-        : deviceNames.map((name) =>
-            bind(`/dev/${name}`, `${devices}/dev/${name}`, 'create', { trusted: true }),
-          )),
-    ],
+    ops: [{ op: 'proc', at: '/proc', missing: 'fail' }, ...treeOps(request)],
     process: {
       programs: [request.program],
       directories: [request.cwd, '/'],

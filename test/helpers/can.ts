@@ -15,6 +15,9 @@ const lacks = {
   overlay: 'the kernel has no overlay in user namespaces',
   subuid: 'newuidmap or a range in /etc/subuid is missing',
   debootstrap: 'debootstrap is missing, or apt names no mirror that answers',
+  dnf: 'dnf, rpmbuild, createrepo_c, gpg or a static busybox is missing',
+  zypper: 'zypper, rpmbuild, createrepo_c, gpg or a static busybox is missing',
+  pacman: 'pacman, repo-add (makepkg), bsdtar (libarchive-tools), zstd or a static busybox is missing',
   tun: '/dev/net/tun cannot be opened by users',
   route: 'the machine has no default route',
   pasta: 'pasta (package passt) is missing',
@@ -88,6 +91,11 @@ function probe(ability: Ability): boolean {
       )
     case 'debootstrap':
       return hasProgram('debootstrap') && mirrorAnswers()
+    case 'dnf':
+    case 'zypper':
+      return [ability, 'rpmbuild', 'rpmsign', 'createrepo_c', 'gpg', 'busybox'].every(hasProgram)
+    case 'pacman':
+      return ['pacman', 'repo-add', 'bsdtar', 'zstd', 'busybox'].every(hasProgram)
     case 'tun':
       return works(['sh', '-c', 'exec 3<>/dev/net/tun'])
     case 'route':

@@ -9,7 +9,6 @@ import type { Stage } from '../../definition/types.ts'
 import { runSection } from '../../runtime/section.ts'
 import { download } from '../../store/http.ts'
 import type { BuildTools } from '../request.ts'
-import type { Base } from './index.ts'
 
 /** Real ones have one or two mebibytes. */
 const limit = 64 * 1024 * 1024
@@ -48,7 +47,7 @@ async function readBusybox(address: string, tools: BuildTools): Promise<Buffer> 
 }
 
 /** Put busybox and a link for each of its applets into the root file system. */
-export async function fetchBusybox(stage: Stage, root: string, tools: BuildTools): Promise<Base> {
+export async function fetchBusybox(stage: Stage, root: string, tools: BuildTools): Promise<void> {
   const { facts, report, signal, debug } = tools
   const address = stage.header.mirrorurl ?? ''
   const program = await readBusybox(address, tools)
@@ -73,7 +72,7 @@ export async function fetchBusybox(stage: Stage, root: string, tools: BuildTools
     { facts, report, debug, signal },
   )
   if (signal.aborted) throw signal.reason
-  if (status === 0) return { attachments: [], time: undefined }
+  if (status === 0) return
   throw new SingError(
     'BUILD',
     `the busybox from ${shown(address)} cannot install its applets (status ${status})`,

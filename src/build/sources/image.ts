@@ -3,8 +3,8 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { SingError, shown } from '../../core/errors.ts'
-import type { Stage } from '../../definition/types.ts'
+import { shown } from '../../core/errors.ts'
+import { mistake, type Stage } from '../../definition/types.ts'
 import { unpackedLayers } from '../../image/layers.ts'
 import { type Image, openImage, type Window } from '../../image/open.ts'
 import { sizeOfLayers } from '../../image/unpack.ts'
@@ -70,12 +70,15 @@ function packed(layers: readonly Window[], { signal }: BuildTools): StageBase {
   return { kind: 'packed', layers, identity }
 }
 
-function requireNoFingerprints(stage: Stage): void {
-  const { fingerprints } = stage.header
-  if (!fingerprints?.trim()) return
-  throw new SingError('UNSUPPORTED', 'Fingerprints: signatures of the base cannot be checked yet', {
-    hint: 'Nothing is built, because the definition demands a signed base',
-  })
+/** Nothing is built rather than something unsigned. @throws SingError for a stage that demands a signed base */
+export function refuseFingerprints({ header, headerLines }: Stage, name: string): void {
+  if (!header.fingerprints?.trim()) return
+  throw mistake(
+    name,
+    headerLines.fingerprints ?? 0,
+    'Fingerprints: signatures of the base cannot be checked yet',
+    'Nothing is built, because the definition demands a signed base',
+  )
 }
 
 /** Whether a stage runs something of its base, which must then be for this machine. */
@@ -99,7 +102,6 @@ export async function baseOfImage(image: Image, tools: BuildTools): Promise<Sour
 
 /** The image that `From:` names, relative to the working directory. */
 export async function findLocalImage(stage: Stage, tools: BuildTools): Promise<SourceBase> {
-  requireNoFingerprints(stage)
   const image = await openImage(resolve(stage.header.from ?? ''), { anyArchitecture: !runsPrograms(stage) })
   tools.report({ kind: 'verbose', text: `Taking the files of ${shown(image.path)}` })
   return await baseOfImage(image, tools)

@@ -5,21 +5,16 @@ import { agents } from '../../definition/agents.ts'
 import type { Stage } from '../../definition/types.ts'
 import type { BuildTools } from '../request.ts'
 import type { FoundBase, Step } from '../steps.ts'
+import { checkArch, fetchArch } from './arch.ts'
 import { fetchBusybox } from './busybox.ts'
-import { fetchDebootstrap } from './distro.ts'
-import { findLocalImage } from './image.ts'
+import { checkDebootstrap, fetchDebootstrap } from './debootstrap.ts'
+import { checkDnf, fetchDnf } from './dnf.ts'
+import { findLocalImage, refuseFingerprints } from './image.ts'
 import { checkReference, findReference, references } from './oci.ts'
+import { checkZypper, fetchZypper } from './zypper.ts'
 
 /** A JSON object of a SIF. */
 export type Attachment = { readonly name: string; readonly data: Buffer }
-
-/** What a source tells about the base that it put into the root file system. */
-export type Base = {
-  /** JSON objects of the base's SIF that its descendants carry on. */
-  readonly attachments: readonly Attachment[]
-  /** When the base was made, in seconds since 1970; undefined when it is made just now. */
-  readonly time: number | undefined
-}
 
 /** What a stage begins with. */
 export type SourceBase = FoundBase & {
@@ -31,7 +26,14 @@ export type SourceBase = FoundBase & {
 export type Source = (stage: Stage, tools: BuildTools) => Promise<SourceBase>
 
 /** Fill the empty directory `root` with the base that the header of the stage names. */
-export type Maker = (stage: Stage, root: string, tools: BuildTools) => Promise<Base>
+export type Maker = (stage: Stage, root: string, tools: BuildTools) => Promise<void>
+
+/** Variables that name more than the header does. */
+const variables: Readonly<Record<string, readonly string[]>> = {
+  yum: ['INCLUDE', 'GPG'],
+  dnf: ['INCLUDE', 'GPG'],
+  zypper: ['INCLUDE'],
+}
 
 /** The same header makes the same base, as far as anybody can tell before. */
 function made(make: Maker): Source {
@@ -41,10 +43,11 @@ function made(make: Maker): Source {
     const step: Step = {
       title: `${bootstrap} ${osversion}`.trim(),
       line: headerLines.bootstrap ?? 0,
-      identity: async () => ['made', ...Object.entries(header).sort().flat()],
-      async run(root) {
-        await make(stage, root, tools)
-      },
+      identity: async () => [
+        ...['made', ...Object.entries(header).sort().flat()],
+        ...(variables[bootstrap] ?? []).map((name) => tools.environment[name] ?? ''),
+      ],
+      run: (root) => make(stage, root, tools),
     }
     return { base: { kind: 'made', step }, attachments: [], time: undefined }
   }
@@ -60,7 +63,27 @@ const sources: Readonly<Record<string, Source>> = {
   localimage: findLocalImage,
   scratch: nothing,
   debootstrap: made(fetchDebootstrap),
+  yum: made(fetchDnf),
+  dnf: made(fetchDnf),
+  zypper: made(fetchZypper),
+  arch: made(fetchArch),
   busybox: made(fetchBusybox),
+}
+
+/** What a header can have wrong, seen before anything is fetched. */
+const checks: Readonly<Record<string, (stage: Stage, name: string) => void>> = {
+  localimage: refuseFingerprints,
+  debootstrap: checkDebootstrap,
+  yum: checkDnf,
+  dnf: checkDnf,
+  zypper: checkZypper,
+  arch: checkArch,
+}
+
+/** Look at the header of a stage of the definition `name`. @throws SingError naming the line */
+export function checkSource(stage: Stage, name: string): void {
+  sourceOf(stage)
+  checks[stage.header.bootstrap ?? '']?.(stage, name)
 }
 
 /** The source of a stage. @throws SingError UNSUPPORTED for one that this version cannot fetch */

@@ -1,0 +1,57 @@
+/** A distribution of two packages of pacman in a repository of its own, made with bsdtar and repo-add. */
+
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from './sing.ts'
+
+const script = `set -e
+cd "$1"
+files() { ls -A | grep -vx '\\.MTREE' || true; }
+bsdtar -czf .MTREE --format=mtree --options='!all,use-set,type,uid,gid,mode,time,size,md5,sha256,link' $(files)
+bsdtar --uid 0 --gid 0 -cf - .MTREE $(files) | zstd -q -o "$2"
+`
+
+const install = `post_install() {
+  busybox id -u >/opt/installed-by
+  busybox chown 7:8 /opt/installed-by
+  busybox test -d /proc/self
+}
+`
+
+async function must(command: readonly string[]): Promise<void> {
+  const { status, stdout, stderr } = await run(command)
+  if (status !== 0) throw new Error(`${command.join(' ')}: ${stdout}${stderr}`)
+}
+
+const machine = (): string => (process.arch === 'arm64' ? 'aarch64' : 'x86_64')
+
+async function pack(tree: string, name: string, depend: string, folder: string): Promise<string> {
+  const lines = [`pkgname = ${name}`, `pkgbase = ${name}`, 'pkgver = 1-1', 'pkgdesc = tiny', 'url = none']
+  const more = ['builddate = 1700000000', 'packager = nobody', 'size = 1', `arch = ${machine()}`, depend]
+  writeFileSync(join(tree, '.PKGINFO'), `${[...lines, ...more].join('\n')}\n`)
+  const file = join(folder, `${name}-1-1-${machine()}.pkg.tar.zst`)
+  await must(['sh', '-c', script, 'sh', tree, file])
+  return file
+}
+
+/** Make the repository in a folder of the ordinary user, whom the trees belong to as well. Returns a configuration for it. */
+export async function makePacmanRepository(folder: string): Promise<string> {
+  const [base, tool] = [join(folder, 'base'), join(folder, 'tool')]
+  const found = await run(['sh', '-c', 'command -v busybox'])
+  for (const path of ['base/usr/bin', 'base/dev', 'base/proc', 'tool/opt'])
+    mkdirSync(join(folder, path), { recursive: true })
+  symlinkSync('usr/bin', join(base, 'bin'))
+  for (const name of ['sh', 'bash']) symlinkSync('busybox', join(base, 'usr/bin', name))
+  await must(['chmod', '755', folder])
+  await run(['cp', found.stdout.trim(), join(base, 'usr/bin/busybox')], { as: 'self' })
+  writeFileSync(join(tool, 'opt/tool'), 'tool\n')
+  writeFileSync(join(tool, '.INSTALL'), install)
+  await run(['chown', '-R', `--reference=${folder}`, base, tool], { as: 'self' })
+  chmodSync(join(tool, 'opt/tool'), 0o4755)
+  const packages = [
+    await pack(base, 'base', '', folder),
+    await pack(tool, 'tiny-tool', 'depend = base', folder),
+  ]
+  await must(['repo-add', '-q', join(folder, 'tiny.db.tar.gz'), ...packages])
+  return `[options]\nArchitecture = auto\nSigLevel = Never\nDownloadUser = nobody\n[tiny]\nServer = file://${folder}\n`
+}

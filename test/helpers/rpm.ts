@@ -1,0 +1,107 @@
+/** A distribution of two RPM packages in a repository of its own, made with rpmbuild and createrepo_c; signed when asked. */
+
+import { copyFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { run } from './sing.ts'
+
+/** What every distribution has, by the names that builds ask for: a release, a shell, and a directory for all. */
+const release = (busybox: string): string => `Name: tiny-release
+Version: 1
+Release: 1
+Summary: The smallest distribution
+License: none
+AutoReqProv: no
+Provides: coreutils aaa_base
+%description
+%install
+mkdir -p %{buildroot}/bin %{buildroot}/etc %{buildroot}/usr/lib/rpm %{buildroot}/tmp
+cp ${busybox} %{buildroot}/bin/busybox
+ln -s busybox %{buildroot}/bin/sh
+echo tiny >%{buildroot}/etc/redhat-release
+printf '%%%%_dbpath\\t\\t%%%%{_usr}/lib/sysimage/rpm\\n' >%{buildroot}/usr/lib/rpm/macros
+%files
+/bin/busybox
+/bin/sh
+/etc/redhat-release
+/usr/lib/rpm/macros
+%attr(1777,root,root) %dir /tmp
+`
+
+/** A package with a script, which needs a shell, a device and the right to give files away. */
+const tool = `Name: tiny-tool
+Version: 2
+Release: 3
+Summary: A tool
+License: none
+AutoReqProv: no
+Requires(post): tiny-release
+%description
+%install
+mkdir -p %{buildroot}/opt
+echo tool >%{buildroot}/opt/tool
+%post
+/bin/busybox id -u >/opt/installed-by
+/bin/busybox chown 7:8 /opt/installed-by
+echo nothing >/dev/null
+%files
+%attr(4755,root,root) /opt/tool
+`
+
+export type RpmRepository = {
+  /** The directory. */
+  readonly path: string
+  /** The file with the key that all is signed with. */
+  readonly key: string
+}
+
+async function must(command: readonly string[], env: Record<string, string> = {}): Promise<void> {
+  const { status, stdout, stderr } = await run(command, { env })
+  if (status !== 0) throw new Error(`${command.join(' ')}: ${stdout}${stderr}`)
+}
+
+async function build(spec: string, name: string, folder: string): Promise<void> {
+  const file = join(folder, `${name}.spec`)
+  writeFileSync(file, spec)
+  const defines = [
+    `_topdir ${folder}/top`,
+    `_rpmdir ${folder}/packages`,
+    '_build_id_links none',
+    '__os_install_post %{nil}',
+  ]
+  await must(['rpmbuild', '-bb', ...defines.flatMap((define) => ['-D', define]), file])
+}
+
+async function sign(folder: string, key: string): Promise<void> {
+  const env = { GNUPGHOME: join(folder, 'gnupg') }
+  const gpg = ['gpg', '--batch', '--pinentry-mode=loopback', '--passphrase=']
+  try {
+    await must(['install', '-d', '-m', '700', env.GNUPGHOME])
+    await must([...gpg, '--quick-generate-key', 'tiny', 'rsa3072', 'sign', 'never'], env)
+    await must([...gpg, '--armor', '--output', key, '--export', 'tiny'], env)
+    const packages = ['tiny-release-1-1', 'tiny-tool-2-3'].map((name) => `${name}.${machine()}.rpm`)
+    const paths = packages.map((name) => join(folder, 'packages', machine(), name))
+    await must(['rpmsign', '-D', '__gpg /usr/bin/gpg', '-D', '_gpg_name tiny', '--addsign', ...paths], env)
+    await must(['createrepo_c', '-q', join(folder, 'packages')])
+    const metadata = join(folder, 'packages/repodata/repomd.xml')
+    await must([...gpg, '--armor', '--detach-sign', metadata], env)
+    copyFileSync(key, `${metadata}.key`)
+  } finally {
+    await run(['gpgconf', '--kill', 'all'], { env })
+  }
+}
+
+const machine = (): string => (process.arch === 'arm64' ? 'aarch64' : 'x86_64')
+
+/** Make the repository in a folder of the ordinary user. */
+export async function makeRpmRepository(
+  folder: string,
+  options: { signed?: boolean } = {},
+): Promise<RpmRepository> {
+  const { stdout } = await run(['sh', '-c', 'command -v busybox'])
+  await build(release(stdout.trim()), 'tiny-release', folder)
+  await build(tool, 'tiny-tool', folder)
+  const [path, key] = [join(folder, 'packages'), join(folder, 'packages.key')]
+  if (options.signed) await sign(folder, key)
+  else await must(['createrepo_c', '-q', path])
+  return { path, key }
+}
