@@ -1,73 +1,121 @@
 // Packs directories and streams of entries; see addon/squashfs/writer.h for what happens underneath.
 #include "packer.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "packing.h"
-#include "squashfs/adopt.h"
+#include "squashfs/base.h"
+#include "squashfs/recorded.h"
 #include "squashfs/walk.h"
 #include "task.h"
 #include "values.h"
 
 namespace {
 
-// What the tree is, when it is an overlay over an image.
-struct Base {
-	std::string file;
+struct LayerFile {
+	std::string path;
 	uint64_t offset = 0;
 	uint64_t size = 0;
-	std::string changes;
 };
 
-// A packing that takes files from that image as they are.
+// A directory, and what it is.
+struct Source {
+	std::string root;
+	std::vector<std::string> excludes;
+	std::vector<LayerFile> layers;
+	std::string changes; // above the layers, when the tree stands on some
+	bool stacked = false;
+	bool repack = false;
+	bool keep_marks = false;
+	std::string records;
+};
+
+// A packing that takes files from layers as they are.
 struct Adopting : Packing {
-	int image = -1;
+	sing_base base{};
+	sing_recorded *recorded = nullptr;
 
 	~Adopting() override
 	{
-		sing_adoption_close(options.base);
-		if (image >= 0)
-			close(image);
+		// the writer has inodes, but nothing of the layers that it would look at
+		sing_base_close(&base);
+		sing_recorded_free(recorded);
 	}
 };
 
-// An image that cannot give its files as they are is no failure: they are read through the mount then.
-bool can_adopt(Adopting &packing, const Base &base)
+bool open_base(Adopting &packing, const Source &source, sing_failure &failure)
 {
-	packing.image = open(base.file.c_str(), O_RDONLY | O_CLOEXEC);
-	return packing.image >= 0 &&
-	       sing_adoption_open(packing.image, base.offset, base.size, &packing.options, &packing.options.base) == 0;
+	std::vector<sing_layer_file> files;
+	for (const LayerFile &layer : source.layers)
+		files.push_back({layer.path.c_str(), layer.offset, layer.size});
+	packing.options.base = &packing.base;
+	return sing_base_open(files.data(), files.size(), &packing.options, source.repack, &packing.base, &failure) == 0;
 }
 
-void walk(Adopting &packing, const std::string &root, const Base &base, const std::vector<std::string> &excludes,
-	  sing_failure &failure)
+bool read_recorded(Adopting &packing, const std::string &records, sing_failure &failure)
 {
-	std::vector<const char *> pointers;
-	for (const std::string &exclude : excludes)
-		pointers.push_back(exclude.c_str());
-	const bool adopts = !base.file.empty() && can_adopt(packing, base);
+	int reason = sing_recorded_read(records.data(), records.size(), &packing.recorded);
+	if (reason != 0)
+		sing_fail(&failure, reason, "read", "");
+	return reason == 0;
+}
+
+void walk(Adopting &packing, const Source &source, sing_failure &failure)
+{
+	std::vector<const char *> excludes;
+	for (const std::string &exclude : source.excludes)
+		excludes.push_back(exclude.c_str());
+	sing_scan_options options{};
+	options.root = source.root.c_str();
+	options.excludes = excludes.data();
+	options.exclude_count = excludes.size();
+	options.marks = source.keep_marks ? SING_MARKS_KEEP : SING_MARKS_PLAIN;
+	if (source.stacked) {
+		if (!open_base(packing, source, failure))
+			return;
+		options.marks = SING_MARKS_APPLY;
+		options.base = &packing.base;
+		options.directory = source.changes.c_str();
+	}
+	if (!read_recorded(packing, source.records, failure))
+		return;
+	options.recorded = packing.recorded;
 	if (begin(packing, failure))
-		sing_walk(packing.writer, root.c_str(), adopts ? base.changes.c_str() : nullptr, pointers.data(),
-			  pointers.size(), &failure);
+		sing_walk(packing.writer, &options, &failure);
 }
 
-Base read_base(const Napi::Value &value)
+LayerFile read_layer(const Napi::Object &object)
 {
-	Base base;
-	if (!value.IsObject())
-		return base;
-	const auto object = value.As<Napi::Object>();
-	base.file = to_text(object, "file");
-	base.offset = to_unsigned(object, "offset", INT64_MAX);
-	base.size = to_unsigned(object, "size", INT64_MAX);
-	base.changes = to_text(object, "changes");
-	return base;
+	return {to_text(object, "file"), to_unsigned(object, "offset", INT64_MAX), to_unsigned(object, "size", INT64_MAX)};
+}
+
+void read_base(const Napi::Object &base, Source &source)
+{
+	auto layers = base.Get("layers").As<Napi::Array>();
+	for (uint32_t i = 0; i < layers.Length(); i++)
+		source.layers.push_back(read_layer(layers.Get(i).As<Napi::Object>()));
+	source.changes = to_text(base, "changes");
+	source.stacked = true;
+	source.repack = to_bool(base, "repack");
+}
+
+Source read_source(const Napi::Object &object)
+{
+	Source source;
+	source.root = to_text(object, "root");
+	auto excludes = object.Get("exclude").As<Napi::Array>();
+	for (uint32_t i = 0; i < excludes.Length(); i++)
+		source.excludes.push_back(to_text(excludes.Get(i), "exclude"));
+	std::sort(source.excludes.begin(), source.excludes.end());
+	if (object.Get("base").IsObject())
+		read_base(object.Get("base").As<Napi::Object>(), source);
+	source.keep_marks = to_bool(object, "keepMarks");
+	if (object.Get("records").IsTypedArray())
+		source.records = to_bytes(object.Get("records"), "records");
+	return source;
 }
 
 using Shared = std::shared_ptr<Adopting>;
@@ -94,16 +142,8 @@ public:
 
 	Napi::Value Directory(const Napi::CallbackInfo &info)
 	{
-		std::string root = to_text(info[0], "root");
-		std::vector<std::string> excludes;
-		auto list = info[1].As<Napi::Array>();
-		for (uint32_t i = 0; i < list.Length(); i++)
-			excludes.push_back(to_text(list.Get(i), "exclude"));
-		std::sort(excludes.begin(), excludes.end());
-		Base base = read_base(info[2]);
-		return Run(info.Env(), [root, base, excludes](Adopting &packing, sing_failure &failure) {
-			walk(packing, root, base, excludes, failure);
-		});
+		Source source = read_source(info[0].As<Napi::Object>());
+		return Run(info.Env(), [source](Adopting &packing, sing_failure &failure) { walk(packing, source, failure); });
 	}
 
 	Napi::Value Push(const Napi::CallbackInfo &info)

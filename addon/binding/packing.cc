@@ -28,6 +28,7 @@ sing_writer_options read_options(const Napi::Object &object)
 	options.block_size = static_cast<uint32_t>(to_unsigned(object, "blockSize", 1 << 20));
 	options.workers = static_cast<uint32_t>(to_unsigned(object, "workers", 1024));
 	options.own = to_bool(object, "own");
+	options.own_unknown = to_bool(object, "ownUnknown");
 	options.uid = static_cast<uint32_t>(to_unsigned(object, "uid", UINT32_MAX));
 	options.gid = static_cast<uint32_t>(to_unsigned(object, "gid", UINT32_MAX));
 	options.clamp = to_bool(object, "clamp");
@@ -35,20 +36,12 @@ sing_writer_options read_options(const Napi::Object &object)
 	return options;
 }
 
-std::string read_bytes(const Napi::Value &value)
-{
-	if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
-		throw Napi::TypeError::New(value.Env(), "data: expected a Uint8Array");
-	auto array = value.As<Napi::Uint8Array>();
-	return std::string(reinterpret_cast<const char *>(array.Data()), array.ByteLength());
-}
-
 void read_xattrs(const Napi::Object &object, Step &step)
 {
 	Napi::Array names = object.GetPropertyNames();
 	for (uint32_t i = 0; i < names.Length(); i++) {
 		Napi::Value name = names.Get(i);
-		step.xattrs.emplace_back(to_text(name, "xattrs"), read_bytes(object.Get(name)));
+		step.xattrs.emplace_back(to_text(name, "xattrs"), to_bytes(object.Get(name), "xattrs"));
 	}
 	std::sort(step.xattrs.begin(), step.xattrs.end());
 }
@@ -78,7 +71,7 @@ Step read_step(const Napi::Value &value)
 		return read_entry(value.As<Napi::Object>());
 	Step step;
 	step.is_data = true;
-	step.bytes = read_bytes(value);
+	step.bytes = to_bytes(value, "data");
 	return step;
 }
 

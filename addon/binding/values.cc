@@ -56,6 +56,14 @@ std::string to_text(const Napi::Object &object, const char *name)
 	return to_text(object.Get(name), name);
 }
 
+std::string to_bytes(const Napi::Value &value, const char *name)
+{
+	if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+		refuse(value.Env(), name, "a Uint8Array");
+	auto array = value.As<Napi::Uint8Array>();
+	return std::string(reinterpret_cast<const char *>(array.Data()), array.ByteLength());
+}
+
 Napi::Error to_error(Napi::Env env, const sing_failure &failure)
 {
 	std::string reason = sing_reason(failure.reason);

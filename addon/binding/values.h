@@ -21,6 +21,9 @@ bool to_bool(const Napi::Object &object, const char *name);
 std::string to_text(const Napi::Object &object, const char *name);
 std::string to_text(const Napi::Value &value, const char *name);
 
+// The bytes of a Uint8Array.
+std::string to_bytes(const Napi::Value &value, const char *name);
+
 // An Error with `action`, `path`, `reason`, and either `errno` or `code`.
 Napi::Error to_error(Napi::Env env, const sing_failure &failure);
 

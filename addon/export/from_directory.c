@@ -142,8 +142,18 @@ static void pass_over(struct reading *reading, const struct sing_item *item)
 		sing_members_leave(reading->members, reading->above[--reading->depth]);
 }
 
-static int take(struct reading *reading, const struct sing_item *item)
+/* Not an error of anybody: the root is complete. */
+enum { COMPLETE = 1 };
+
+static int leave(struct reading *reading)
 {
+	sing_members_leave(reading->members, reading->above[--reading->depth]);
+	return reading->depth == 0 ? COMPLETE : 0;
+}
+
+static int take(void *user, struct sing_item *item)
+{
+	struct reading *reading = user;
 	size_t before = 0;
 	int result;
 
@@ -153,12 +163,10 @@ static int take(struct reading *reading, const struct sing_item *item)
 	}
 	if (reading->skipping > 0) {
 		pass_over(reading, item);
-		return 0;
+		return reading->depth == 0 ? COMPLETE : 0;
 	}
-	if (item->kind == SING_ITEM_UP) {
-		sing_members_leave(reading->members, reading->above[--reading->depth]);
-		return 0;
-	}
+	if (item->kind == SING_ITEM_UP)
+		return leave(reading);
 	if (reading->depth > 0 && sing_members_enter(reading->members, item->name, &before) != 0)
 		return -1;
 	if (item->kind == SING_ITEM_DIRECTORY) {
@@ -170,28 +178,12 @@ static int take(struct reading *reading, const struct sing_item *item)
 	return result;
 }
 
-static int take_all(struct reading *reading, struct sing_scan *scan)
-{
-	struct sing_item *item;
-
-	while ((item = sing_scan_next(scan)) != NULL) {
-		int result = take(reading, item);
-
-		sing_item_free(item);
-		if (result != 0)
-			return -1;
-		if (reading->depth == 0)
-			return 0;
-	}
-	/* it ended without coming back up to the root, nor could it say why */
-	return fail(reading, ENOMEM, "read");
-}
-
 int sing_export_directory(const char *root, struct sing_members *members)
 {
+	const struct sing_scan_options options = { .root = root };
 	struct reading *reading = calloc(1, sizeof *reading);
 	struct sing_scan *scan;
-	int error = reading == NULL ? ENOMEM : sing_scan_start(root, NULL, NULL, 0, &scan);
+	int error = reading == NULL ? ENOMEM : sing_scan_start(&options, &scan);
 	int result;
 
 	if (error != 0) {
@@ -199,9 +191,12 @@ int sing_export_directory(const char *root, struct sing_members *members)
 		return sing_fail(members->failure, error, "read", root);
 	}
 	reading->members = members;
-	result = take_all(reading, scan);
+	result = sing_scan_each(scan, take, reading);
+	/* it ended without coming back up to the root, nor could it say why */
+	if (result == 0)
+		fail(reading, ENOMEM, "read");
 	sing_scan_end(scan);
 	tdestroy(reading->linked, free);
 	free(reading);
-	return result;
+	return result == COMPLETE ? 0 : -1;
 }

@@ -2,20 +2,15 @@
  * A file has a stretch of blocks of its own, and often an end in a fragment block that it shares with others. Both are copied
  * when the first file that needs them comes.
  */
-#include <endian.h>
 #include <errno.h>
 #include <search.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include <sqfs/block.h>
 #include <sqfs/error.h>
-#include <sqfs/table.h>
 
 #include "adopt.h"
 #include "reader_internal.h"
-
-#define NO_TABLE 0xffffffffffffffffull
 
 enum { BUFFER_SIZE = 1024 * 1024, FIRST_ROOM = 1024 };
 
@@ -32,7 +27,6 @@ struct moved {
 
 struct sing_adoption {
 	struct sing_image *image;
-	uint64_t *places; /* of inodes, by number - 1 */
 	struct sing_inode **files;
 	size_t count;
 	size_t room;
@@ -40,26 +34,6 @@ struct sing_adoption {
 	void *moved;         /* tree of struct moved */
 	uint8_t *buffer;
 };
-
-/* The table that network file systems need to find a file by its number. */
-static int read_places(struct sing_adoption *adoption)
-{
-	const sqfs_super_t *super = &adoption->image->super;
-	size_t size = (size_t)super->inode_count * sizeof *adoption->places;
-	void *table;
-	int error;
-
-	if (super->export_table_start == NO_TABLE || super->inode_count == 0)
-		return SQFS_ERROR_UNSUPPORTED;
-	error = sqfs_read_table(adoption->image->file, adoption->image->compressor, size, super->export_table_start,
-				super->directory_table_start, super->export_table_start, &table);
-	if (error != 0)
-		return error;
-	adoption->places = table;
-	for (uint32_t i = 0; i < super->inode_count; i++)
-		adoption->places[i] = le64toh(adoption->places[i]);
-	return 0;
-}
 
 static int forget_fragments(struct sing_adoption *adoption)
 {
@@ -74,23 +48,22 @@ static int forget_fragments(struct sing_adoption *adoption)
 static int set_up(struct sing_adoption *adoption, const struct sing_writer_options *options)
 {
 	const sqfs_super_t *super = &adoption->image->super;
-	int error;
 
 	if (super->compression_id != options->compressor || super->block_size != options->block_size)
 		return SQFS_ERROR_UNSUPPORTED;
 	adoption->buffer = malloc(BUFFER_SIZE);
-	error = adoption->buffer == NULL ? ENOMEM : read_places(adoption);
-	return error != 0 ? error : forget_fragments(adoption);
+	return adoption->buffer == NULL ? ENOMEM : forget_fragments(adoption);
 }
 
-int sing_adoption_open(int fd, uint64_t offset, uint64_t size, const struct sing_writer_options *options,
-		       struct sing_adoption **out)
+int sing_adoption_open(struct sing_image *image, const struct sing_writer_options *options, struct sing_adoption **out)
 {
 	struct sing_adoption *adoption = calloc(1, sizeof *adoption);
-	int error = adoption == NULL ? ENOMEM : sing_image_open(fd, offset, size, &adoption->image);
+	int error;
 
-	if (error == 0)
-		error = sing_image_reason(adoption->image, set_up(adoption, options));
+	if (adoption == NULL)
+		return ENOMEM;
+	adoption->image = image;
+	error = set_up(adoption, options);
 	if (error == 0)
 		*out = adoption;
 	else
@@ -103,8 +76,6 @@ void sing_adoption_close(struct sing_adoption *adoption)
 	if (adoption == NULL)
 		return;
 	tdestroy(adoption->moved, free);
-	sing_image_close(adoption->image);
-	sqfs_free(adoption->places);
 	free(adoption->files);
 	free(adoption->fragments);
 	free(adoption->buffer);
@@ -136,34 +107,14 @@ static int make_plain(sqfs_inode_generic_t *file)
 	return sqfs_inode_make_basic(file);
 }
 
-static int check_file(const sqfs_inode_generic_t *file, uint64_t number, uint64_t size)
+int sing_adopt(struct sing_adoption *adoption, sqfs_inode_generic_t *file, struct sing_inode *inode)
 {
-	sqfs_u64 own = 0;
+	int error = make_plain(file);
 
-	if (file->base.inode_number != number || sqfs_inode_get_file_size(file, &own) != 0 || own != size)
-		return SQFS_ERROR_CORRUPTED;
-	return 0;
-}
-
-int sing_adopt(struct sing_adoption *adoption, uint64_t number, uint64_t size, struct sing_inode *inode)
-{
-	sqfs_inode_generic_t *file;
-	int error;
-
-	if (number == 0 || number > adoption->image->super.inode_count)
-		return SQFS_ERROR_CORRUPTED;
-	error = sing_image_inode(adoption->image, adoption->places[number - 1], &file);
-	if (error != 0)
-		return error;
-	error = check_file(file, number, size);
-	if (error == 0)
-		error = make_plain(file);
 	if (error == 0)
 		error = remember(adoption, inode);
 	if (error == 0)
 		inode->file = file;
-	else
-		sqfs_free(file);
 	return error;
 }
 

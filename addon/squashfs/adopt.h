@@ -10,6 +10,7 @@
 #include <sqfs/frag_table.h>
 #include <sqfs/io.h>
 
+#include "reader.h"
 #include "writer.h"
 
 #ifdef __cplusplus
@@ -19,15 +20,14 @@ extern "C" {
 struct sing_adoption;
 
 /*
- * Open the image at [offset, offset+size) of the descriptor, which stays the caller's. SQFS_ERROR_UNSUPPORTED when its blocks are no blocks
- * of an image with these options, or when its files cannot be found by number. Returns 0 or a reason as in failure.h.
+ * Adopt from this image, which must outlive the adoption. SQFS_ERROR_UNSUPPORTED when its blocks are no blocks of an image with these
+ * options. Returns 0 or a reason as in failure.h.
  */
-int sing_adoption_open(int fd, uint64_t offset, uint64_t size, const struct sing_writer_options *options,
-		       struct sing_adoption **out);
+int sing_adoption_open(struct sing_image *image, const struct sing_writer_options *options, struct sing_adoption **out);
 void sing_adoption_close(struct sing_adoption *adoption);
 
-/* Let `inode`, a regular file, have the contents of the file with this number, which has `size` bytes. */
-int sing_adopt(struct sing_adoption *adoption, uint64_t number, uint64_t size, struct sing_inode *inode);
+/* Let `inode`, a regular file, have the contents of this one of the image, which it takes over unless that fails. */
+int sing_adopt(struct sing_adoption *adoption, sqfs_inode_generic_t *file, struct sing_inode *inode);
 
 /* Copy what the files need to the end of the new image, once that has no blocks of its own to come. */
 int sing_adoption_copy(struct sing_adoption *adoption, sqfs_file_t *file, sqfs_frag_table_t *fragments);

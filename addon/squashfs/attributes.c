@@ -1,4 +1,4 @@
-/* Reads extended attributes from files of the host. */
+/* Reads extended attributes from files of the host, and of layers. */
 #include <errno.h>
 #include <limits.h>
 #include <linux/limits.h>
@@ -7,9 +7,12 @@
 #include <string.h>
 #include <sys/xattr.h>
 
+#include <sqfs/error.h>
 #include <sqfs/xattr.h>
 
 #include "attributes.h"
+#include "marks.h"
+#include "record.h"
 
 /* Calls by descriptor where there is one. Links and devices are not opened: they are reached through /proc. */
 struct place {
@@ -34,10 +37,11 @@ static int by_name(const void *left, const void *right)
 	return strcmp(((const struct sing_xattr *)left)->name, ((const struct sing_xattr *)right)->name);
 }
 
-static int make_room(struct sing_xattr_list *list, size_t used)
+/* Room for one more attribute, whose bytes are no more than `wanted`. */
+static int make_room(struct sing_xattr_list *list, size_t used, size_t wanted)
 {
-	if (list->values_room - used < XATTR_SIZE_MAX) {
-		size_t room = used + 2 * XATTR_SIZE_MAX;
+	if (list->values_room - used < wanted) {
+		size_t room = used + 2 * wanted;
 		char *values = realloc(list->values, room);
 
 		if (values == NULL)
@@ -57,6 +61,12 @@ static int make_room(struct sing_xattr_list *list, size_t used)
 	return 0;
 }
 
+static void sort(struct sing_xattr_list *list)
+{
+	if (list->count > 0)
+		qsort(list->items, list->count, sizeof *list->items, by_name);
+}
+
 /* Values move while the list grows: until it is complete they are offsets. */
 static int read_values(struct sing_xattr_list *list, const struct place *place, size_t length)
 {
@@ -67,7 +77,7 @@ static int read_values(struct sing_xattr_list *list, const struct place *place, 
 
 		if (sqfs_get_xattr_prefix_id(name) < 0)
 			continue;
-		if (make_room(list, used) != 0)
+		if (make_room(list, used, XATTR_SIZE_MAX) != 0)
 			return ENOMEM;
 		size = get_value(place, name, list->values + used, XATTR_SIZE_MAX);
 		if (size < 0)
@@ -77,8 +87,7 @@ static int read_values(struct sing_xattr_list *list, const struct place *place, 
 	}
 	for (size_t i = 0; i < list->count; i++)
 		list->items[i].value = list->values + (size_t)list->items[i].value;
-	if (list->count > 0)
-		qsort(list->items, list->count, sizeof *list->items, by_name);
+	sort(list);
 	return 0;
 }
 
@@ -102,6 +111,51 @@ int sing_xattrs_read(struct sing_xattr_list *list, int fd, const char *name)
 		return 0;
 	list->names[length] = '\0';
 	return read_values(list, &place, (size_t)length);
+}
+
+/* A file has no more on any file system; an image may say the same large value many times. */
+enum { COPY_LIMIT = 1024 * 1024 };
+
+struct copying {
+	struct sing_xattr_list *list;
+	size_t used;
+};
+
+/* The value, and its name behind it: both as offsets. */
+static int copy_pair(void *user, const char *name, const void *value, size_t size)
+{
+	struct copying *copying = user;
+	struct sing_xattr_list *list = copying->list;
+	size_t length = strlen(name) + 1;
+
+	if (sing_is_overlay_mark(name) || strcmp(name, SING_RECORD) == 0)
+		return 0;
+	if (copying->used + size + length > COPY_LIMIT)
+		return SQFS_ERROR_CORRUPTED;
+	if (make_room(list, copying->used, size + length) != 0)
+		return ENOMEM;
+	memcpy(list->values + copying->used, value, size);
+	memcpy(list->values + copying->used + size, name, length);
+	list->items[list->count++] = (struct sing_xattr){ NULL, (void *)copying->used, size };
+	copying->used += size + length;
+	return 0;
+}
+
+int sing_xattrs_copy(struct sing_xattr_list *list, struct sing_image *image, const sqfs_inode_generic_t *inode)
+{
+	struct copying copying = { list, 0 };
+	int error;
+
+	list->count = 0;
+	error = sing_image_xattrs(image, inode, copy_pair, &copying);
+	for (size_t i = 0; i < list->count; i++) {
+		struct sing_xattr *xattr = &list->items[i];
+
+		xattr->value = list->values + (size_t)xattr->value;
+		xattr->name = (const char *)xattr->value + xattr->size;
+	}
+	sort(list);
+	return error;
 }
 
 void sing_xattrs_free(struct sing_xattr_list *list)

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "reader.h"
 #include "writer.h"
 
 /* A list of extended attributes and the memory behind it, which is used again for the next file. */
@@ -21,6 +22,12 @@ struct sing_xattr_list {
  * that may not be read, and file systems without any, give fewer or none. Returns 0 or an errno.
  */
 int sing_xattrs_read(struct sing_xattr_list *list, int fd, const char *name);
+
+/*
+ * Those of an inode of a layer, without marks of overlays and records of owners: what they say of a layer, the layer itself says.
+ * Returns 0 or a reason.
+ */
+int sing_xattrs_copy(struct sing_xattr_list *list, struct sing_image *image, const sqfs_inode_generic_t *inode);
 
 void sing_xattrs_free(struct sing_xattr_list *list);
 

@@ -7,13 +7,14 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "scan.h"
+#include "base.h"
 #include "walk.h"
 
 enum { BUFFER_SIZE = 256 * 1024 };
 
-/* A file with several names, by its identity on the host. */
+/* A file with several names, by its identity on the host or in a layer. */
 struct linked {
+	unsigned layer;
 	dev_t device;
 	ino_t number;
 	struct sing_inode *inode;
@@ -21,6 +22,7 @@ struct linked {
 
 struct walk {
 	struct sing_writer *writer;
+	const struct sing_base *base;
 	struct sing_failure *failure;
 	struct sing_inode *above[SING_DEPTH_LIMIT + 1]; /* the directories that we are in */
 	size_t depth;
@@ -60,6 +62,8 @@ static int by_identity(const void *left, const void *right)
 	const struct linked *a = left;
 	const struct linked *b = right;
 
+	if (a->layer != b->layer)
+		return a->layer < b->layer ? -1 : 1;
 	if (a->device != b->device)
 		return a->device < b->device ? -1 : 1;
 	if (a->number != b->number)
@@ -67,27 +71,32 @@ static int by_identity(const void *left, const void *right)
 	return 0;
 }
 
-static struct sing_inode *find_linked(const struct walk *walk, const struct stat *status)
+static struct linked identity_of(const struct sing_item *item, struct sing_inode *inode)
 {
-	struct linked key = { status->st_dev, status->st_ino, NULL };
+	return (struct linked){ item->layer, item->status.st_dev, item->status.st_ino, inode };
+}
+
+static struct sing_inode *find_linked(const struct walk *walk, const struct sing_item *item)
+{
+	struct linked key = identity_of(item, NULL);
 	struct linked *const *found;
 
-	if (status->st_nlink < 2)
+	if (item->status.st_nlink < 2)
 		return NULL;
 	found = tfind(&key, &walk->linked, by_identity);
 	return found == NULL ? NULL : (*found)->inode;
 }
 
-static int remember_linked(struct walk *walk, const struct stat *status, struct sing_inode *inode)
+static int remember_linked(struct walk *walk, const struct sing_item *item, struct sing_inode *inode)
 {
 	struct linked *linked;
 
-	if (status->st_nlink < 2)
+	if (item->status.st_nlink < 2)
 		return 0;
 	linked = malloc(sizeof *linked);
 	if (linked == NULL)
 		return fail(walk, ENOMEM, "pack");
-	*linked = (struct linked){ status->st_dev, status->st_ino, inode };
+	*linked = identity_of(item, inode);
 	if (tsearch(linked, &walk->linked, by_identity) == NULL) {
 		free(linked);
 		return fail(walk, ENOMEM, "pack");
@@ -107,32 +116,50 @@ static struct sing_attributes attributes_of(const struct sing_item *item)
 		.major = major(status->st_rdev),
 		.minor = minor(status->st_rdev),
 		.target = item->target,
-		/* an overlay shows the numbers of the image below it */
-		.adopted = item->kind == SING_ITEM_KEPT ? status->st_ino : 0,
-		.size = (uint64_t)status->st_size,
+		.known = item->known,
+		.layer = item->layer,
 		.xattrs = item->xattrs.items,
 		.xattr_count = item->xattrs.count,
 	};
 }
 
-/* Add a new inode, or one more name of a known one: then nothing comes back. */
-static int add(struct walk *walk, const struct sing_item *item, struct sing_inode **out)
+/* Whether a file is copied as it lies in its layer. */
+static bool is_adopted(const struct walk *walk, const struct sing_item *item)
+{
+	return item->kind == SING_ITEM_LAYERED && walk->base->layers[item->layer].adoption != NULL;
+}
+
+static int create(struct walk *walk, struct sing_item *item, struct sing_inode **out)
 {
 	struct sing_attributes attributes = attributes_of(item);
 	struct sing_inode *directory = walk->above[walk->depth - 1];
+	int error;
+
+	if (is_adopted(walk, item))
+		attributes.adopted = item->inode;
+	error = sing_writer_create(walk->writer, directory, item->name, strlen(item->name), &attributes, out);
+	/* the inode may be the writer's by now, whatever came after */
+	if (*out != NULL && attributes.adopted != NULL && (*out)->file == item->inode)
+		item->inode = NULL;
+	return error;
+}
+
+/* Add a new inode, or one more name of a known one: then nothing comes back. */
+static int add(struct walk *walk, struct sing_item *item, struct sing_inode **out)
+{
+	struct sing_inode *directory = walk->above[walk->depth - 1];
 	bool is_directory = S_ISDIR(item->status.st_mode);
-	struct sing_inode *known = is_directory ? NULL : find_linked(walk, &item->status);
-	size_t length = strlen(item->name);
+	struct sing_inode *known = is_directory ? NULL : find_linked(walk, item);
 	int error;
 
 	*out = NULL;
 	if (known != NULL)
-		error = sing_writer_link(walk->writer, directory, item->name, length, known);
+		error = sing_writer_link(walk->writer, directory, item->name, strlen(item->name), known);
 	else
-		error = sing_writer_create(walk->writer, directory, item->name, length, &attributes, out);
+		error = create(walk, item, out);
 	if (error != 0)
 		return fail(walk, error, "pack");
-	return is_directory || known != NULL ? 0 : remember_linked(walk, &item->status, *out);
+	return is_directory || known != NULL ? 0 : remember_linked(walk, item, *out);
 }
 
 static int add_root(struct walk *walk, const struct sing_item *item)
@@ -145,7 +172,7 @@ static int add_root(struct walk *walk, const struct sing_item *item)
 	return error != 0 ? fail(walk, error, "pack") : 0;
 }
 
-static int add_directory(struct walk *walk, const struct sing_item *item)
+static int add_directory(struct walk *walk, struct sing_item *item)
 {
 	struct sing_inode *inode;
 
@@ -215,7 +242,7 @@ static int read_sparse(struct walk *walk, int fd, off_t size)
 }
 
 /* A file that has grown since it was opened is packed as it was then. */
-static int add_file(struct walk *walk, const struct sing_item *item)
+static int add_file(struct walk *walk, struct sing_item *item)
 {
 	const struct stat *status = &item->status;
 	bool sparse = status->st_blocks < status->st_size / 512;
@@ -232,84 +259,106 @@ static int add_file(struct walk *walk, const struct sing_item *item)
 	return error != 0 ? fail(walk, error, "pack") : 0;
 }
 
-static int take(struct walk *walk, const struct sing_item *item)
+static int write_stretch(void *user, uint64_t offset, const void *bytes, size_t size)
+{
+	struct walk *walk = user;
+
+	(void)offset;
+	return bytes == NULL ? sing_writer_zeros(walk->writer, size) : sing_writer_data(walk->writer, bytes, size);
+}
+
+/* One of a layer whose blocks are others than ours is unpacked. */
+static int add_layered(struct walk *walk, struct sing_item *item)
+{
+	bool adopted = is_adopted(walk, item);
+	struct sing_inode *inode;
+	int error;
+
+	if (add(walk, item, &inode) != 0)
+		return -1;
+	if (inode == NULL || adopted)
+		return 0;
+	error = sing_data_read(walk->base->layers[item->layer].data, item->inode, write_stretch, walk);
+	if (error != 0)
+		return fail(walk, error, "read");
+	error = sing_writer_end(walk->writer);
+	return error != 0 ? fail(walk, error, "pack") : 0;
+}
+
+static int take_entry(struct walk *walk, struct sing_item *item)
 {
 	struct sing_inode *inode;
 
-	if (item->kind == SING_ITEM_UP) {
+	switch (item->kind) {
+	case SING_ITEM_UP:
 		go_up(walk);
 		return 0;
-	}
-	if (walk->depth > 0 && item->kind != SING_ITEM_FAILURE && set_name(walk, item->name) != 0)
-		return -1;
-	switch (item->kind) {
 	case SING_ITEM_DIRECTORY:
 		return add_directory(walk, item);
 	case SING_ITEM_FILE:
 		return add_file(walk, item);
-	case SING_ITEM_KEPT:
+	case SING_ITEM_LAYERED:
+		return add_layered(walk, item);
 	case SING_ITEM_OTHER:
 		return add(walk, item, &inode);
 	case SING_ITEM_FAILURE:
 		*walk->failure = *item->failure;
 		return -1;
-	case SING_ITEM_UP:
-		break;
 	}
 	return 0;
 }
 
-static int take_all(struct walk *walk, struct sing_scan *scan)
+/* Not an error of anybody: the root is complete. */
+enum { COMPLETE = 1 };
+
+static int take(void *user, struct sing_item *item)
 {
-	struct sing_item *item;
+	struct walk *walk = user;
+	bool named = item->kind != SING_ITEM_FAILURE && item->kind != SING_ITEM_UP;
 
-	while ((item = sing_scan_next(scan)) != NULL) {
-		int result = take(walk, item);
-
-		sing_item_free(item);
-		if (result != 0)
-			return -1;
-		if (walk->depth == 0)
-			return 0;
-	}
-	/* it ended without coming back up to the root, nor could it say why */
-	return fail(walk, ENOMEM, "read");
+	if (walk->depth > 0 && named && set_name(walk, item->name) != 0)
+		return -1;
+	if (take_entry(walk, item) != 0)
+		return -1;
+	return walk->depth == 0 ? COMPLETE : 0;
 }
 
-static int run(struct walk *walk, const char *root, const char *changes, const char *const *excludes,
-	       size_t exclude_count)
+static int run(struct walk *walk, const struct sing_scan_options *options)
 {
 	struct sing_scan *scan;
-	int error = sing_scan_start(root, changes, excludes, exclude_count, &scan);
+	int error = sing_scan_start(options, &scan);
 	int result;
 
 	if (error != 0)
-		return sing_fail(walk->failure, error, "read", root);
-	result = take_all(walk, scan);
+		return sing_fail(walk->failure, error, "read", options->root);
+	result = sing_scan_each(scan, take, walk);
 	sing_scan_end(scan);
-	return result;
+	if (result == COMPLETE)
+		return 0;
+	/* it ended without coming back up to the root, nor could it say why */
+	return result == 0 ? fail(walk, ENOMEM, "read") : -1;
 }
 
-int sing_walk(struct sing_writer *writer, const char *root, const char *changes, const char *const *excludes,
-	      size_t exclude_count, struct sing_failure *failure)
+int sing_walk(struct sing_writer *writer, const struct sing_scan_options *options, struct sing_failure *failure)
 {
 	struct walk *walk = calloc(1, sizeof *walk);
-	size_t length = strlen(root);
+	size_t length = strlen(options->root);
 	int result;
 
-	while (length > 0 && root[length - 1] == '/')
+	while (length > 0 && options->root[length - 1] == '/')
 		length--;
 	if (walk != NULL)
-		walk->path = strndup(root, length);
+		walk->path = strndup(options->root, length);
 	if (walk == NULL || walk->path == NULL) {
 		free(walk);
-		return sing_fail(failure, ENOMEM, "read", root);
+		return sing_fail(failure, ENOMEM, "read", options->root);
 	}
 	walk->writer = writer;
+	walk->base = options->base;
 	walk->failure = failure;
 	walk->path_length = length;
 	walk->path_room = length + 1;
-	result = run(walk, root, changes, excludes, exclude_count);
+	result = run(walk, options);
 	tdestroy(walk->linked, free);
 	free(walk->path);
 	free(walk);

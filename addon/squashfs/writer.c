@@ -10,6 +10,7 @@
 #include <sqfs/xattr.h>
 
 #include "adopt.h"
+#include "base.h"
 #include "blocks.h"
 #include "release.h"
 #include "window.h"
@@ -171,10 +172,11 @@ static int add_xattrs(struct sing_writer *writer, const struct sing_attributes *
 int sing_writer_describe(struct sing_writer *writer, struct sing_inode *inode, const struct sing_attributes *attributes)
 {
 	const struct sing_writer_options *options = &writer->options;
+	bool own = options->own && !(options->own_unknown && attributes->known);
 
 	inode->mode = (inode->mode & S_IFMT) | (attributes->mode & 07777);
-	inode->uid = options->own ? options->uid : attributes->uid;
-	inode->gid = options->own ? options->gid : attributes->gid;
+	inode->uid = own ? options->uid : attributes->uid;
+	inode->gid = own ? options->gid : attributes->gid;
 	inode->mtime = time_of(writer, attributes->mtime);
 	if (inode->mtime > writer->newest)
 		writer->newest = inode->mtime;
@@ -190,18 +192,22 @@ static uint32_t encode_device(uint32_t major, uint32_t minor)
 static int adopt(struct sing_writer *writer, struct sing_inode *inode, const struct sing_attributes *attributes)
 {
 	const struct sing_writer_options *options = &writer->options;
+	sqfs_u64 size;
+	int error = sqfs_inode_get_file_size(attributes->adopted, &size);
 
-	writer->result.bytes += attributes->size;
+	if (error != 0)
+		return error;
+	writer->result.bytes += size;
 	if (options->proceed != NULL && !options->proceed(options->user, writer->result.bytes))
 		return SING_CANCELLED;
-	return sing_adopt(options->base, attributes->adopted, attributes->size, inode);
+	return sing_adopt(options->base->layers[attributes->layer].adoption, attributes->adopted, inode);
 }
 
 static int begin_content(struct sing_writer *writer, struct sing_inode *inode, const struct sing_attributes *attributes)
 {
 	switch (inode->mode & S_IFMT) {
 	case S_IFREG:
-		if (attributes->adopted != 0)
+		if (attributes->adopted != NULL)
 			return adopt(writer, inode, attributes);
 		return sqfs_block_processor_begin_file(writer->processor, &inode->file, NULL, 0);
 	case S_IFLNK:
@@ -309,7 +315,7 @@ int sing_writer_finish(struct sing_writer *writer, struct sing_result *result)
 	int error = sqfs_block_processor_finish(writer->processor);
 
 	if (error == 0 && writer->options.base != NULL)
-		error = sing_adoption_copy(writer->options.base, writer->file, writer->fragments);
+		error = sing_base_copy(writer->options.base, writer->file, writer->fragments);
 	if (error == 0)
 		error = sing_tables_write(writer);
 	if (error == 0)

@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-struct sing_adoption;
+struct sing_base;
 
 struct sing_writer_options {
 	int fd; /* stays the caller's */
@@ -26,11 +26,12 @@ struct sing_writer_options {
 	uint32_t block_size; /* a power of two from 4 KiB to 1 MiB */
 	uint32_t workers;    /* threads that compress, at least 1 */
 	bool own;            /* all files belong to uid:gid */
+	bool own_unknown;    /* but those whose owner is known for sure, with `own` */
 	uint32_t uid;
 	uint32_t gid;
 	bool clamp;          /* no time is later than `time`, which is also the time of the image */
 	uint32_t time;
-	struct sing_adoption *base; /* the image that files may be adopted from (adopt.h), or NULL; stays the caller's */
+	struct sing_base *base; /* the layers that files may be adopted from (base.h), or NULL; stays the caller's */
 	bool (*proceed)(void *user, uint64_t bytes); /* told the bytes of files so far; false: stop. May be NULL */
 	void *user;
 };
@@ -49,8 +50,9 @@ struct sing_attributes {
 	uint32_t major;
 	uint32_t minor;
 	const char *target;
-	uint64_t adopted; /* 0, or a regular file has the contents of that of this number in the base, and no data follows */
-	uint64_t size;    /* of such a file */
+	bool known; /* the owner is what it should be, not what this machine could make it */
+	sqfs_inode_generic_t *adopted; /* NULL, or what a regular file becomes the contents of: no data follows */
+	unsigned layer;                /* of the base, whose inode that is; it becomes the writer's unless that fails */
 	const struct sing_xattr *xattrs; /* sorted by name; those without a place in squashfs are left out */
 	size_t xattr_count;
 };

@@ -42,9 +42,9 @@ async function jsonObjects({ described, attachments }: Assembly): Promise<readon
  * What is as it was below is copied as it lies there, and not packed anew: not where the same bytes are to come from everywhere,
  * and not when the caller asks for a compression of its own.
  */
-function adopted({ base, time }: Assembly, { request }: BuildTools): Pick<PackOptions, 'base'> {
-  const isWanted = request.packing.compression === standard && time === undefined
-  return base && isWanted ? { base } : {}
+function baseOf({ base, time }: Assembly, { request }: BuildTools): Pick<PackOptions, 'base'> {
+  const repack = request.packing.compression !== standard || time !== undefined
+  return base ? { base: { ...base, repack } } : {}
 }
 
 async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools): Promise<void> {
@@ -60,7 +60,7 @@ async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools
   const { size } = await packDirectory(root, {
     exclude,
     extra: entries,
-    ...adopted(assembly, tools),
+    ...baseOf(assembly, tools),
     fd: slot.fd,
     offset: slot.offset,
     compression,

@@ -17,7 +17,7 @@ import {
 import { watch } from './watch.ts'
 
 export type { Entry } from './entries.ts'
-export type { Compression, PackOptions, PackResult } from './packing.ts'
+export type { Compression, LayerFile, PackOptions, PackResult } from './packing.ts'
 
 export type Stat = {
   type: Entry['type']
@@ -34,7 +34,12 @@ export type Stat = {
 }
 
 type DirectoryPacker = NativePacker & {
-  directory(root: string, excludes: readonly string[], base: PackOptions['base']): Promise<unknown>
+  directory(
+    options: { root: string; exclude: readonly string[]; keepMarks: boolean } & Pick<
+      PackOptions,
+      'base' | 'records'
+    >,
+  ): Promise<unknown>
 }
 
 type Super = { compressor: number; blockSize: number; entries: number; bytes: number; time: number }
@@ -104,18 +109,33 @@ async function pack(
 
 const withoutSlashes = (path: string): string => path.replace(/^\/+|\/+$/g, '')
 
+/** Pack a directory. `keepMarks`: it is the upper one of an overlay, and what hides files goes on doing so. */
+function packTree(root: string, options: PackOptions, keepMarks: boolean): Promise<PackResult> {
+  const { base, records, extra = [], signal } = options
+  const exclude = (options.exclude ?? []).map(withoutSlashes)
+  return pack(options, async (packer) => {
+    const above = { ...(base ? { base } : {}), ...(records ? { records } : {}) }
+    await packer.directory({ root, exclude, keepMarks, ...above })
+    await pushAll(packer, extra, signal)
+  })
+}
+
 /**
  * Write everything below `root` as a squashfs image into the file at `options.offset`. The same tree with the same options gives
- * the same bytes. On a failure the file holds a part, which the caller removes.
+ * the same bytes. Records of owners and devices (addon/squashfs/record.h) are applied and do not come along. On a failure the file
+ * holds a part, which the caller removes.
  * @throws SingError SQUASHFS naming the file that cannot be read, or DISK_FULL
  */
 export function packDirectory(root: string, options: PackOptions): Promise<PackResult> {
-  const excludes = (options.exclude ?? []).map(withoutSlashes)
-  const { extra = [], signal } = options
-  return pack(options, async (packer) => {
-    await packer.directory(root, excludes, options.base)
-    await pushAll(packer, extra, signal)
-  })
+  return packTree(root, options, false)
+}
+
+/**
+ * The same for the upper directory of an overlay, as a layer to be stacked on those below it: whiteouts stay, and what makes a directory
+ * opaque is `user.overlay.opaque`. Other marks of the overlay are left out.
+ */
+export function packLayer(upper: string, options: PackOptions): Promise<PackResult> {
+  return packTree(upper, options, true)
 }
 
 /**

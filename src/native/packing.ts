@@ -7,6 +7,9 @@ import { type Entry, type Step, stepsOf } from './entries.ts'
 /** `level` is the compressor's own: zstd 1 to 22, gzip 1 to 9, xz 0 to 9; lz4 above 1 is its slow, denser kind. */
 export type Compression = { kind: 'zstd' | 'gzip' | 'xz' | 'lz4'; level?: number }
 
+/** A squashfs image in a file, which is one of several; stacks of them have the topmost first. */
+export type LayerFile = { readonly file: string; readonly offset: number; readonly size: number }
+
 export type PackOptions = {
   /** An open file and the place in it where the image begins. The file need not hold anything behind it. */
   fd: number
@@ -17,17 +20,19 @@ export type PackOptions = {
   blockSize?: number
   /** Threads that compress. Absent: one for each processor. */
   workers?: number
-  /** All files belong to these instead of their owners. */
-  owner?: { uid: number; gid: number }
+  /** All files belong to these instead of their owners; with `unlessKnown` those that neither a layer nor a record says the owner of. */
+  owner?: { uid: number; gid: number; unlessKnown?: boolean }
   /** No time in the image is later than this, in seconds since 1970, and the image itself has it. Absent: that of the newest file. */
   time?: number
   /** Paths relative to the root that are left out with everything below them. */
   exclude?: readonly string[]
   /**
-   * The root is an overlay over this image, and `changes` its upper directory: other files are copied as they lie in the image,
-   * compressed, where that has the same compressor and block size.
+   * The root is an overlay over these layers, and `changes` its upper directory. Files of layers have the owners that they have there,
+   * and are copied as they lie, compressed, from those with the same compressor and block size, unless they are to be packed anew.
    */
-  base?: { file: string; offset: number; size: number; changes: string }
+  base?: { layers: readonly LayerFile[]; changes: string; repack?: boolean }
+  /** Owners of symbolic links, pipes and sockets that this machine could not give them: see addon/squashfs/recorded.h. */
+  records?: Uint8Array
   /** Files that come in addition, behind the others; directories that are there are described anew. */
   extra?: Iterable<Entry> | AsyncIterable<Entry>
   report?: Report
@@ -80,6 +85,7 @@ export function packerOptions(options: PackOptions): Record<string, number | boo
     level: kind === 'lz4' ? level - 1 : level,
     workers: Math.max(1, Math.min(workers, mostWorkers)),
     own: owner !== undefined,
+    ownUnknown: owner?.unlessKnown ?? false,
     uid: owner?.uid ?? 0,
     gid: owner?.gid ?? 0,
     clamp: time !== undefined,

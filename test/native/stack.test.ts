@@ -61,23 +61,52 @@ async function layer(...entries: Entry[]): Promise<void> {
   layers.unshift(path)
 }
 
-/** What a script says that runs in the mounted stack. */
-async function within({ ids, enter }: Way, script: string): Promise<string> {
+/** What the last script says of the stack with what steps leave in it; it says the same of an image that is made of all of it. */
+async function within({ ids, enter }: Way, steps: readonly string[], show: string): Promise<string> {
   const place = join(folder, 'stack')
   mkdirSync(place)
   give(place)
-  const what: StackRun = { folder: place, layers, allRoot: ids === 'a single id', script }
+  const what: StackRun = { folder: place, layers, allRoot: ids === 'a single id', steps, show }
   const program = join(projectRoot, 'test/native/stack.ts')
   const { stdout, stderr, status } = await run([...enter, process.execPath, program, JSON.stringify(what)], {
     as: ids === 'root' ? 'self' : 'user',
   })
   expect(stderr).toBe('')
   expect(status).toBe(0)
-  return stdout
+  const { stack, whole, anew } = JSON.parse(stdout)
+  expect(whole).toBe(stack)
+  expect(anew).toBe(stack)
+  return stack
 }
 
 const list =
-  'find . -mindepth 1 | sort | while read -r name; do echo "$name $(test -d "$name" || cat "$name")"; done'
+  'find . -mindepth 1 | sort | while read -r name; do echo "$name $(test -f "$name" && cat "$name")"; done'
+
+/** Everything that there is to say of a tree. */
+const details = `exec python3 - <<'END'
+import hashlib, os, stat
+known = {}
+def tell(path):
+    status = os.lstat(path)
+    first = known.setdefault((status.st_dev, status.st_ino), path)
+    print(path, oct(status.st_mode), f'{status.st_uid}:{status.st_gid}', int(status.st_mtime), end=' ')
+    if stat.S_ISREG(status.st_mode):
+        print(status.st_size, hashlib.sha256(open(path, 'rb').read()).hexdigest()[:16], end=' ')
+    if stat.S_ISLNK(status.st_mode):
+        print(os.readlink(path), end=' ')
+    if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        print(os.major(status.st_rdev), os.minor(status.st_rdev), end=' ')
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        names = []
+    print(first, {name: os.getxattr(path, name, follow_symlinks=False) for name in sorted(names)})
+for top, directories, files in os.walk('.'):
+    tell(top)
+    directories.sort()
+    for name in sorted(files + [name for name in directories if os.path.islink(os.path.join(top, name))]):
+        tell(os.path.join(top, name))
+END`
 
 describe.skipIf(!usable).each(ways)('a stack with $ids', (way) => {
   const test = it.skipIf(!way.needs)
@@ -113,7 +142,7 @@ describe.skipIf(!usable).each(ways)('a stack with $ids', (way) => {
       file('again/new', 'above'),
       file('file-now', 'above'),
     )
-    expect(await within(way, list)).toBe(
+    expect(await within(way, [], list)).toBe(
       [
         './again ',
         './again/new above',
@@ -132,12 +161,40 @@ describe.skipIf(!usable).each(ways)('a stack with $ids', (way) => {
   })
 
   test('begins with nothing when there are no layers', async () => {
-    expect(await within(way, `echo text > new; ${list}`)).toBe('./new text\n')
+    expect(await within(way, ['echo text > new'], list)).toBe('./new text\n')
   })
 
   test('takes many layers', async () => {
     for (let index = 0; index < 12; index += 1)
       await layer(file(`only-${index}`, 'x'), file('all', `${index}`))
-    expect(await within(way, 'ls | wc -l; cat all')).toBe('13\n11')
+    expect(await within(way, [], 'ls | wc -l; cat all')).toBe('13\n11')
+  })
+
+  const scripts = [
+    [
+      'mkdir -p gone/deep kept replaced merged/deep both again',
+      'for path in a gone/b gone/deep/c kept/d replaced/e merged/f merged/deep/g both/h again/i; do echo "$path" > "$path"; done',
+      'ln a kept/linked; ln -s a link; mkfifo pipe; truncate -s 3M holes; printf end >> holes',
+      'chmod 4755 a; chmod 2775 merged; chmod 1777 kept; head -c 400000 /dev/urandom > large',
+    ],
+    [
+      'rm -r gone; rm replaced/e; rmdir replaced; echo file > replaced',
+      'rm -r both; mkdir both; echo new > both/n; echo more >> merged/deep/g; rm link; ln -s /etc link',
+      'chmod 600 a; rm pipe; mv again elsewhere; touch empty',
+    ],
+    [
+      'mkdir gone; echo back > gone/b; rm replaced; mkdir replaced; echo again > replaced/e',
+      'rm -r merged/deep; mkdir merged/deep; mkdir again; echo i > again/i; rm -r elsewhere; rm both/n; mv kept kept2',
+      'ln large larger; rm holes; ln empty merged/empty',
+    ],
+    ['rm -r gone replaced merged; mkdir -p gone/deep; mkdir merged; echo f > merged/f; mv large huge'],
+  ].map((lines) => ['set -e', ...lines].join('\n'))
+
+  test('keeps what is removed, replaced, and made again, step after step', async () => {
+    for (let count = 1; count <= scripts.length; count += 1) {
+      folder = temporaryFolder()
+      const shown = await within(way, scripts.slice(0, count), details)
+      expect(shown).toContain(count < 4 ? './a 0o10' : './merged/f')
+    }
   })
 })

@@ -1,27 +1,76 @@
 /**
- * Runs scripts in a stack of layers, as root of a mount namespace that ends with this process: `stack.ts JSON`. Prints what the
- * scripts said.
+ * Runs scripts in a stack of layers, as root of a mount namespace that ends with this process: `stack.ts JSON`. What each step changes
+ * is packed as a layer for the next one. Prints what the last script said.
  */
 
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, statSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import type { PackResult } from '../../src/native/addon.ts'
+import { packDirectory, packLayer } from '../../src/native/addon.ts'
 import { mountStack } from '../../src/runtime/mounted.ts'
 
 export type StackRun = {
-  /** Where everything happens: an empty directory. */
+  /** Where everything happens: an empty directory. Layers are `layer-N`, images of the whole `whole` and `anew`. */
   readonly folder: string
   /** Files, the topmost first. */
   readonly layers: readonly string[]
   readonly allRoot: boolean
-  readonly script: string
+  /** Each leaves a layer. They find the folder in $FOLDER, where `records` is what becomes of symbolic links. */
+  readonly steps: readonly string[]
+  /** Runs in the stack of all of them, and in each image of the whole. */
+  readonly show: string
 }
 
-const { folder, layers, allRoot, script }: StackRun = JSON.parse(process.argv[2] ?? '')
+const { folder, layers, allRoot, steps, show }: StackRun = JSON.parse(process.argv[2] ?? '')
 const at = join(folder, 'root')
+const windowOf = (file: string) => ({ file, offset: 0, size: statSync(file).size })
+const stack = layers.map(windowOf)
+let mounts = 0
+
+async function mounted<T>(windows: typeof stack, work: (changes: string) => Promise<T>): Promise<T> {
+  using stacked = await mountStack(windows, { at, directory: join(folder, `mount-${mounts++}`), allRoot })
+  return await work(stacked.changes)
+}
+
+function sh(script: string): string {
+  const env = { ...process.env, FOLDER: folder }
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', script], { cwd: at, encoding: 'utf8', env })
+  process.stderr.write(stderr)
+  if (status !== 0) throw new Error(`status ${status} of ${script}\n${stdout}`)
+  return stdout
+}
+
+async function write(name: string, pack: (fd: number) => Promise<PackResult>): Promise<typeof stack> {
+  const fd = openSync(join(folder, name), 'wx+')
+  await pack(fd)
+  closeSync(fd)
+  return [windowOf(join(folder, name))]
+}
+
+function recordsOf(): { records?: Buffer } {
+  const path = join(folder, 'records')
+  return existsSync(path) ? { records: readFileSync(path) } : {}
+}
+
 mkdirSync(at)
-const windows = layers.map((file) => ({ file, offset: 0, size: statSync(file).size }))
-using _mounted = await mountStack(windows, { at, directory: join(folder, 'changes'), allRoot })
-const { status, stdout, stderr } = spawnSync('sh', ['-c', script], { cwd: at, encoding: 'utf8' })
-process.stdout.write(stdout + stderr)
-process.exitCode = status ?? 1
+for (const [index, step] of steps.entries()) {
+  const layer = await mounted(stack, async (changes) => {
+    sh(step)
+    return write(`layer-${index}`, (fd) => packLayer(changes, { fd, offset: 0, ...recordsOf() }))
+  })
+  stack.unshift(...layer)
+}
+const shown = { stack: '', whole: '', anew: '' }
+await mounted(stack, async (changes) => {
+  shown.stack = sh(show)
+  for (const name of ['whole', 'anew'] as const) {
+    const base = { layers: stack, changes, repack: name === 'anew' }
+    await write(name, (fd) => packDirectory(at, { fd, offset: 0, base, ...recordsOf() }))
+  }
+})
+for (const name of ['whole', 'anew'] as const)
+  await mounted([windowOf(join(folder, name))], async () => {
+    shown[name] = sh(show)
+  })
+process.stdout.write(JSON.stringify(shown))

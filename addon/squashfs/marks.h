@@ -1,0 +1,35 @@
+/*
+ * What an overlay keeps in its upper directory beside files (overlayfs.rst): a character device 0:0 hides what is below, a directory
+ * may be opaque, and further attributes say how things came about.
+ */
+#ifndef SING_MARKS_H
+#define SING_MARKS_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "attributes.h"
+#include "reader.h"
+
+/* What the marks in a directory become. */
+enum sing_marks {
+	SING_MARKS_PLAIN, /* they are none: it is no upper directory */
+	SING_MARKS_KEEP,  /* those that hide something stay, as users may set them */
+	SING_MARKS_APPLY, /* they have had their effect, and are gone */
+};
+
+bool sing_is_whiteout(const struct stat *status);
+
+/* Whether the name of an attribute is one that overlays use. */
+bool sing_is_overlay_mark(const char *name);
+
+/* Whether an attribute makes a directory opaque. */
+bool sing_is_opaque_mark(const char *name, const void *value, size_t size);
+
+/* Take the marks out of a list, or what of them does not stay. True when the directory is opaque. */
+bool sing_marks_take(struct sing_xattr_list *list, enum sing_marks marks);
+
+/* Whether a directory of a layer is opaque. Returns 0 or a reason. */
+int sing_image_opaque(struct sing_image *image, const sqfs_inode_generic_t *directory, bool *opaque);
+
+#endif
