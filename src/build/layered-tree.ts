@@ -54,8 +54,7 @@ export class LayeredTree implements StageTree {
   }
 
   get base(): PackOptions['base'] {
-    const [layer] = this.#layers
-    return layer && this.#changes !== undefined ? { ...layer, changes: this.#changes } : undefined
+    return this.#changes === undefined ? undefined : { layers: this.#layers, changes: this.#changes }
   }
 
   async unpack(): Promise<string> {
