@@ -1,5 +1,5 @@
-// Becomes another program; the way of the engines themselves, process.execve, closes what the caller handed in. And locks files,
-// which the engines cannot.
+// Becomes another program; the way of the engines themselves, process.execve, closes what the caller handed in. And locks files
+// and gives them attributes, which the engines cannot.
 #include "process.h"
 
 #include <cerrno>
@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string>
 #include <sys/file.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include <vector>
 
@@ -72,6 +73,15 @@ Napi::Value lock_file(const Napi::CallbackInfo &info)
 	return Napi::Number::New(info.Env(), result == 0 ? 0 : errno);
 }
 
+/* noteOwner(path): notes on a file that it is root's, as the starter notes owners (ownership.c); 0, or errno */
+Napi::Value note_owner(const Napi::CallbackInfo &info)
+{
+	const std::string path = info[0].As<Napi::String>().Utf8Value();
+	const int result = setxattr(path.c_str(), "user.sing.stat", "0:0", 3, 0);
+
+	return Napi::Number::New(info.Env(), result == 0 ? 0 : errno);
+}
+
 } // namespace
 
 Napi::Function process_replacer(Napi::Env env)
@@ -82,4 +92,9 @@ Napi::Function process_replacer(Napi::Env env)
 Napi::Function file_locker(Napi::Env env)
 {
 	return Napi::Function::New(env, lock_file, "lockFile");
+}
+
+Napi::Function owner_noter(Napi::Env env)
+{
+	return Napi::Function::New(env, note_owner, "noteOwner");
 }

@@ -11,6 +11,7 @@ import { type Assembly, assembleSandbox, assembleSif } from './assemble.ts'
 import { describeStage, fixedTime, planDefinition } from './definition-plan.ts'
 import { buildStages } from './engine.ts'
 import { explain, requireBinds, requirePrograms } from './explain.ts'
+import { requireNotes } from './notes.ts'
 import type { BuildRequest, BuildTools } from './request.ts'
 import { copyMetadata, mergedTree, metadataDirectories } from './sandbox.ts'
 import { openScratch, scratchParent } from './scratch.ts'
@@ -91,6 +92,7 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
   // Files of an image are for everybody to read; only the new file itself follows the caller's mask.
   const mask = process.umask(0o022)
   try {
+    if (spec.isDefinition) requireNotes(scratch.path, facts, report)
     const names = { definitionName: spec.name, isConversion: !spec.isDefinition }
     const given = { request, facts, environment, gpus, report, signal, debug, ownMounts, obtain }
     const tools = { ...given, scratch, ...names }
