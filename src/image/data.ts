@@ -61,6 +61,19 @@ function barePart(head: Uint8Array, path: string, size: number): Part {
   throw refuse(path, 'it is neither a SIF nor a squashfs nor an ext3 file')
 }
 
+/** Whether a file says at its beginning that it is an image. */
+export function isImageFile(path: string): boolean {
+  const fd = openFile(path)
+  try {
+    const head = readAt(fd, 0, ext3Length)
+    return isSif(head) || isSquashfs(head) || isExt3(head)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+const isSif = (head: Buffer): boolean => head.toString('latin1', 0x20, 0x29) === 'SIF_MAGIC'
+
 function openFile(path: string): number {
   try {
     return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
@@ -80,8 +93,7 @@ export async function openDataImage(path: string, id: number | undefined): Promi
     if (!facts.isFile())
       throw refuse(path, 'it is no image file', 'Bind a directory without image-src and id')
     const head = readAt(fd, 0, ext3Length)
-    const isSif = head.toString('latin1', 0x20, 0x29) === 'SIF_MAGIC'
-    const part = isSif ? await sifPart(fd, path, id) : barePart(head, path, facts.size)
+    const part = isSif(head) ? await sifPart(fd, path, id) : barePart(head, path, facts.size)
     checkFilesystem(fd, part, path)
     const { offset, size, filesystem } = part
     return { file: resolve(path), offset, size, filesystem }

@@ -20,7 +20,7 @@ const targetFlags = grouped('New image:', [
     env: ['BUILD_ARCH_VARIANT'],
     placeholder: 'name',
   }),
-  toggle('data', 'an image that holds only data', { later: 'data images cannot be made yet' }),
+  toggle('data', 'an image that holds only data: a directory, a file, or the files of an image, for binds'),
   toggle('encrypt', 'encrypt the image', { short: 'e', env: [], later: 'images cannot be encrypted yet' }),
 ])
 

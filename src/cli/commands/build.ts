@@ -110,6 +110,16 @@ async function fromReference(call: Call, request: BuildRequest): Promise<number>
   return 0
 }
 
+/** No definition and no scripts: data alone. */
+async function fromData(call: Call, request: BuildRequest): Promise<number> {
+  const { buildData } = await import('../../build/data.ts')
+  const facts = readHostFacts(call.context.environment)
+  if (request.fakeroot) becomeRoot(call, facts, request)
+  const { report } = call.context
+  await buildData(request, { facts, report, confirm: isatty(0) ? confirm : undefined })
+  return 0
+}
+
 async function run(call: Call): Promise<number> {
   const { report, debug } = call.context
   // Of the two lives of this command only the last one tells.
@@ -117,9 +127,10 @@ async function run(call: Call): Promise<number> {
   const hear: Report = (event) => heard.push(event)
   const { config } = await call.context.settings()
   const request = requestOf(call, config, hear)
-  if (isReferenceBuild(request)) {
+  const isData = call.flags.data === true
+  if (isData || isReferenceBuild(request)) {
     for (const event of heard) report(event)
-    return await fromReference(call, request)
+    return await (isData ? fromData : fromReference)(call, request)
   }
   requireUsualForm(call)
   requireHostArchitecture(word(call.flags.arch))
