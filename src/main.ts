@@ -122,6 +122,7 @@ async function runCommand(chosen: Chosen, start: Start): Promise<number> {
     ...start,
     report,
     debug: verbosity.level >= levels.debug,
+    verbosity,
     print: writeAnswer,
     settings,
     configFile: typeof options.config === 'string' ? options.config : undefined,

@@ -23,6 +23,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	exports.Set("unmount", unmounter(env));
 	exports.Set("lockFile", file_locker(env));
 	exports.Set("noteOwner", owner_noter(env));
+	exports.Set("makePipe", pipe_maker(env));
 	exports.Set("libsquashfs", SING_LIBSQUASHFS);
 	return exports;
 }

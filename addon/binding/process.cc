@@ -1,5 +1,5 @@
-// Becomes another program; the way of the engines themselves, process.execve, closes what the caller handed in. And locks files
-// and gives them attributes, which the engines cannot.
+// Becomes another program; the way of the engines themselves, process.execve, closes what the caller handed in. And locks files,
+// gives them attributes and makes pipes, which the engines cannot.
 #include "process.h"
 
 #include <cerrno>
@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 #include <vector>
@@ -82,6 +83,20 @@ Napi::Value note_owner(const Napi::CallbackInfo &info)
 	return Napi::Number::New(info.Env(), result == 0 ? 0 : errno);
 }
 
+/* makePipe(): [end to read, end to write], or errno. Whoever has the latter may open it again by its name (/dev/stderr). */
+Napi::Value make_pipe(const Napi::CallbackInfo &info)
+{
+	Napi::Array ends = Napi::Array::New(info.Env());
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) != 0)
+		return Napi::Number::New(info.Env(), errno);
+	fchmod(fds[1], 0666);
+	ends.Set(0u, fds[0]);
+	ends.Set(1u, fds[1]);
+	return ends;
+}
+
 } // namespace
 
 Napi::Function process_replacer(Napi::Env env)
@@ -97,4 +112,9 @@ Napi::Function file_locker(Napi::Env env)
 Napi::Function owner_noter(Napi::Env env)
 {
 	return Napi::Function::New(env, note_owner, "noteOwner");
+}
+
+Napi::Function pipe_maker(Napi::Env env)
+{
+	return Napi::Function::New(env, make_pipe, "makePipe");
 }

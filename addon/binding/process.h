@@ -1,4 +1,4 @@
-// Becoming another program with more than the standard descriptors, and locks and attributes of files.
+// Becoming another program with more than the standard descriptors, locks and attributes of files, and pipes.
 #ifndef SING_BINDING_PROCESS_H
 #define SING_BINDING_PROCESS_H
 
@@ -7,5 +7,6 @@
 Napi::Function process_replacer(Napi::Env env);
 Napi::Function file_locker(Napi::Env env);
 Napi::Function owner_noter(Napi::Env env);
+Napi::Function pipe_maker(Napi::Env env);
 
 #endif

@@ -3,6 +3,7 @@
 import { readdirSync } from 'node:fs'
 import type { Report } from '../core/events.ts'
 import { parseLabels } from '../definition/labels.ts'
+import { joinPieces, ownPiece, type Piece } from '../definition/pieces.ts'
 import { imageScript } from '../definition/script.ts'
 import { isAppName } from '../definition/sections.ts'
 import type { App, Stage } from '../definition/types.ts'
@@ -69,10 +70,10 @@ function appVariables(name: string): string {
  * What %appinstall adds to the script of %post: the app's variables, its directory, its text. Not a subshell, since
  * definitions rely on variables of %post and of the apps before.
  */
-export function appInstallText(app: App): string {
-  if (!app.install) return ''
-  const home = `/scif/apps/${app.name}`
-  return `\n${appVariables(app.name)}cd "${home}"\n${app.install.text}\ncd /\n`
+export function appInstall(app: App): Piece {
+  if (!app.install) return ownPiece('')
+  const begin = `\n${appVariables(app.name)}cd "/scif/apps/${app.name}"\n`
+  return joinPieces([ownPiece(begin), app.install, ownPiece('\ncd /\n')])
 }
 
 /** Apps of the stage in their order, before them those that the base brought along. */

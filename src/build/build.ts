@@ -8,6 +8,7 @@ import type { HostFacts } from '../host/facts.ts'
 import { catchInterruption } from '../runtime/interrupt.ts'
 import { rootfsArchitecture } from './architecture.ts'
 import { type Assembly, assembleSandbox, assembleSif } from './assemble.ts'
+import { StepCounter } from './counter.ts'
 import { describeStage, fixedTime, planDefinition } from './definition-plan.ts'
 import { buildStages } from './engine.ts'
 import { explain, requireBinds, requirePrograms } from './explain.ts'
@@ -95,7 +96,7 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
     if (spec.isDefinition) requireNotes(scratch.path, facts, report)
     const names = { definitionName: spec.name, isConversion: !spec.isDefinition }
     const given = { request, facts, environment, gpus, report, signal, debug, ownMounts, obtain }
-    const tools = { ...given, scratch, ...names }
+    const tools = { ...given, scratch, ...names, steps: new StepCounter(report) }
     const built = (await packSandbox(spec, tools)) ?? (await buildAll(spec, tools))
     await assemble(built, spec, 0o755 & ~mask, tools)
     report({ kind: 'info', text: `Build complete: ${shown(request.target)}` })

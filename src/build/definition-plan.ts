@@ -78,6 +78,13 @@ function prepareStep(stage: Stage, { addition }: SourceBase, tools: BuildTools):
   }
 }
 
+/** How many steps of a stage are shown. */
+function countSteps(stage: Stage, isUpdate: boolean, tools: BuildTools): number {
+  const { pre, setup, test } = stage.sections
+  const parts = [!isUpdate && pre, !isUpdate, stage.apps.length > 0, setup, test]
+  return parts.filter(Boolean).length + stage.files.length + postSteps(stage, tools).length
+}
+
 /** One `%files`; those that copy from earlier stages come before %setup. */
 function filesSteps(stage: Stage, isFromStage: boolean, finished: FinishedStages, tools: BuildTools): Step[] {
   const { facts, environment, definitionName: name, report, signal } = tools
@@ -118,8 +125,13 @@ function planStage(
   let found: SourceBase = update(tools.request.target)
   const plan: StagePlan = {
     name: stage.name,
+    from: isUpdate
+      ? ''
+      : [stage.header.bootstrap, stage.header.from ?? stage.header.osversion].join(' ').trim(),
+    count: countSteps(stage, isUpdate, tools),
     async before(root) {
-      if (!isUpdate) await runHostSection('pre', stage, root, tools)
+      if (isUpdate || !stage.sections.pre) return
+      await tools.steps.run('%pre', () => runHostSection('pre', stage, root, tools))
     },
     async base() {
       if (!isUpdate) found = await sourceOf(stage)(stage, tools)

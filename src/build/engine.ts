@@ -17,18 +17,21 @@ export type BuiltStage = {
 export type FrontEnd = (finished: FinishedStages) => readonly StagePlan[]
 
 /** Write what the finished tree says about itself, and try it. */
-async function finish(plan: StagePlan, root: string): Promise<string> {
+async function finish(plan: StagePlan, root: string, tools: BuildTools): Promise<string> {
   await plan.describe(root, rootfsArchitecture(root))
-  await plan.test?.run(root)
+  const { test } = plan
+  if (test) await tools.steps.run(test.title, () => test.run(root))
   return root
 }
 
 async function takeSteps(plan: StagePlan, number: number, finished: FinishedStages, tools: BuildTools) {
   const root = tools.scratch.directory(`rootfs-${number}`)
   await plan.before(root)
-  const found = await plan.base()
-  tools.signal.throwIfAborted()
-  const tree = await openTree(found.base, root, finished, tools)
+  const { found, tree } = await tools.steps.run(plan.from, async () => {
+    const base = await plan.base()
+    tools.signal.throwIfAborted()
+    return { found: base, tree: await openTree(base.base, root, finished, tools) }
+  })
   for (const step of await plan.steps()) {
     await tree.take(step)
     tools.signal.throwIfAborted()
@@ -36,8 +39,8 @@ async function takeSteps(plan: StagePlan, number: number, finished: FinishedStag
   return { tree, found }
 }
 
-async function finishedStage(plan: StagePlan, tree: StageTree): Promise<FinishedStage> {
-  const root = await finish(plan, await tree.open())
+async function finishedStage(plan: StagePlan, tree: StageTree, tools: BuildTools): Promise<FinishedStage> {
+  const root = await finish(plan, await tree.open(), tools)
   return { identity: undefined, root: async () => root }
 }
 
@@ -45,14 +48,15 @@ async function finishedStage(plan: StagePlan, tree: StageTree): Promise<Finished
 export async function buildStages(front: FrontEnd, tools: BuildTools): Promise<BuiltStage | undefined> {
   const finished = new Map<string, FinishedStage>()
   const plans = front(finished)
+  tools.steps.add(plans.reduce((sum, { count }) => sum + count, 0))
   for (const [index, plan] of plans.entries()) {
     const { tree, found } = await takeSteps(plan, index + 1, finished, tools)
     if (index < plans.length - 1) {
-      const stage = await finishedStage(plan, tree)
+      const stage = await finishedStage(plan, tree, tools)
       if (plan.name !== undefined) finished.set(plan.name, stage)
       continue
     }
-    const root = await finish(plan, await (tools.request.sandbox ? tree.unpack() : tree.open()))
+    const root = await finish(plan, await (tools.request.sandbox ? tree.unpack() : tree.open()), tools)
     return { root, base: tree.base, found }
   }
   return undefined

@@ -26,7 +26,7 @@ export class LayeredTree implements StageTree {
   }
 
   async take(step: Step): Promise<void> {
-    await step.run(await this.open())
+    await this.#tools.steps.run(step.title, async () => step.run(await this.open()))
   }
 
   async open(): Promise<string> {

@@ -18,7 +18,7 @@ import {
 } from './inside.ts'
 import { writeImageLabels } from './labels.ts'
 
-export { appInstallText, prepareApps } from './apps.ts'
+export { appInstall, prepareApps } from './apps.ts'
 
 const folder = '/.singularity.d'
 const environmentFile = `${folder}/env/90-environment.sh`

@@ -3,6 +3,7 @@
 import { basename } from 'node:path'
 import type { Window } from '../image/open.ts'
 import { unpackLayers } from '../image/unpack.ts'
+import type { StepCounter } from './counter.ts'
 import type { BuildTools } from './request.ts'
 import type { StageTree } from './stage-tree.ts'
 import type { Step } from './steps.ts'
@@ -20,13 +21,15 @@ export class PlainTree implements StageTree {
   readonly address = undefined
   readonly base = undefined
   readonly #root: string
+  readonly #steps: StepCounter
 
-  constructor(root: string) {
+  constructor(root: string, { steps }: Pick<BuildTools, 'steps'>) {
     this.#root = root
+    this.#steps = steps
   }
 
   async take(step: Step): Promise<void> {
-    await step.run(this.#root)
+    await this.#steps.run(step.title, () => step.run(this.#root))
   }
 
   async open(): Promise<string> {

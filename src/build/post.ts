@@ -3,12 +3,14 @@
 import { join } from 'node:path'
 import { cutScript } from '../definition/cuts.ts'
 import { parseLabels } from '../definition/labels.ts'
-import { sectionCommand } from '../definition/script.ts'
+import { joinPieces, ownPiece } from '../definition/pieces.ts'
+import { imageScriptLines, sectionCommand } from '../definition/script.ts'
 import type { Section, Stage } from '../definition/types.ts'
 import { existsInside, readInside, writeInside } from './inside.ts'
-import { appInstallText } from './metadata.ts'
+import { appInstall } from './metadata.ts'
 import type { BuildTools } from './request.ts'
-import { failed, inAllSpellings, runInside } from './sections.ts'
+import { runScript } from './script.ts'
+import { inAllSpellings, runInside, scriptOf } from './sections.ts'
 import type { Step } from './steps.ts'
 import { removeTree } from './tree.ts'
 
@@ -32,15 +34,14 @@ function postParts(stage: Stage): readonly Section[] {
   const apps = stage.apps.filter(({ install }) => install)
   const first: Section | undefined = post ?? apps[0]?.install
   if (!first) return []
-  const parts = cutScript(post ?? { text: '', arguments: [], line: first.line })
+  const parts = cutScript(post ?? { ...ownPiece(''), arguments: [], line: first.line })
   const last = parts.at(-1) ?? first
-  const text = [last.text, ...apps.map(appInstallText)].join('\n')
-  return [...parts.slice(0, -1), { ...last, text }]
+  const pieces = [last, ...apps.flatMap((app) => [ownPiece('\n'), appInstall(app)])]
+  return [...parts.slice(0, -1), { ...last, ...joinPieces(pieces) }]
 }
 
 /** @throws SingError SECTION when it fails */
-async function runPost(section: Section, root: string, tools: BuildTools): Promise<void> {
-  tools.report({ kind: 'info', text: 'Running %post' })
+async function runPost(title: string, section: Section, root: string, tools: BuildTools): Promise<void> {
   using _script = temporaryFile(root, postScript, section.text, 0o755)
   // With a single id apt cannot become its unprivileged user.
   const isSingleId = tools.facts.idsMapped === 1
@@ -53,23 +54,28 @@ async function runPost(section: Section, root: string, tools: BuildTools): Promi
     ...(isSingleId ? { APT_CONFIG: aptSettings } : {}),
   }
   const program = [...sectionCommand(section), postScript]
-  const status = await runInside(program, root, { variables, writable: true, memoryUpper: false }, tools)
-  if (status !== 0) throw failed('post', status, section, tools)
+  const options = { variables, writable: true, memoryUpper: false }
+  await runScript(scriptOf(title, section, postScript, tools), tools, (hear) =>
+    runInside(program, root, options, tools, hear),
+  )
 }
 
 /** One step for each part of %post. */
 export function postSteps(stage: Stage, tools: BuildTools): Step[] {
   const parts = postParts(stage)
-  return parts.map((section, index) => ({
-    title: parts.length > 1 ? `%post ${index + 1}/${parts.length}` : '%post',
-    line: section.line,
-    identity: async () => undefined,
-    async run(root) {
-      // What a base has under that name is not ours.
-      if (index === 0 || !existsInside(root, labelFile)) writeInside(root, labelFile, '', 0o644)
-      await runPost(section, root, tools)
-    },
-  }))
+  return parts.map((section, index) => {
+    const title = parts.length > 1 ? `%post (${index + 1} of ${parts.length})` : '%post'
+    return {
+      title,
+      line: section.line,
+      identity: async () => undefined,
+      async run(root) {
+        // What a base has under that name is not ours.
+        if (index === 0 || !existsInside(root, labelFile)) writeInside(root, labelFile, '', 0o644)
+        await runPost(title, section, root, tools)
+      },
+    }
+  })
 }
 
 /** The labels that %post wrote to $SINGULARITY_LABELS, whose file goes. */
@@ -85,15 +91,15 @@ export function testStep(stage: Stage, tools: BuildTools): Step | undefined {
   const section = stage.sections.test
   if (!section) return undefined
   const { writableTest } = tools.request
+  const lines = imageScriptLines(section)
+  const script = scriptOf('%test', { ...section, lines }, '/.singularity.d/test', tools)
   return {
     title: '%test',
     line: section.line,
     identity: async () => undefined,
     async run(root) {
-      tools.report({ kind: 'info', text: 'Running %test' })
       const options = { variables: {}, writable: false, memoryUpper: writableTest }
-      const status = await runInside(['/.singularity.d/test'], root, options, tools)
-      if (status !== 0) throw failed('test', status, section, tools)
+      await runScript(script, tools, (hear) => runInside([script.path], root, options, tools, hear))
     },
   }
 }

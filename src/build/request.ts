@@ -6,6 +6,7 @@ import type { Report } from '../core/events.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { GpuFacts } from '../host/gpu.ts'
 import type { Packing } from './compression.ts'
+import type { StepCounter } from './counter.ts'
 import type { Scratch } from './scratch.ts'
 
 /** Parts of a definition that `--section` can choose. */
@@ -68,6 +69,7 @@ export type BuildTools = {
   /** Drivers of the host that sections can use. */
   readonly gpus: readonly GpuFacts[]
   readonly report: Report
+  readonly steps: StepCounter
   readonly signal: AbortSignal
   readonly debug: boolean
   /** The name of the definition file, for messages. */

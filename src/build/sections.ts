@@ -2,15 +2,16 @@
 
 import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { SingError } from '../core/errors.ts'
 import { sectionCommand } from '../definition/script.ts'
 import type { Section, Stage } from '../definition/types.ts'
 import { actionScript } from '../plan/action.ts'
 import { defaultPath } from '../plan/environment.ts'
+import type { Hear } from '../runtime/output.ts'
 import { runOnHost, runSection } from '../runtime/section.ts'
 import { sectionDevices } from './devices.ts'
 import { existsInside, resolveInside } from './inside.ts'
 import type { BuildTools } from './request.ts'
+import { runScript, type Script } from './script.ts'
 
 /** Files that %post makes are for everybody to read, whatever the caller's umask; the peers' mask. */
 const sectionMask = 0o002
@@ -26,14 +27,10 @@ export function inAllSpellings(name: string, value: string): Record<string, stri
   )
 }
 
-export function failed(
-  name: string,
-  status: number,
-  { line }: Pick<Section, 'line'>,
-  tools: BuildTools,
-): SingError {
-  const place = `${tools.definitionName}:${line}`
-  return new SingError('SECTION', `%${name} failed with status ${status} (${place})`)
+/** A section as a script in the file `path`. */
+export function scriptOf(title: string, section: Section, path: string, tools: BuildTools): Script {
+  const { text, line, lines } = section
+  return { title, text, path, definition: tools.definitionName, line, lines }
 }
 
 /** Run %pre or %setup as the program of the host that it is. @throws SingError SECTION when it fails */
@@ -46,20 +43,17 @@ export async function runHostSection(
   const section = stage.sections[name]
   if (!section) return
   const { facts, report, signal, debug, scratch } = tools
-  report({ kind: 'info', text: `Running %${name} on the host` })
   const script = join(scratch.path, `${name}.script`)
   writeFileSync(script, section.text, { mode: 0o600 })
-  const status = await runOnHost(
-    {
-      program: [...sectionCommand(section), script],
-      environment: { ...tools.environment, ...inAllSpellings('ROOTFS', root) },
-      cwd: facts.cwd ?? '/',
-      devices: undefined,
-    },
-    { facts, report, debug, signal },
+  const request = {
+    program: [...sectionCommand(section), script],
+    environment: { ...tools.environment, ...inAllSpellings('ROOTFS', root) },
+    cwd: facts.cwd ?? '/',
+    devices: undefined,
+  }
+  await runScript(scriptOf(`%${name}`, section, script, tools), tools, (hear) =>
+    runOnHost(request, { facts, report, debug, signal, hear }),
   )
-  if (signal.aborted) throw signal.reason
-  if (status !== 0) throw failed(name, status, section, tools)
 }
 
 function cleanEnvironment(tools: BuildTools): Record<string, string> {
@@ -106,16 +100,17 @@ function temporaryBinds(root: string, tools: BuildTools): string[] {
   })
 }
 
-/** Run a program in the tree. Resolves with its exit status. */
+/** Run a program in the tree, heard. Resolves with its exit status. */
 export async function runInside(
   program: string[],
   root: string,
   options: { variables: Record<string, string>; writable: boolean; memoryUpper: boolean },
   tools: BuildTools,
+  hear: Hear,
 ): Promise<number> {
   const { facts, report, signal, debug, request } = tools
   const environment = { ...cleanEnvironment(tools), ...options.variables }
-  const status = await runSection(
+  return await runSection(
     {
       root,
       program: withImageEnvironment(program, root, environment),
@@ -127,8 +122,6 @@ export async function runInside(
       devices: await sectionDevices(root, tools),
       umask: sectionMask,
     },
-    { facts, report, debug, signal },
+    { facts, report, debug, signal, hear },
   )
-  if (signal.aborted) throw signal.reason
-  return status
 }

@@ -49,6 +49,10 @@ export type FoundBase = {
 /** What a front end wants done for one stage. Called in this order, each once at most. */
 export type StagePlan = {
   readonly name: string | undefined
+  /** What it begins with, in a few words: `docker debian:12`. */
+  readonly from: string
+  /** How many steps will be shown, with %pre, base and test, as far as that can be told before anything is done. */
+  readonly count: number
   /** What happens before there is a tree (%pre). */
   readonly before: (root: string) => Promise<void>
   readonly base: () => Promise<FoundBase>

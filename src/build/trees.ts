@@ -21,13 +21,13 @@ function requireRoomFor(bytes: number, { isConversion, request, scratch }: Build
 async function unpackedTree(base: StageBase & { kind: 'packed' }, root: string, tools: BuildTools) {
   requireRoomFor((await sizeOfLayers(base.layers)).bytes, tools)
   await unpackInto(root, base.layers, tools)
-  return new PlainTree(root)
+  return new PlainTree(root, tools)
 }
 
 async function copiedTree(from: string, root: string, tools: BuildTools): Promise<StageTree> {
   const { scratch, facts, report, signal } = tools
   await copyTree(from, root, { scratch: scratch.path, ownership: facts.isRoot, report, signal })
-  return new PlainTree(root)
+  return new PlainTree(root, tools)
 }
 
 /** The tree of a stage that begins with `base`, in the empty directory `root`. */
@@ -37,7 +37,7 @@ export async function openTree(
   stages: FinishedStages,
   tools: BuildTools,
 ): Promise<StageTree> {
-  if (base.kind === 'directory') return new PlainTree(base.path)
+  if (base.kind === 'directory') return new PlainTree(base.path, tools)
   switch (base.kind) {
     case 'packed':
       return mayStayPacked(tools) && base.layers.length === 1
@@ -46,7 +46,7 @@ export async function openTree(
     case 'stage':
       return await copiedTree((await stages.get(base.name)?.root()) ?? '', root, tools)
     case 'made': {
-      const tree = new PlainTree(root)
+      const tree = new PlainTree(root, tools)
       await tree.take(base.step)
       if (tools.request.fixPermissions) grantOwner(root)
       return tree

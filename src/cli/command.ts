@@ -2,6 +2,7 @@
 
 import type { Settings } from '../config/layers.ts'
 import type { Report } from '../core/events.ts'
+import type { Verbosity } from '../ui/report.ts'
 import type { Flag } from './options.ts'
 
 /** Values of the command's own flags, by long name without dashes; absent flags are undefined. */
@@ -26,6 +27,7 @@ export type Context = {
   /** The name the program was called by. */
   readonly calledAs: 'sing' | 'singularity'
   readonly debug: boolean
+  readonly verbosity: Verbosity
   /** Write an answer to stdout, text or bytes as they are. */
   readonly print: (content: string | Uint8Array) => void
 }

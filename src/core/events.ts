@@ -16,6 +16,16 @@ export type Event =
     }
   | { kind: 'advanced'; task: string; done: number }
   | { kind: 'finished'; task: string; text?: string }
+  /** A step of a build; one begins when the one before is known or has ended. */
+  | {
+      kind: 'step'
+      number: number
+      total: number
+      title: string
+      state: 'begun' | 'cached' | 'done' | 'failed'
+    }
+  /** What a program of the step wrote. */
+  | { kind: 'output'; stream: 'stdout' | 'stderr'; bytes: Uint8Array }
 
 export type Report = (event: Event) => void
 

@@ -1,4 +1,4 @@
-/** Sizes as people write them, both directions. Binary units: `64M` is 64 MiB, as in Singularity. */
+/** Sizes as people write them, both directions, and durations. Binary units: `64M` is 64 MiB, as in Singularity. */
 
 const powers: Record<string, number> = { '': 0, k: 1, m: 2, g: 3, t: 4 }
 
@@ -23,4 +23,14 @@ export function formatSize(bytes: number): string {
     unit += 1
   }
   return `${unit === 0 ? value : Math.round(value)} ${units[unit]}`
+}
+
+/** A duration as people say it: `0.4 s`, `2 min 05 s`, `1 h 02 min`. */
+export function formatDuration(milliseconds: number): string {
+  const seconds = milliseconds / 1000
+  if (seconds < 99.95) return `${seconds.toFixed(1)} s`
+  const whole = Math.round(seconds)
+  const two = (value: number) => String(value).padStart(2, '0')
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`
+  return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`
 }

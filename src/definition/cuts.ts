@@ -11,15 +11,16 @@ const isCode = (line: string): boolean => !/^\s*(#|$)/.test(line)
  * comments is no part. Always at least one.
  */
 export function cutScript(section: Section): readonly Section[] {
-  const parts: { line: number; lines: string[] }[] = [{ line: section.line, lines: [] }]
-  for (const [index, line] of section.text.split('\n').entries()) {
-    if (isCut(line)) parts.push({ line: section.line + index + 1, lines: [] })
-    else parts.at(-1)?.lines.push(line)
-  }
-  const real = parts.filter(({ lines }) => lines.some(isCode))
+  const lines = section.text.replace(/\n$/, '').split('\n')
+  const cuts = lines.flatMap((line, index) => (isCut(line) ? [index] : []))
+  const parts = [-1, ...cuts].map((cut, part) => ({
+    line: section.lines[cut] ?? section.line,
+    texts: lines.slice(cut + 1, cuts[part]),
+    lines: section.lines.slice(cut + 1, cuts[part]),
+  }))
+  const real = parts.filter(({ texts }) => texts.some(isCode))
   if (real.length < 2) return [section]
-  return real.map(({ line, lines }) => {
-    const text = lines.join('\n')
-    return { text: text.endsWith('\n') ? text : `${text}\n`, arguments: section.arguments, line }
+  return real.map(({ texts, ...where }) => {
+    return { text: texts.map((text) => `${text}\n`).join(''), arguments: section.arguments, ...where }
   })
 }

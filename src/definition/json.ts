@@ -55,7 +55,8 @@ function newReader({ name, warn }: ParseOptions): Reader {
 }
 
 function section(name: string, words: string, text: string): SectionText {
-  return { name, words: words.split(/\s+/).filter(Boolean), text: text.replace(/([^\n])$/, '$1\n'), line: 0 }
+  const given = { name, words: words.split(/\s+/).filter(Boolean), text: text.replace(/([^\n])$/, '$1\n') }
+  return { ...given, line: 0, lines: [] }
 }
 
 /** The scripts of an object by its keys, which are the sections' names but for their case. */

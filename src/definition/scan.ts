@@ -13,6 +13,8 @@ export type SectionText = {
   readonly words: readonly string[]
   readonly text: string
   readonly line: number
+  /** As in `Section`. */
+  readonly lines: readonly number[]
 }
 
 export type StageText = {
@@ -89,6 +91,7 @@ function scanStage(lines: readonly string[], offset: number, name: string): Stag
       words,
       text: body.map((line) => `${line}\n`).join(''),
       line: offset + start,
+      lines: body.flatMap((line, below) => line.split('\n').map(() => offset + start + 1 + below)),
     }
   })
   return { header: scanHeader(lines.slice(0, starts[0]), offset, name), sections, line: offset }

@@ -33,6 +33,14 @@ export function imageScript(section: Section): string {
   return `${interpreter}\n\n${withoutFinalLines(rest)}\n`
 }
 
+/** The line of the definition for each line of `imageScript`: see `Section`. */
+export function imageScriptLines({ text, lines }: Section): number[] {
+  const begin = text.search(/\S/)
+  const hasOwn = begin >= 0 && text.startsWith('#!', begin)
+  const above = text.slice(0, Math.max(0, begin)).split('\n').length - 1
+  return hasOwn ? [lines[above] ?? 0, 0, ...lines.slice(above + 1)] : [0, 0, ...lines]
+}
+
 /** The text without line feeds at its end; a pattern would take quadratic time over long runs of them. */
 function withoutFinalLines(text: string): string {
   let end = text.length

@@ -39,6 +39,7 @@ export function joinSections(parts: readonly SectionText[]): Section | undefined
     text: parts.map((part) => part.text).join(''),
     arguments: parts.at(-1)?.words ?? [],
     line: first.line,
+    lines: parts.flatMap((part) => part.lines),
   }
 }
 

@@ -9,6 +9,8 @@ export type Section = {
   /** Words behind the name, comments cut; those of the last occurrence. */
   readonly arguments: readonly string[]
   readonly line: number
+  /** For each line of the text its line of the definition, 0 where it has none; what is not here has none either. */
+  readonly lines: readonly number[]
 }
 
 export type FileCopy = {

@@ -9,6 +9,7 @@ import { lookAtProcess } from '../host/process.ts'
 import { programPath } from '../native/paths.ts'
 import { replaceKeeping } from '../native/replace.ts'
 import { encodeSpec, type LaunchSpec } from '../plan/spec.ts'
+import type { OutputPipes } from './output.ts'
 
 type Execve = (file: string, args: readonly string[], environment: Readonly<Record<string, string>>) => never
 
@@ -65,6 +66,8 @@ export type RunOptions = {
   /** `inherit` hands on the descriptor; `ignore` is /dev/null; a function gets the output line by line. */
   readonly stdin?: 'inherit' | 'ignore'
   readonly onLine?: ((line: string) => void) | undefined
+  /** Where it writes to; closed here. */
+  readonly output?: OutputPipes | undefined
   readonly signal?: AbortSignal | undefined
   /** Descriptors that the caller handed in besides 0 to 2; the child has them too. */
   readonly descriptors?: readonly number[]
@@ -103,15 +106,26 @@ function splitLines(onLine: (line: string) => void): { push: (chunk: Buffer) => 
 type Stdio = 'inherit' | 'ignore' | 'pipe' | number
 
 /** One entry for each descriptor of the child; those that nobody names stay closed. */
-function stdioOf(spec: LaunchSpec, { stdin = 'inherit', onLine, descriptors = [] }: RunOptions): Stdio[] {
-  const output = onLine ? 'pipe' : 'inherit'
+function stdioOf(
+  spec: LaunchSpec,
+  { stdin = 'inherit', onLine, output, descriptors = [] }: RunOptions,
+): Stdio[] {
   const most = Math.max(2, spec.sync?.descriptor ?? 0, ...descriptors)
   return Array.from({ length: most + 1 }, (_, fd): Stdio => {
     if (fd === 0) return stdin
-    if (fd <= 2) return output
+    if (fd <= 2) return output?.descriptors[fd - 1] ?? (onLine ? 'pipe' : 'inherit')
     if (fd === spec.sync?.descriptor) return 'pipe'
     return descriptors.includes(fd) ? fd : 'ignore'
   })
+}
+
+function start(spec: LaunchSpec, options: RunOptions): ChildProcess {
+  const given = { env: { ...spec.process.environment }, stdio: stdioOf(spec, options) } satisfies SpawnOptions
+  try {
+    return spawn(programPath('sing-starter'), encodeSpec(spec), given)
+  } finally {
+    options.output?.release()
+  }
 }
 
 /** Answer a starter that waits in its namespaces. Resolves without a question when it ends before. */
@@ -145,11 +159,8 @@ async function answer(
  * Signals that reach us meanwhile are handed on; what they do is the child's business.
  */
 export function run(spec: LaunchSpec, options: RunOptions = {}): Promise<number> {
-  const { onLine, between } = options
-  const child = spawn(programPath('sing-starter'), encodeSpec(spec), {
-    env: { ...spec.process.environment },
-    stdio: stdioOf(spec, options),
-  } satisfies SpawnOptions)
+  const { onLine, between, output } = options
+  const child = start(spec, options)
   const handOn = (name: NodeJS.Signals) => {
     if (!(fromKeys.includes(name) && isForeground())) child.kill(name)
   }
@@ -177,6 +188,7 @@ export function run(spec: LaunchSpec, options: RunOptions = {}): Promise<number>
   return ended
     .then(async (status) => {
       await answered
+      await output?.heard
       return status
     })
     .finally(() => {

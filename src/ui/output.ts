@@ -55,6 +55,18 @@ export function writeNotice(text: string): void {
   }
 }
 
+/**
+ * Hand on what a program wrote, to the stream that it wrote it to. Where that has no reader or no room any more, the work goes on
+ * without.
+ */
+export function writeOutput(stream: 'stdout' | 'stderr', content: string | Uint8Array): void {
+  try {
+    writeAll(stream === 'stdout' ? STDOUT : STDERR, content)
+  } catch {
+    // It is the program's text, and the program is none the worse for it.
+  }
+}
+
 /** Whether a person may be looking at standard error. */
 export function isErrorTerminal(): boolean {
   return tty().isatty(STDERR)

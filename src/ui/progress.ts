@@ -29,12 +29,12 @@ const mostLines = 12
 export class Drawing {
   #lines = 0
 
-  /** Replace the lines by those of the tasks, as many and as much of each as the terminal can show. */
-  draw(tasks: Iterable<Task>): void {
+  /** Replace the lines, as many and as much of each as the terminal can show. */
+  draw(texts: Iterable<string>): void {
     const { columns, rows } = errorSize()
-    const lines = [...tasks]
+    const lines = [...texts]
       .slice(0, Math.max(1, Math.min(mostLines, rows - 1)))
-      .map((task) => shown(progressText(task)).slice(0, columns - 1))
+      .map((text) => shown(text).slice(0, columns - 1))
     writeNotice(this.#erasure() + lines.join('\n'))
     this.#lines = lines.length
   }

@@ -5,7 +5,7 @@
 import { SingError, shown } from '../core/errors.ts'
 import type { Event, Report } from '../core/events.ts'
 import { isErrorTerminal, writeNotice } from './output.ts'
-import { Drawing, type Task } from './progress.ts'
+import { Drawing, progressText, type Task } from './progress.ts'
 
 /** Numbers of the peers' MESSAGELEVEL variable: a line is told when its level is at most the chosen one. */
 export const levels = { fatal: -4, error: -3, warning: -2, info: 1, verbose: 4, debug: 5 } as const
@@ -73,29 +73,48 @@ function toLines(level: Level, text: string, colour: boolean): string {
 const REDRAW_MS = 100
 const PATIENCE_MS = 1000
 
+/** What stands on the screen, for who shows more than messages and tasks. */
+export type Screen = {
+  readonly report: Report
+  /** Whether lines are drawn that change in place. */
+  readonly isDrawn: () => boolean
+  /** Write something that stays, above what is drawn. */
+  readonly write: (output: () => void) => void
+  /** Draw again what changed; at most ten times a second. */
+  readonly redraw: () => void
+}
+
 /**
- * A listener for events of the lower rooms. On a terminal every task has a line, and they are redrawn at most
- * ten times a second; elsewhere a task is told once when it takes longer than a second. `now` gives milliseconds.
+ * A screen. On a terminal every task has a line, and they are redrawn; elsewhere a task is told once when it takes longer than a second.
+ * `now` gives milliseconds; `above` has the lines that are drawn above those of the tasks.
  */
-export function createReport(verbosity: Verbosity, now: () => number = () => performance.now()): Report {
-  const { level, colour } = verbosity
+export function createScreen(
+  { level, colour }: Verbosity,
+  now: () => number,
+  above: () => readonly string[] = () => [],
+): Screen {
   const isDrawn = () => level >= levels.info && isErrorTerminal()
   const tasks = new Map<string, Task>()
   const drawing = new Drawing()
   let drawnAt = Number.NEGATIVE_INFINITY
 
-  const say = (kind: Level, text: string) => {
-    if (levels[kind] > level) return
+  const write = (output: () => void) => {
     drawing.erase()
-    writeNotice(toLines(kind, text, colour))
+    drawnAt = Number.NEGATIVE_INFINITY
+    output()
+  }
+  const say = (kind: Level, text: string) => {
+    if (levels[kind] <= level) write(() => writeNotice(toLines(kind, text, colour)))
+  }
+  const redraw = () => {
+    const time = now()
+    if (!isDrawn() || time - drawnAt < REDRAW_MS) return
+    drawnAt = time
+    drawing.draw([...above(), ...[...tasks.values()].map(progressText)])
   }
   const draw = (task: Task) => {
-    const time = now()
-    if (isDrawn()) {
-      if (time - drawnAt < REDRAW_MS) return
-      drawnAt = time
-      drawing.draw(tasks.values())
-    } else if (!task.told && time - task.begun >= PATIENCE_MS) {
+    if (isDrawn()) redraw()
+    else if (!task.told && now() - task.begun >= PATIENCE_MS) {
       task.told = true
       say('info', task.label)
     }
@@ -107,7 +126,7 @@ export function createReport(verbosity: Verbosity, now: () => number = () => per
     draw(known)
   }
 
-  return (event: Event) => {
+  const report = (event: Event) => {
     switch (event.kind) {
       case 'info':
       case 'warning':
@@ -126,8 +145,18 @@ export function createReport(verbosity: Verbosity, now: () => number = () => per
         drawing.erase()
         drawnAt = Number.NEGATIVE_INFINITY
         return event.text === undefined ? undefined : say('info', event.text)
+      case 'step':
+      case 'output':
+        // Builds have a screen that shows these: see `steps`.
+        return undefined
     }
   }
+  return { report, isDrawn, write, redraw }
+}
+
+/** A listener for events of the lower rooms, with the screen of most commands. */
+export function createReport(verbosity: Verbosity, now: () => number = () => performance.now()): Report {
+  return createScreen(verbosity, now).report
 }
 
 function causes(error: unknown, depth = 0): string[] {

@@ -127,7 +127,7 @@ describe.skipIf(!needs)('building a definition', () => {
   it('tells which part failed, where and how, and leaves nothing', async () => {
     const { status, stderr } = await buildDefinition('%post\n  true\n  exit 3\n  touch /never\n')
     expect(status).toBe(255)
-    expect(stderr).toContain('FATAL:   %post failed with status 3 (x.def:3)')
+    expect(stderr).toContain('FATAL:   %post failed with status 3 (x.def:5)')
     expect(visible()).toEqual([])
     expect(readdirSync(scratch)).toEqual([])
   })

@@ -15,6 +15,7 @@ import { hostArchitecture } from '../../image/architecture.ts'
 import { catchInterruption } from '../../runtime/interrupt.ts'
 import { isReentered, reenterAsRoot, reenterWithOwnMounts } from '../../runtime/reenter.ts'
 import { confirm } from '../../ui/prompt.ts'
+import { createStepReport } from '../../ui/steps.ts'
 import type { Call, Command, Flags } from '../command.ts'
 import { Fetcher, fetchingOptions } from '../fetching.ts'
 import { formOf } from '../names.ts'
@@ -120,8 +121,10 @@ async function fromData(call: Call, request: BuildRequest): Promise<number> {
   return 0
 }
 
-async function run(call: Call): Promise<number> {
-  const { report, debug } = call.context
+async function run(given: Call): Promise<number> {
+  const report = createStepReport(given.context.verbosity)
+  const call = { ...given, context: { ...given.context, report } }
+  const { debug } = call.context
   // Of the two lives of this command only the last one tells.
   const heard: Event[] = []
   const hear: Report = (event) => heard.push(event)

@@ -18,7 +18,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { resolveInside } from '../../../src/build/inside.ts'
 import {
-  appInstallText,
+  appInstall,
   type MetadataOptions,
   prepareApps,
   prepareRootfs,
@@ -399,8 +399,8 @@ describe('apps', () => {
     )
     const [a, b, c] = stages[0]?.apps ?? []
     if (!a || !b || !c) throw new Error('an app is missing')
-    expect(appInstallText(c)).toBe('')
-    const script = appInstallText(a) + appInstallText(b)
+    expect(appInstall(c).text).toBe('')
+    const script = appInstall(a).text + appInstall(b).text
     for (const name of ['a', 'b']) mkdirSync(join(root, 'scif/apps', name), { recursive: true })
     const rooted = script.replaceAll('cd "/scif', `cd "${root}/scif`)
     const { stdout } = spawnSync('sh', ['-exc', `${rooted}pwd`], { encoding: 'utf8' })

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { cutScript } from '../../../src/definition/cuts.ts'
 
-const section = (text: string) => ({ text, arguments: ['-u'], line: 10 })
+const section = (text: string) => {
+  const lines = text.split('\n').slice(0, -1)
+  return { text, arguments: ['-u'], line: 10, lines: lines.map((_, index) => 11 + index) }
+}
 
 const cases: readonly [string, string, readonly [number, string][]][] = [
   ['is one part without a cut', 'a\nb\n', [[10, 'a\nb\n']]],
@@ -41,7 +44,20 @@ const cases: readonly [string, string, readonly [number, string][]][] = [
 describe('a script', () => {
   it.each(cases)('%s', (_, text, parts) => {
     expect(cutScript(section(text))).toEqual(
-      parts.map(([line, part]) => ({ text: part, arguments: ['-u'], line })),
+      parts.map(([line, part]) => ({ ...section(part), line, lines: expect.any(Array) })),
     )
+  })
+
+  it('has parts that know their lines', () => {
+    const parts = cutScript(section('a\n# ---\nb\nc\n'))
+    expect(parts.map(({ lines }) => lines)).toEqual([[11], [13, 14]])
+  })
+
+  it('may have no lines to point at', () => {
+    const parts = cutScript({ text: 'a\n# ---\nb\n', arguments: [], line: 0, lines: [] })
+    expect(parts.map(({ line, lines }) => [line, lines])).toEqual([
+      [0, []],
+      [0, []],
+    ])
   })
 })

@@ -4,7 +4,7 @@ import { parseLabels } from '../../../src/definition/labels.ts'
 import { imageScript, sectionCommand } from '../../../src/definition/script.ts'
 import { nearest } from '../../../src/definition/suggest.ts'
 
-const section = (text: string, ...words: string[]) => ({ text, arguments: words, line: 1 })
+const section = (text: string, ...words: string[]) => ({ text, arguments: words, line: 1, lines: [] })
 
 describe('the script file of a section', () => {
   const cases: [string, ReturnType<typeof section>, string][] = [

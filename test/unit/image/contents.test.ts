@@ -228,6 +228,7 @@ async function print(command: typeof inspectCommand, path: string, flags: Flags 
     configFile: undefined,
     calledAs: 'sing',
     debug: false,
+    verbosity: { level: 1, colour: false },
     print: (text: string | Uint8Array) => {
       printed += text
     },

@@ -19,6 +19,7 @@ async function sif(word: string, args: string[], flags: Flags = {}): Promise<str
     configFile: undefined,
     calledAs: 'sing',
     debug: false,
+    verbosity: { level: 1, colour: false },
     print: (text: string | Uint8Array) => {
       printed += text
     },
