@@ -8,7 +8,6 @@
 
 #include "packing.h"
 #include "squashfs/base.h"
-#include "squashfs/recorded.h"
 #include "squashfs/walk.h"
 #include "task.h"
 #include "values.h"
@@ -30,19 +29,16 @@ struct Source {
 	bool stacked = false;
 	bool repack = false;
 	bool keep_marks = false;
-	std::string records;
 };
 
 // A packing that takes files from layers as they are.
 struct Adopting : Packing {
 	sing_base base{};
-	sing_recorded *recorded = nullptr;
 
 	~Adopting() override
 	{
 		// the writer has inodes, but nothing of the layers that it would look at
 		sing_base_close(&base);
-		sing_recorded_free(recorded);
 	}
 };
 
@@ -53,14 +49,6 @@ bool open_base(Adopting &packing, const Source &source, sing_failure &failure)
 		files.push_back({layer.path.c_str(), layer.offset, layer.size});
 	packing.options.base = &packing.base;
 	return sing_base_open(files.data(), files.size(), &packing.options, source.repack, &packing.base, &failure) == 0;
-}
-
-bool read_recorded(Adopting &packing, const std::string &records, sing_failure &failure)
-{
-	int reason = sing_recorded_read(records.data(), records.size(), &packing.recorded);
-	if (reason != 0)
-		sing_fail(&failure, reason, "read", "");
-	return reason == 0;
 }
 
 void walk(Adopting &packing, const Source &source, sing_failure &failure)
@@ -80,9 +68,6 @@ void walk(Adopting &packing, const Source &source, sing_failure &failure)
 		options.base = &packing.base;
 		options.directory = source.changes.c_str();
 	}
-	if (!read_recorded(packing, source.records, failure))
-		return;
-	options.recorded = packing.recorded;
 	if (begin(packing, failure))
 		sing_walk(packing.writer, &options, &failure);
 }
@@ -113,8 +98,6 @@ Source read_source(const Napi::Object &object)
 	if (object.Get("base").IsObject())
 		read_base(object.Get("base").As<Napi::Object>(), source);
 	source.keep_marks = to_bool(object, "keepMarks");
-	if (object.Get("records").IsTypedArray())
-		source.records = to_bytes(object.Get("records"), "records");
 	return source;
 }
 

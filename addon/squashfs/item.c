@@ -10,9 +10,6 @@ void sing_item_apply(struct sing_item *item, const struct sing_record *record)
 {
 	struct stat *status = &item->status;
 
-	/* a device is an empty file; what has been written into is a file, whatever it was to be */
-	if (record->type != 0 && !(S_ISREG(status->st_mode) && status->st_size == 0))
-		return;
 	status->st_uid = record->uid;
 	status->st_gid = record->gid;
 	item->known = true;
@@ -32,9 +29,9 @@ void sing_item_take_record(struct sing_item *item)
 	for (size_t i = 0; i < list->count; i++) {
 		const struct sing_xattr *xattr = &list->items[i];
 
-		if (strcmp(xattr->name, SING_RECORD) != 0)
+		if (!sing_record_is(item->status.st_mode, xattr->name, xattr->value, xattr->size))
 			list->items[kept++] = *xattr;
-		else if (sing_record_parse(xattr->value, xattr->size, &record))
+		else if (sing_record_read(item->status.st_mode, xattr->value, xattr->size, &record))
 			sing_item_apply(item, &record);
 	}
 	list->count = kept;

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "names.h"
-#include "recorded.h"
 #include "scan_internal.h"
 
 /* What the kernel reads of a file before anybody asks. */
@@ -67,7 +66,6 @@ static struct sing_item *describe(struct sing_scan *scan, enum sing_item_kind ki
 {
 	struct sing_item *item = sing_item_create(kind, name);
 	int error = item == NULL ? ENOMEM : sing_xattrs_read(&scan->xattrs, fd, in);
-	struct sing_record record;
 
 	if (error != 0) {
 		sing_scan_fail(scan, error, "read the attributes of");
@@ -82,8 +80,6 @@ static struct sing_item *describe(struct sing_scan *scan, enum sing_item_kind ki
 		sing_item_take_record(item);
 	}
 	item->opaque = sing_marks_take(&item->xattrs, scan->options.marks);
-	if (in != NULL && sing_recorded_find(scan->options.recorded, fd, in, &record))
-		sing_item_apply(item, &record);
 	return item;
 }
 

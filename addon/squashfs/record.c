@@ -1,4 +1,5 @@
 /* Reads and writes records of owners and devices. */
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -67,4 +68,52 @@ int sing_record_write(const struct sing_record *record, char text[SING_RECORD_RO
 		return snprintf(text, SING_RECORD_ROOM, "%u:%u", record->uid, record->gid);
 	return snprintf(text, SING_RECORD_ROOM, "%u:%u:%c:%u:%u", record->uid, record->gid,
 			record->type == S_IFCHR ? 'c' : 'b', record->major, record->minor);
+}
+
+/* "sing", where capabilities would be inheritable. */
+#define MARK 0x676e6973U
+
+static bool takes_other(mode_t mode)
+{
+	return S_ISLNK(mode) || S_ISFIFO(mode) || S_ISSOCK(mode);
+}
+
+/* All architectures that we are built for are little-endian, as the attribute is. */
+bool sing_record_parse_other(const void *value, size_t size, struct sing_record *out)
+{
+	struct vfs_cap_data data;
+
+	if (size < sizeof data || size > sizeof(struct vfs_ns_cap_data))
+		return false;
+	memcpy(&data, value, sizeof data);
+	*out = (struct sing_record){ .uid = data.data[0].permitted, .gid = data.data[1].permitted };
+	return data.data[0].inheritable == MARK && data.data[1].inheritable == MARK && out->uid <= ID_LAST &&
+	       out->gid <= ID_LAST;
+}
+
+void sing_record_write_other(const struct sing_record *record, unsigned char value[SING_RECORD_OTHER_SIZE])
+{
+	const struct vfs_cap_data data = {
+		.magic_etc = VFS_CAP_REVISION_2,
+		.data = { { record->uid, MARK }, { record->gid, MARK } },
+	};
+
+	_Static_assert(sizeof data == SING_RECORD_OTHER_SIZE, "revision 2 of file capabilities");
+	memcpy(value, &data, sizeof data);
+}
+
+bool sing_record_is(mode_t mode, const char *name, const void *value, size_t size)
+{
+	struct sing_record record;
+
+	if (takes_other(mode) && strcmp(name, SING_RECORD_OTHER) == 0)
+		return sing_record_parse_other(value, size, &record);
+	return strcmp(name, SING_RECORD) == 0;
+}
+
+bool sing_record_read(mode_t mode, const void *value, size_t size, struct sing_record *out)
+{
+	if (takes_other(mode))
+		return sing_record_parse_other(value, size, out);
+	return sing_record_parse(value, size, out) && (out->type == 0 || S_ISREG(mode));
 }

@@ -3,10 +3,12 @@
  * notes it on the file itself, in the attribute SING_RECORD:
  *
  *   UID:GID                      the owner of a regular file or a directory
- *   UID:GID:c:MAJOR:MINOR        an empty regular file that stands for a character device
+ *   UID:GID:c:MAJOR:MINOR        a regular file that stands for a character device
  *   UID:GID:b:MAJOR:MINOR        and for a block device
  *
- * Numbers are decimal. The kernel carries the attribute along when the file is renamed, linked, or copied up by an overlay.
+ * Numbers are decimal. Links, pipes and sockets can have no attribute of that kind: theirs is SING_RECORD_OTHER, file capabilities of revision
+ * 2 or 3, whose permitted sets are UID and GID, and whose inheritable sets say that they are no capabilities (docs/fakeroot.md). The kernel
+ * carries both along when the file is renamed, linked, or copied up by an overlay.
  */
 #ifndef SING_RECORD_H
 #define SING_RECORD_H
@@ -14,11 +16,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define SING_RECORD "user.sing.stat"
+#define SING_RECORD_OTHER "security.capability"
 
-/* The longest text, and its end. */
-enum { SING_RECORD_ROOM = 48 };
+/* The longest text, and its end. That of SING_RECORD_OTHER is always as long. */
+enum { SING_RECORD_ROOM = 48, SING_RECORD_OTHER_SIZE = 20 };
 
 struct sing_record {
 	uint32_t uid;
@@ -36,5 +40,13 @@ bool sing_record_parse(const char *text, size_t size, struct sing_record *out);
 
 /* Writes the text and a NUL. Returns its length. */
 int sing_record_write(const struct sing_record *record, char text[SING_RECORD_ROOM]);
+
+/* The same for the owner of a link, a pipe or a socket. */
+bool sing_record_parse_other(const void *value, size_t size, struct sing_record *out);
+void sing_record_write_other(const struct sing_record *record, unsigned char value[SING_RECORD_OTHER_SIZE]);
+
+/* Whether an attribute of a file with this mode is a record, and what it says; false when that is nothing. */
+bool sing_record_is(mode_t mode, const char *name, const void *value, size_t size);
+bool sing_record_read(mode_t mode, const void *value, size_t size, struct sing_record *out);
 
 #endif

@@ -15,7 +15,6 @@
 #include "marks.h"
 
 struct sing_base;
-struct sing_recorded;
 
 /* All of it must live as long as the scan. */
 struct sing_scan_options {
@@ -23,7 +22,6 @@ struct sing_scan_options {
 	const char *directory; /* where it is read; NULL: there */
 	enum sing_marks marks;
 	const struct sing_base *base;         /* the layers that it is the upper directory of, whose marks are applied; or NULL */
-	const struct sing_recorded *recorded; /* owners of what cannot have a record; or NULL */
 	const char *const *excludes; /* paths relative to the root, sorted by byte values, left out with everything below them */
 	size_t exclude_count;
 };

@@ -68,8 +68,8 @@ async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools
     signal,
     ...(blockSize === undefined ? {} : { blockSize }),
     ...(workers === undefined ? {} : { workers }),
-    // To a plain user all files of an unpacked image belong, whoever owned them.
-    ...(allRoot || !facts.isRoot ? { owner: { uid: 0, gid: 0 } } : {}),
+    // To a plain user all files of an unpacked image belong, whoever owned them, but for those with a note of that.
+    ...(allRoot || !facts.isRoot ? { owner: { uid: 0, gid: 0, unlessKnown: !allRoot } } : {}),
     ...(assembly.time === undefined ? {} : { time: assembly.time }),
   })
   slot.finish(size)

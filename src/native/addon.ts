@@ -35,10 +35,7 @@ export type Stat = {
 
 type DirectoryPacker = NativePacker & {
   directory(
-    options: { root: string; exclude: readonly string[]; keepMarks: boolean } & Pick<
-      PackOptions,
-      'base' | 'records'
-    >,
+    options: { root: string; exclude: readonly string[]; keepMarks: boolean } & Pick<PackOptions, 'base'>,
   ): Promise<unknown>
 }
 
@@ -111,11 +108,10 @@ const withoutSlashes = (path: string): string => path.replace(/^\/+|\/+$/g, '')
 
 /** Pack a directory. `keepMarks`: it is the upper one of an overlay, and what hides files goes on doing so. */
 function packTree(root: string, options: PackOptions, keepMarks: boolean): Promise<PackResult> {
-  const { base, records, extra = [], signal } = options
+  const { base, extra = [], signal } = options
   const exclude = (options.exclude ?? []).map(withoutSlashes)
   return pack(options, async (packer) => {
-    const above = { ...(base ? { base } : {}), ...(records ? { records } : {}) }
-    await packer.directory({ root, exclude, keepMarks, ...above })
+    await packer.directory({ root, exclude, keepMarks, ...(base ? { base } : {}) })
     await pushAll(packer, extra, signal)
   })
 }

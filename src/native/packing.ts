@@ -31,8 +31,6 @@ export type PackOptions = {
    * and are copied as they lie, compressed, from those with the same compressor and block size, unless they are to be packed anew.
    */
   base?: { layers: readonly LayerFile[]; changes: string; repack?: boolean }
-  /** Owners of symbolic links, pipes and sockets that this machine could not give them: see addon/squashfs/recorded.h. */
-  records?: Uint8Array
   /** Files that come in addition, behind the others; directories that are there are described anew. */
   extra?: Iterable<Entry> | AsyncIterable<Entry>
   report?: Report

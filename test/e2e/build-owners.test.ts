@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
 import { program, run, sing } from '../helpers/sing.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
+import { treeOf } from '../helpers/tree.ts'
 
 const definition = `Bootstrap: scratch
 
@@ -45,6 +46,32 @@ describe.skipIf(!can('userns'))('a build with one id', () => {
       'moved/file user.sing.stat="5:6"',
       expect.stringMatching(/^pipe security\.capability=/),
     ])
+  })
+
+  it('has them in the image, also when a sandbox is packed later, by whomever', async () => {
+    const folder = folderWith(definition)
+    const builds = [
+      { target: 'direct.sif', from: 'x.def', flags: ['--ignore-subuid'] },
+      { target: 'sandbox', from: 'x.def', flags: ['--ignore-subuid', '--sandbox'] },
+      { target: 'packed.sif', from: 'sandbox', flags: [] },
+    ]
+    for (const { target, from, flags } of builds) {
+      const { status, stderr } = await sing(['build', ...flags, target, from], { cwd: folder })
+      expect([target, status, stderr]).toEqual([target, 0, expect.not.stringMatching('FATAL|WARNING')])
+    }
+    for (const name of ['direct.sif', 'packed.sif']) {
+      const tree = await treeOf(join(folder, name))
+      const seen = ['disk', 'link', 'moved', 'moved/file', 'pipe', 'plain'].map((path) => tree.get(path))
+      expect([name, ...seen]).toEqual([
+        name,
+        'block 640 0:6 8:1',
+        'symlink 777 8:9',
+        'directory 755 7:0',
+        'file 644 5:6',
+        'fifo 644 10:11',
+        'file 644 0:0',
+      ])
+    }
   })
 
   it('tells when the file system of the temporary directory keeps no notes', async () => {

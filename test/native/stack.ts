@@ -4,7 +4,7 @@
  */
 
 import { spawnSync } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PackResult } from '../../src/native/addon.ts'
 import { packDirectory, packLayer } from '../../src/native/addon.ts'
@@ -16,7 +16,7 @@ export type StackRun = {
   /** Files, the topmost first. */
   readonly layers: readonly string[]
   readonly allRoot: boolean
-  /** Each leaves a layer. They find the folder in $FOLDER, where `records` is what becomes of symbolic links. */
+  /** Each leaves a layer. */
   readonly steps: readonly string[]
   /** Runs in the stack of all of them, and in each image of the whole. */
   readonly show: string
@@ -34,8 +34,7 @@ async function mounted<T>(windows: typeof stack, work: (changes: string) => Prom
 }
 
 function sh(script: string): string {
-  const env = { ...process.env, FOLDER: folder }
-  const { status, stdout, stderr } = spawnSync('sh', ['-c', script], { cwd: at, encoding: 'utf8', env })
+  const { status, stdout, stderr } = spawnSync('sh', ['-c', script], { cwd: at, encoding: 'utf8' })
   process.stderr.write(stderr)
   if (status !== 0) throw new Error(`status ${status} of ${script}\n${stdout}`)
   return stdout
@@ -48,16 +47,11 @@ async function write(name: string, pack: (fd: number) => Promise<PackResult>): P
   return [windowOf(join(folder, name))]
 }
 
-function recordsOf(): { records?: Buffer } {
-  const path = join(folder, 'records')
-  return existsSync(path) ? { records: readFileSync(path) } : {}
-}
-
 mkdirSync(at)
 for (const [index, step] of steps.entries()) {
   const layer = await mounted(stack, async (changes) => {
     sh(step)
-    return write(`layer-${index}`, (fd) => packLayer(changes, { fd, offset: 0, ...recordsOf() }))
+    return write(`layer-${index}`, (fd) => packLayer(changes, { fd, offset: 0 }))
   })
   stack.unshift(...layer)
 }
@@ -66,7 +60,7 @@ await mounted(stack, async (changes) => {
   shown.stack = sh(show)
   for (const name of ['whole', 'anew'] as const) {
     const base = { layers: stack, changes, repack: name === 'anew' }
-    await write(name, (fd) => packDirectory(at, { fd, offset: 0, base, ...recordsOf() }))
+    await write(name, (fd) => packDirectory(at, { fd, offset: 0, base }))
   }
 })
 for (const name of ['whole', 'anew'] as const)
