@@ -55,8 +55,8 @@ function namesIn(directory: string): string[] {
   }
 }
 
-/** The architecture of /bin/sh, else of the first program in the usual places, else the machine's. */
-export function rootfsArchitecture(root: string): string {
+/** The architecture of /bin/sh, else of the first program in the usual places, else the one that was asked for or the machine's. */
+export function rootfsArchitecture(root: string, asked: string = hostArchitecture()): string {
   const shell = architectureOf(resolveInside(root, '/bin/sh'))
   if (shell) return shell
   for (const directory of programDirectories) {
@@ -65,5 +65,5 @@ export function rootfsArchitecture(root: string): string {
       if (found) return found
     }
   }
-  return hostArchitecture()
+  return asked
 }

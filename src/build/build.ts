@@ -12,6 +12,7 @@ import { StepCounter } from './counter.ts'
 import { describeStage, fixedTime, planDefinition } from './definition-plan.ts'
 import { buildStages } from './engine.ts'
 import { explain, requireBinds, requirePrograms } from './explain.ts'
+import { warnOfOther } from './foreign.ts'
 import { requireNotes } from './notes.ts'
 import type { BuildRequest, BuildTools } from './request.ts'
 import { copyMetadata, mergedTree, metadataDirectories } from './sandbox.ts'
@@ -54,7 +55,11 @@ async function packSandbox(spec: BuildSpec, tools: BuildTools): Promise<Built | 
   const described = tools.scratch.directory('metadata')
   await copyMetadata(sandbox, directories, described, tools)
   const found = { attachments: [], time: request.reproducible ? newestTime(sandbox) : undefined }
-  const about = { root: described, arch: rootfsArchitecture(sandbox), time: fixedTime(found, tools) }
+  const about = {
+    root: described,
+    arch: rootfsArchitecture(sandbox, request.architecture),
+    time: fixedTime(found, tools),
+  }
   await describeStage(stage, about, [], spec, tools)
   return { ...found, tree: mergedTree(sandbox, described), described, base: undefined }
 }
@@ -65,10 +70,12 @@ async function assemble(built: Built, spec: BuildSpec, mode: number, tools: Buil
   if (request.update) return
   if (request.sandbox) return assembleSandbox(tree.root, tools)
   report({ kind: 'info', text: 'Creating the SIF file' })
+  const architecture = rootfsArchitecture(tree.root, request.architecture)
+  warnOfOther(architecture, request, report)
   const assembly = {
     ...built,
     definitionText: spec.definition.text,
-    architecture: rootfsArchitecture(tree.root),
+    architecture,
     mode,
     time: fixedTime(built, tools),
   }

@@ -65,6 +65,9 @@ function blockSize(value: string): number {
   return size
 }
 
+/** What images have anyway, or what only mksquashfs says and does. */
+const harmless = ['-noappend', '-no-progress', '-quiet', '-info', '-xattrs', '-exports', '-reproducible']
+
 /**
  * Options of mksquashfs that have a meaning here. Those that only steer mksquashfs's use of the machine are passed over; an
  * option that would change the image and that we cannot honour is refused by name.
@@ -76,24 +79,28 @@ function parseMksquashfs(text: string, report: Report): Packing {
   let block: number | undefined
   let workers: number | undefined
   let allRoot = false
+  let isDense = false
   for (let index = 0; index < words.length; index += 1) {
     const word = words[index] ?? ''
     const argument = (): string => words[++index] ?? refuse(`--mksquashfs-args: ${word} needs a value`)
     if (word === '-comp') kind = argument()
     else if (word === '-Xcompression-level') level = argument()
+    else if (word === '-Xhc') isDense = true
     else if (word === '-b') block = blockSize(argument())
     else if (word === '-processors') workers = positive(word, argument())
     else if (word === '-all-root' || word === '-root-owned') allRoot = true
     else if (word === '-mem' || word === '-mem-percent') {
       report({ kind: 'verbose', text: `${word} ${argument()} is not needed: packing takes little memory` })
-    } else if (['-noappend', '-no-progress', '-quiet', '-info', '-xattrs', '-exports'].includes(word)) {
+    } else if (harmless.includes(word)) {
       report({ kind: 'debug', text: `${word} of mksquashfs changes nothing here` })
     } else
       refuse(
         `--mksquashfs-args: ${word} is not supported`,
-        'Supported: -comp -Xcompression-level -b -processors -all-root -mem',
+        'Supported: -comp -Xcompression-level -Xhc -b -processors -all-root -mem',
       )
   }
+  if (isDense && kind !== 'lz4') refuse('--mksquashfs-args: -Xhc is an option of -comp lz4')
+  if (isDense) level = String(levels.lz4[1])
   const compression =
     kind === undefined && level === undefined
       ? standard

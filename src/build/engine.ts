@@ -18,7 +18,7 @@ export type FrontEnd = (finished: FinishedStages) => readonly StagePlan[]
 
 /** Write what the finished tree says about itself, and try it. */
 async function finish(plan: StagePlan, root: string, tools: BuildTools): Promise<string> {
-  await plan.describe(root, rootfsArchitecture(root))
+  await plan.describe(root, rootfsArchitecture(root, tools.request.architecture))
   const { test } = plan
   if (test) await tools.steps.run(test.title, () => test.run(root))
   return root

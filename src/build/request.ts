@@ -53,6 +53,8 @@ export type BuildRequest = {
   readonly scratchParent: string | undefined
   readonly keepScratch: boolean
   readonly useCache: boolean
+  /** What the image is for, in Go's words; undefined when nobody said. */
+  readonly architecture: string | undefined
   readonly reproducible: boolean
   /** The time of a reproducible image, in seconds since 1970; undefined when it comes from the base. */
   readonly time: number | undefined

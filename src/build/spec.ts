@@ -19,6 +19,7 @@ import { parseJsonDefinition } from '../definition/json.ts'
 import { type ParseOptions, parseDefinition } from '../definition/parse.ts'
 import { type Definition, largestDefinition } from '../definition/types.ts'
 import { openImage } from '../image/open.ts'
+import { requireRunnable } from './foreign.ts'
 import type { BuildRequest } from './request.ts'
 import { checkSource } from './sources/index.ts'
 
@@ -133,5 +134,6 @@ export async function openSpec(request: BuildRequest, report: Report): Promise<B
     throw new SingError('USAGE', '--update needs a definition file', { status: 255 })
   }
   for (const stage of spec.definition.stages) checkSource(stage, spec.name)
+  requireRunnable(spec, request)
   return spec
 }

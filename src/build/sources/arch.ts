@@ -12,7 +12,7 @@ import { existsInside } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import { requireRoom } from '../space.ts'
 import { removeTree } from '../tree.ts'
-import { addressOf, packageCache, packageNames } from './packages.ts'
+import { addressOf, nameOfArchitecture, packageCache, packageNames } from './packages.ts'
 import { findTool, runTool } from './tool.ts'
 
 /** A minimal system, unpacked and as an image, in bytes. */
@@ -118,6 +118,9 @@ export async function fetchArch(stage: Stage, root: string, tools: BuildTools): 
           `--dbpath=${join(root, 'var/lib/pacman')}`,
         ],
         ...[`--cachedir=${cache ?? kept}`, `--logfile=${join(root, 'var/log/pacman.log')}`],
+        ...(request.architecture === undefined
+          ? []
+          : [`--arch=${nameOfArchitecture('arch', request.architecture)}`]),
         ...['--noconfirm', '--noprogressbar', '-Sy', '--', ...packages],
       ],
       root,

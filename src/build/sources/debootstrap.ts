@@ -10,7 +10,7 @@ import { shownAddress } from '../../store/http.ts'
 import type { BuildTools } from '../request.ts'
 import { requireRoom } from '../space.ts'
 import { removeTree } from '../tree.ts'
-import { addressOf, packageCache, packageNames, releaseOf } from './packages.ts'
+import { addressOf, nameOfArchitecture, packageCache, packageNames, releaseOf } from './packages.ts'
 import { findTool, runTool, searchPath } from './tool.ts'
 
 /** A minimal Debian with the packages it comes from, and as an image, in bytes. */
@@ -73,10 +73,12 @@ function debootstrapArguments(
   root: string,
   mirror: string,
   cache: string | undefined,
+  architecture: string | undefined,
 ): string[] {
   const include = packageNames(stage.header.include)
   return [
     '--variant=minbase',
+    ...(architecture === undefined ? [] : [`--arch=${nameOfArchitecture('debian', architecture)}`]),
     `--exclude=${excluded.filter((name) => !include.includes(name)).join(',')}`,
     ...(include.length > 0 ? [`--include=${include.join(',')}`] : []),
     ...(cache ? [`--cache-dir=${cache}`] : []),
@@ -126,7 +128,7 @@ export async function fetchDebootstrap(stage: Stage, root: string, tools: BuildT
   await runTool(
     {
       name: 'debootstrap',
-      program: [program, ...debootstrapArguments(stage, release, root, mirror, cache)],
+      program: [program, ...debootstrapArguments(stage, release, root, mirror, cache, request.architecture)],
       root,
       // Inside an lxc container debootstrap does not insist on making device nodes itself.
       environment: { container: 'lxc' },

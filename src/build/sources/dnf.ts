@@ -9,7 +9,7 @@ import { download, shownAddress } from '../../store/http.ts'
 import type { BuildTools } from '../request.ts'
 import { requireRoom } from '../space.ts'
 import { removeTree } from '../tree.ts'
-import { addressOf, packageCache, packageNames, releaseOf } from './packages.ts'
+import { addressOf, nameOfArchitecture, packageCache, packageNames, releaseOf } from './packages.ts'
 import { databasePlaces, makeRpmHome, settleDatabase } from './rpm.ts'
 import { findTool, runTool } from './tool.ts'
 
@@ -122,6 +122,9 @@ export async function fetchDnf(stage: Stage, root: string, tools: BuildTools): P
       program: [
         ...[program, '-c', configuration, `--installroot=${root}`, '-y'],
         ...(release === '' ? [] : [`--releasever=${release}`]),
+        ...(request.architecture === undefined
+          ? []
+          : [`--forcearch=${nameOfArchitecture('rpm', request.architecture)}`]),
         ...options,
         ...['install', ...packages],
       ],

@@ -45,6 +45,7 @@ function made(make: Maker): Source {
       line: headerLines.bootstrap ?? 0,
       identity: async () => [
         ...['made', ...Object.entries(header).sort().flat()],
+        tools.request.architecture ?? '',
         ...(variables[bootstrap] ?? []).map((name) => tools.environment[name] ?? ''),
       ],
       run: (root) => make(stage, root, tools),

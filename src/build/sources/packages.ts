@@ -61,3 +61,14 @@ export function packageCache(name: string, tools: BuildTools): string | undefine
     return undefined
   }
 }
+
+const names = {
+  debian: { arm: 'armhf', 386: 'i386', ppc64le: 'ppc64el', mips64le: 'mips64el', mipsle: 'mipsel' },
+  rpm: { amd64: 'x86_64', arm64: 'aarch64', arm: 'armv7hl', 386: 'i686', loong64: 'loongarch64' },
+  arch: { amd64: 'x86_64', arm64: 'aarch64', arm: 'armv7h', 386: 'i686', loong64: 'loong64' },
+} as const
+
+/** How a family of distributions calls an architecture. */
+export function nameOfArchitecture(family: keyof typeof names, architecture: string): string {
+  return (names[family] as Readonly<Record<string, string>>)[architecture] ?? architecture
+}

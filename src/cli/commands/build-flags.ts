@@ -12,7 +12,7 @@ const targetFlags = grouped('New image:', [
     placeholder: 'words',
   }),
   toggle('reproducible', 'equal input makes equal bytes; SOURCE_DATE_EPOCH names the time'),
-  text('arch', 'architecture of the image; with a definition only the one of this machine', {
+  text('arch', 'architecture of the image; scripts need a machine that runs its programs', {
     env: ['BUILD_ARCH'],
     placeholder: 'name',
   }),

@@ -12,6 +12,7 @@ import type { Event, Report } from '../../core/events.ts'
 import { type HostFacts, readHostFacts } from '../../host/facts.ts'
 import { type GpuFacts, readGpu } from '../../host/gpu.ts'
 import { hostArchitecture } from '../../image/architecture.ts'
+import { requestedPlatform } from '../../oci/platform.ts'
 import { catchInterruption } from '../../runtime/interrupt.ts'
 import { isReentered, reenterAsRoot, reenterWithOwnMounts } from '../../runtime/reenter.ts'
 import { confirm } from '../../ui/prompt.ts'
@@ -29,11 +30,10 @@ function word(value: Flags[string]): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-function requireHostArchitecture(wanted: string | undefined): void {
-  const own = hostArchitecture()
-  const same = wanted === undefined || wanted === own || (wanted === 'x86_64' && own === 'amd64')
-  if (same || (wanted === 'aarch64' && own === 'arm64')) return
-  throw new SingError('UNSUPPORTED', `--arch ${wanted}: this machine builds only images for ${own}`)
+function architectureOf(flags: Flags): string | undefined {
+  const host = { os: 'linux', architecture: hostArchitecture() }
+  const asked = { arch: word(flags.arch), archVariant: word(flags['arch-variant']) }
+  return requestedPlatform({ ...asked, platform: word(flags.platform) }, host)?.architecture
 }
 
 function requestOf({ flags, args, context }: Call, config: Config, report: Report): BuildRequest {
@@ -68,6 +68,7 @@ function requestOf({ flags, args, context }: Call, config: Config, report: Repor
     scratchParent: word(flags.tmpdir),
     keepScratch: flags['no-cleanup'] === true,
     useCache: flags['disable-cache'] !== true,
+    architecture: architectureOf(flags),
     reproducible: flags.reproducible === true || time !== undefined,
     time,
   }
@@ -136,7 +137,6 @@ async function run(given: Call): Promise<number> {
     return await (isData ? fromData : fromReference)(call, request)
   }
   requireUsualForm(call)
-  requireHostArchitecture(word(call.flags.arch))
   const spec = await openSpec(request, hear)
   const facts = readHostFacts(call.context.environment)
   if (spec.isDefinition || request.fakeroot) becomeRoot(call, facts, request)

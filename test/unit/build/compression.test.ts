@@ -33,17 +33,25 @@ describe('the compressor of a new image', () => {
     ['-comp gzip -Xcompression-level 3', { compression: { kind: 'gzip', level: 3 }, allRoot: false }],
     ['-Xcompression-level 9', { compression: { kind: 'gzip', level: 9 }, allRoot: false }],
     [' -b 1M  -all-root', { compression: { kind: 'zstd', level: 5 }, blockSize: 1048576, allRoot: true }],
+    ['-comp lz4 -Xhc -reproducible', { compression: { kind: 'lz4', level: 12 }, allRoot: false }],
     ['-processors 2 -mem 1G', { compression: { kind: 'zstd', level: 5 }, workers: 2, allRoot: false }],
   ])('--mksquashfs-args "%s" is understood', (value, expected) => {
     expect(packing(undefined, value)).toEqual(expected)
   })
 
-  it.each(['-comp', '-comp lzo', '-b 100', '-b 3M', '-no-xattrs', '-e x', '-processors none'])(
-    '--mksquashfs-args "%s" is refused by name',
-    (value) => {
-      expect(() => packing(undefined, value)).toThrowError(/--mksquashfs-args/)
-    },
-  )
+  it.each([
+    '-comp',
+    '-comp lzo',
+    '-b 100',
+    '-b 3M',
+    '-no-xattrs',
+    '-e x',
+    '-Xhc',
+    '-comp zstd -Xhc',
+    '-processors none',
+  ])('--mksquashfs-args "%s" is refused by name', (value) => {
+    expect(() => packing(undefined, value)).toThrowError(/--mksquashfs-args/)
+  })
 
   it('is not asked for in two ways at once', () => {
     expect(() => packing('zstd', '-comp xz')).toThrowError(/cannot be given together/)
