@@ -7,6 +7,7 @@
 #include "mount.h"
 #include "packer.h"
 #include "process.h"
+#include "survey.h"
 
 #ifndef SING_LIBSQUASHFS
 #define SING_LIBSQUASHFS "1"
@@ -24,6 +25,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	exports.Set("lockFile", file_locker(env));
 	exports.Set("noteOwner", owner_noter(env));
 	exports.Set("makePipe", pipe_maker(env));
+	exports.Set("capable", capability_asker(env));
 	exports.Set("libsquashfs", SING_LIBSQUASHFS);
 	return exports;
 }

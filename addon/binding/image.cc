@@ -4,41 +4,19 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
-#include <memory>
 #include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "squashfs/extract.h"
-#include "squashfs/reader.h"
+#include "reading.h"
+#include "survey.h"
 #include "task.h"
 #include "values.h"
 
 namespace {
-
-// What threads work on, one at a time. It outlives the JS object while one does.
-struct Reading {
-	std::string path;
-	uint64_t offset = 0;
-	uint64_t size = 0;
-	int fd = -1;
-	sing_image *image = nullptr;
-	std::mutex lock;
-	std::atomic<uint64_t> progress{0};
-	std::atomic<bool> cancelled{false};
-
-	~Reading()
-	{
-		sing_image_close(image);
-		if (fd >= 0)
-			close(fd);
-	}
-};
-
-using Shared = std::shared_ptr<Reading>;
 
 // An inode for as long as a function runs.
 class Inode {
@@ -186,6 +164,8 @@ public:
 					   InstanceMethod("read", &Image::Read),
 					   InstanceMethod("readlink", &Image::Readlink),
 					   InstanceMethod("xattrs", &Image::Xattrs),
+					   InstanceMethod("survey", &Image::Survey),
+					   InstanceMethod("slice", &Image::Slice),
 					   InstanceMethod("extract", &Image::Extract),
 					   InstanceMethod("progress", &Image::Progress),
 					   InstanceMethod("cancel", &Image::Cancel),
@@ -288,6 +268,14 @@ public:
 					object.Set(name, to_buffer(env, value));
 				return object;
 			});
+	}
+
+	Napi::Value Survey(const Napi::CallbackInfo &info) { return survey(info.Env(), Current(info.Env())); }
+
+	Napi::Value Slice(const Napi::CallbackInfo &info)
+	{
+		auto number = [&info](size_t at) { return static_cast<uint64_t>(info[at].As<Napi::Number>().Int64Value()); };
+		return slice(info.Env(), Current(info.Env()), number(0), number(1), number(2));
 	}
 
 	Napi::Value Extract(const Napi::CallbackInfo &info)

@@ -156,6 +156,9 @@ int sing_entries_data(struct sing_entries *entries, const void *data, size_t siz
 
 	if (!entries->open || size > entries->missing)
 		return fail(entries, SING_TOO_LARGE);
+	/* an empty piece may have no memory at all, which libsquashfs would read */
+	if (size == 0)
+		return 0;
 	entries->missing -= size;
 	error = sing_writer_data(entries->writer, data, size);
 	return error != 0 ? fail(entries, error) : 0;

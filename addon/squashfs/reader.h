@@ -72,6 +72,10 @@ void sing_data_close(struct sing_data *data);
 typedef int (*sing_data_visitor)(void *user, uint64_t offset, const void *bytes, size_t size);
 int sing_data_read(struct sing_data *data, const sqfs_inode_generic_t *inode, sing_data_visitor visit, void *user);
 
+/* The same for the bytes [from, from + length) alone, as far as the file has them. */
+int sing_data_range(struct sing_data *data, const sqfs_inode_generic_t *inode, uint64_t from, uint64_t length,
+		    sing_data_visitor visit, void *user);
+
 /* The number of the fragment block that holds the end of a file, or 0xffffffff. */
 uint32_t sing_fragment_of(const sqfs_inode_generic_t *inode);
 

@@ -11,11 +11,14 @@
 #include "window.h"
 
 #define NO_FRAGMENT 0xffffffffu
+#define NOWHERE UINT64_MAX
 
 struct sing_data {
 	const struct sing_image *image;
 	sqfs_file_t *file;
 	sqfs_compressor_t *compressor;
+	uint64_t block_at; /* where the block in `block` lies, or NOWHERE */
+	size_t block_size;
 	uint32_t fragment; /* number of the block in fragment_block, or NO_FRAGMENT */
 	size_t fragment_size;
 	char *packed;
@@ -32,6 +35,7 @@ int sing_data_open(const struct sing_image *image, struct sing_data **out)
 		return ENOMEM;
 	data->image = image;
 	data->fragment = NO_FRAGMENT;
+	data->block_at = NOWHERE;
 	/* its own window, for its own error */
 	data->file = sqfs_copy(image->file);
 	data->compressor = sqfs_copy(image->compressor);
@@ -108,8 +112,41 @@ static int load_fragment(struct sing_data *data, uint32_t index)
 	return error;
 }
 
+/* The last block stays, for who reads a file in small stretches. */
+static int load_block(struct sing_data *data, uint64_t at, uint32_t word)
+{
+	int error;
+
+	if (at == data->block_at)
+		return 0;
+	data->block_at = NOWHERE;
+	error = read_block(data, at, word, data->block, &data->block_size);
+	if (error == 0)
+		data->block_at = at;
+	return error;
+}
+
+/* The bytes of a file that are wanted: [from, to). */
+struct stretch {
+	uint64_t from;
+	uint64_t to;
+	sing_data_visitor visit;
+	void *user;
+};
+
+/* Give what is wanted of `size` bytes that lie at `offset` of the file. */
+static int give(const struct stretch *stretch, uint64_t offset, const char *bytes, size_t size)
+{
+	uint64_t from = stretch->from > offset ? stretch->from : offset;
+	uint64_t to = stretch->to < offset + size ? stretch->to : offset + size;
+
+	if (from >= to)
+		return 0;
+	return stretch->visit(stretch->user, from, bytes == NULL ? NULL : bytes + (from - offset), (size_t)(to - from));
+}
+
 static int read_blocks(struct sing_data *data, const sqfs_inode_generic_t *inode, uint64_t size,
-		       sing_data_visitor visit, void *user)
+		       const struct stretch *stretch)
 {
 	size_t count = inode->payload_bytes_used / sizeof(sqfs_u32);
 	uint32_t block_size = data->image->super.block_size;
@@ -117,53 +154,66 @@ static int read_blocks(struct sing_data *data, const sqfs_inode_generic_t *inode
 	uint64_t offset = 0;
 	int error = sqfs_inode_get_file_block_start(inode, &at);
 
-	for (size_t i = 0; error == 0 && i < count; i++, offset += block_size) {
+	for (size_t i = 0; error == 0 && i < count && offset < stretch->to; i++, offset += block_size) {
 		uint32_t word = inode->extra[i];
 		size_t expected = size - offset < block_size ? (size_t)(size - offset) : block_size;
-		size_t got;
 
 		if (offset >= size)
 			return SQFS_ERROR_CORRUPTED;
-		if (SQFS_ON_DISK_BLOCK_SIZE(word) == 0) {
-			error = visit(user, offset, NULL, expected);
+		if (offset + expected <= stretch->from) {
+			at += SQFS_ON_DISK_BLOCK_SIZE(word);
 			continue;
 		}
-		error = read_block(data, at, word, data->block, &got);
+		if (SQFS_ON_DISK_BLOCK_SIZE(word) == 0) {
+			error = give(stretch, offset, NULL, expected);
+			continue;
+		}
+		error = load_block(data, at, word);
 		if (error == 0)
-			error = got == expected ? visit(user, offset, data->block, got) : SQFS_ERROR_CORRUPTED;
+			error = data->block_size == expected ? give(stretch, offset, data->block, expected)
+							     : SQFS_ERROR_CORRUPTED;
 		at += SQFS_ON_DISK_BLOCK_SIZE(word);
 	}
 	return error;
 }
 
 static int read_end(struct sing_data *data, const sqfs_inode_generic_t *inode, uint64_t size,
-		    sing_data_visitor visit, void *user)
+		    const struct stretch *stretch)
 {
 	size_t length = (size_t)(size % data->image->super.block_size);
 	sqfs_u32 index;
 	sqfs_u32 offset;
 	int error = sqfs_inode_get_frag_location(inode, &index, &offset);
 
-	if (error != 0 || index == NO_FRAGMENT || length == 0)
+	if (error != 0 || index == NO_FRAGMENT || length == 0 || size - length >= stretch->to)
 		return error;
 	error = load_fragment(data, index);
 	if (error != 0)
 		return error;
 	if (offset > data->fragment_size || length > data->fragment_size - offset)
 		return SQFS_ERROR_CORRUPTED;
-	return visit(user, size - length, data->fragment_block + offset, length);
+	return give(stretch, size - length, data->fragment_block + offset, length);
+}
+
+int sing_data_range(struct sing_data *data, const sqfs_inode_generic_t *inode, uint64_t from, uint64_t length,
+		    sing_data_visitor visit, void *user)
+{
+	struct stretch stretch = { .from = from, .visit = visit, .user = user };
+	sqfs_u64 size;
+	int error = sqfs_inode_get_file_size(inode, &size);
+
+	if (error != 0 || from >= size)
+		return error;
+	stretch.to = length < size - from ? from + length : size;
+	error = read_blocks(data, inode, size, &stretch);
+	if (error == 0)
+		error = read_end(data, inode, size, &stretch);
+	if (error == SQFS_ERROR_IO && sing_window_errno(data->file) != 0)
+		return sing_window_errno(data->file);
+	return error;
 }
 
 int sing_data_read(struct sing_data *data, const sqfs_inode_generic_t *inode, sing_data_visitor visit, void *user)
 {
-	sqfs_u64 size;
-	int error = sqfs_inode_get_file_size(inode, &size);
-
-	if (error == 0)
-		error = read_blocks(data, inode, size, visit, user);
-	if (error == 0)
-		error = read_end(data, inode, size, visit, user);
-	if (error == SQFS_ERROR_IO && sing_window_errno(data->file) != 0)
-		return sing_window_errno(data->file);
-	return error;
+	return sing_data_range(data, inode, 0, UINT64_MAX, visit, user);
 }

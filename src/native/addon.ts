@@ -14,10 +14,12 @@ import {
   packerOptions,
   pushAll,
 } from './packing.ts'
+import { type Columns, type Surveyed, surveyOf } from './survey.ts'
 import { watch } from './watch.ts'
 
 export type { Entry } from './entries.ts'
 export type { Compression, LayerFile, PackOptions, PackResult } from './packing.ts'
+export type { Surveyed } from './survey.ts'
 
 export type Stat = {
   type: Entry['type']
@@ -48,6 +50,8 @@ type NativeImage = {
   read(path: string, limit: number): Promise<Buffer | undefined>
   readlink(path: string): Promise<string | undefined>
   xattrs(path: string): Promise<Record<string, Buffer> | undefined>
+  survey(): Promise<Columns>
+  slice(place: number, offset: number, length: number): Buffer
   extract(options: { from: string; to: string; ownership: boolean; workers: number }): Promise<{
     entries: number
     skipped: number
@@ -74,6 +78,7 @@ export type NativeExportResult = {
 
 export type Addon = {
   libsquashfs: string
+  capable(path: Buffer): boolean
   Packer: new (options: Record<string, number | boolean>) => DirectoryPacker
   Image: new (options: { path: string; offset: number; size: number }) => NativeImage
   Export: new (options: Record<string, unknown>) => NativeExport
@@ -83,6 +88,9 @@ export type Addon = {
 export function toolVersion(): string {
   return addon<Addon>().libsquashfs
 }
+
+/** Whether a file of this machine has capabilities. */
+export const isCapable = (path: Buffer): boolean => addon<Addon>().capable(path)
 
 /** One image from what `fill` gives to the packer; the packer is closed on every way out. */
 async function pack(
@@ -212,6 +220,20 @@ export class SquashfsImage implements AsyncDisposable {
   /** Extended attributes by full name; none for a path that is not there. */
   async xattrs(path: string): Promise<Record<string, Buffer>> {
     return (await this.#ask(this.#native.xattrs(path))) ?? {}
+  }
+
+  /** Everything in the image, a directory before what it holds. @throws SingError SQUASHFS also for more than anybody packs */
+  async survey(): Promise<Surveyed[]> {
+    return surveyOf(await this.#ask(this.#native.survey()))
+  }
+
+  /** Bytes of the regular file at a place that `survey` told, fewer at its end. Does not wait. */
+  slice(place: number, offset: number, length: number): Buffer {
+    try {
+      return this.#native.slice(place, offset, length)
+    } catch (error) {
+      throw toSingError(error, this.#path)
+    }
   }
 
   /**

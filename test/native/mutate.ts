@@ -68,6 +68,10 @@ async function attempt(): Promise<void> {
   if (result.status === 'rejected') return
   opened += 1
   await using image = result.value
+  const [survey] = await Promise.allSettled([image.survey()])
+  check(survey)
+  for (const { type, place } of survey.status === 'fulfilled' ? survey.value : [])
+    if (type === 'file') check((await Promise.allSettled([(async () => image.slice(place, 5, 5000))()]))[0])
   nodes = 0
   await readAll(image, '', 0)
   mkdirSync(to)
