@@ -54,6 +54,7 @@ const floors = [
   ['store', 'host', 'plan', 'definition', 'config'],
   ['sif', 'oci', 'library'],
   ['image'],
+  ['check'],
   ['build', 'trust', 'runtime'],
   ['cli'],
   ['main.ts'],
@@ -79,6 +80,7 @@ const isPure = (path: string): boolean =>
   ].includes(path) ||
   /^sif\/(format|integrity)\.ts$/.test(path) ||
   /^oci\/(types|json|platform|reference|manifest|config|artifact|challenge)\.ts$/.test(path) ||
+  /^check\/(checks\/.*|facts|libraries|report|secrets|sizes|types)\.ts$/.test(path) ||
   /^image\/(labels|texts|oci-scripts|oci-config|assignments)\.ts$/.test(path)
 const pureModules = new Set(['node:path', 'node:path/posix', 'node:buffer', 'node:url'])
 

@@ -75,6 +75,12 @@ async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools
   slot.finish(size)
 }
 
+/** What is whole, and has no name yet, as --check sees it. */
+async function examine(path: string, { examine: look, signal }: BuildTools): Promise<void> {
+  await look?.(path)
+  signal.throwIfAborted()
+}
+
 /** Write the SIF: definition, JSON objects, root file system. It appears under its name only when it is whole. */
 export async function assembleSif(assembly: Assembly, tools: BuildTools): Promise<void> {
   const { mode, time, definitionText } = assembly
@@ -88,13 +94,14 @@ export async function assembleSif(assembly: Assembly, tools: BuildTools): Promis
   }
   await packRoot(writer, assembly, tools)
   tools.signal.throwIfAborted()
-  await writer.commit()
+  await writer.commit((path) => examine(path, tools))
 }
 
 /** Put the root file system into the target's place; across file systems a copy of it. */
 export async function assembleSandbox(root: string, tools: BuildTools): Promise<void> {
   const { request, facts, report, signal, scratch } = tools
   const { target } = request
+  await examine(root, tools)
   // Files of root belong to the user now: whoever may enter the sandbox could become the user.
   if (!facts.isRoot) dropSetIds(root)
   if (putInPlace(root, target, report)) return

@@ -30,6 +30,7 @@ export type BuildContext = {
   readonly debug: boolean
   readonly ownMounts: boolean
   readonly obtain: BuildTools['obtain']
+  readonly examine: BuildTools['examine']
   readonly confirm: Confirm
 }
 
@@ -67,7 +68,7 @@ async function packSandbox(spec: BuildSpec, tools: BuildTools): Promise<Built | 
 async function assemble(built: Built, spec: BuildSpec, mode: number, tools: BuildTools): Promise<void> {
   const { request, report } = tools
   const { tree } = built
-  if (request.update) return
+  if (request.update) return await tools.examine?.(request.target)
   if (request.sandbox) return assembleSandbox(tree.root, tools)
   report({ kind: 'info', text: 'Creating the SIF file' })
   const architecture = rootfsArchitecture(tree.root, request.architecture)
@@ -88,7 +89,7 @@ async function assemble(built: Built, spec: BuildSpec, mode: number, tools: Buil
  * @throws SingError SECTION, DISK_FULL, EXISTS, INTERRUPTED and what sources, files and formats throw
  */
 export async function build(request: BuildRequest, spec: BuildSpec, context: BuildContext): Promise<void> {
-  const { facts, environment, gpus, report, debug, ownMounts, obtain } = context
+  const { facts, environment, gpus, report, debug, ownMounts, obtain, examine } = context
   requireBinds(request, facts.cwd ?? '/')
   recoverPartials(request.target, report)
   await requireTarget(request, context.confirm)
@@ -102,7 +103,7 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
   try {
     if (spec.isDefinition) requireNotes(scratch.path, facts, report)
     const names = { definitionName: spec.name, isConversion: !spec.isDefinition }
-    const given = { request, facts, environment, gpus, report, signal, debug, ownMounts, obtain }
+    const given = { request, facts, environment, gpus, report, signal, debug, ownMounts, obtain, examine }
     const tools = { ...given, scratch, ...names, steps: new StepCounter(report) }
     const built = (await packSandbox(spec, tools)) ?? (await buildAll(spec, tools))
     await assemble(built, spec, 0o755 & ~mask, tools)

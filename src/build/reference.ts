@@ -7,7 +7,7 @@ import { placeImage } from '../image/place.ts'
 import { schemeOf } from '../image/scheme.ts'
 import { standard } from './compression.ts'
 import { placeSandbox } from './place.ts'
-import type { BuildRequest } from './request.ts'
+import type { BuildRequest, BuildTools } from './request.ts'
 import { type Confirm, recoverPartials, requireTarget } from './target.ts'
 
 /** Whether the request is for nothing more than such an image. */
@@ -39,6 +39,7 @@ export async function buildReference(
   request: BuildRequest,
   options: FetchOptions,
   confirm: Confirm,
+  examine: BuildTools['examine'],
 ): Promise<void> {
   const { target, spec, sandbox, time } = request
   const { report, signal } = options
@@ -46,12 +47,13 @@ export async function buildReference(
   await requireTarget(request, confirm)
   if (sandbox || isFile(spec) || isUsual(request)) {
     const { path } = await fetchImage(spec, options)
+    await examine?.(path)
     await (sandbox
       ? placeSandbox(path, target, { force: true, report, signal })
       : placeImage(path, target, signal))
   } else {
     const asked = time === undefined ? {} : { time }
-    await convertReference(spec, target, { ...options, ...asked, packing: packingOf(request) })
+    await convertReference(spec, target, { ...options, ...asked, examine, packing: packingOf(request) })
   }
   report({ kind: 'info', text: `Build complete: ${shown(target)}` })
 }

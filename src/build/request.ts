@@ -82,6 +82,8 @@ export type BuildTools = {
   readonly ownMounts: boolean
   /** The path of the image that a reference names: in the cache, which has it now. */
   readonly obtain: Obtain
+  /** Sees the new image before it has its name, and may refuse it (--check). */
+  readonly examine: ((path: string) => Promise<void>) | undefined
   /** The temporary directory of this build. */
   readonly scratch: Pick<Scratch, 'path' | 'directory' | 'hold'>
 }

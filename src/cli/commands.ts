@@ -36,6 +36,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     summary: 'List the capabilities of Linux',
     loadGroup: async () => (await import('./commands/capability.ts')).subcommands,
   },
+  check: {
+    summary: 'Look for what should not be in an image, and for what it lacks',
+    load: async () => (await import('./commands/check.ts')).command,
+  },
   completion: {
     summary: 'Print the completion script for a shell',
     load: async () => (await import('./commands/completion.ts')).command,

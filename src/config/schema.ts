@@ -300,6 +300,14 @@ const table = {
       conf: 'mksquashfs procs',
     } as Directive<number>,
   },
+  check: {
+    directory: {
+      type: pathType,
+      initial: '',
+      meaning: 'a directory with programs of the site that sing check runs, too',
+      scope: 'user',
+    } as Directive<string>,
+  },
   downloads: {
     parallel: {
       type: countType,

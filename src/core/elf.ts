@@ -27,7 +27,7 @@ const longestName = 256
 
 const PT_LOAD = 1
 const PT_DYNAMIC = 2
-const DT_STRTAB = 5
+export const DT_STRTAB = 5
 const DT_SONAME = 14
 const DT_VERDEF = 0x6ffffffc
 const DT_VERDEFNUM = 0x6ffffffd
@@ -35,10 +35,10 @@ const DT_VERNEED = 0x6ffffffe
 const DT_VERNEEDNUM = 0x6fffffff
 
 /** What ends the reading of a damaged file. */
-class Damaged extends Error {}
+export class Damaged extends Error {}
 
 /** Numbers of a file, of its byte order and word size. */
-class Fields {
+export class Fields {
   readonly read: ReadAt
   readonly littleEndian: boolean
   readonly wide: boolean
@@ -73,23 +73,23 @@ class Fields {
     return Number(this.littleEndian ? bytes.readBigUInt64LE() : bytes.readBigUInt64BE())
   }
 
-  text(offset: number): string {
+  text(offset: number, longest = longestName): string {
     if (!Number.isSafeInteger(offset) || offset < 0) throw new Damaged()
-    const bytes = this.read(offset, longestName)
+    const bytes = this.read(offset, longest)
     const end = bytes.indexOf(0)
     if (end < 0) throw new Damaged()
     return bytes.toString('latin1', 0, end)
   }
 }
 
-type Segment = {
+export type Segment = {
   readonly type: number
   readonly offset: number
   readonly address: number
   readonly size: number
 }
 
-function readSegments(fields: Fields): Segment[] {
+export function readSegments(fields: Fields): Segment[] {
   const { wide } = fields
   const table = fields.native(wide ? 32 : 28)
   const size = fields.half(wide ? 54 : 42)
@@ -106,7 +106,7 @@ function readSegments(fields: Fields): Segment[] {
 }
 
 /** Where an address of the loaded library lies in the file. */
-function fileOffset(segments: readonly Segment[], address: number): number {
+export function fileOffset(segments: readonly Segment[], address: number): number {
   const segment = segments.find(
     ({ type, address: start, size }) => type === PT_LOAD && address >= start && address < start + size,
   )
@@ -114,19 +114,27 @@ function fileOffset(segments: readonly Segment[], address: number): number {
   return address - segment.address + segment.offset
 }
 
-/** The entries of the dynamic section, the first of each kind. */
-function readDynamic(fields: Fields, segments: readonly Segment[]): Map<number, number> {
-  const found = new Map<number, number>()
+/** The entries of the dynamic section, in their order. */
+export function* dynamicEntries(
+  fields: Fields,
+  segments: readonly Segment[],
+): Generator<readonly [tag: number, value: number]> {
   const dynamic = segments.find(({ type }) => type === PT_DYNAMIC)
-  if (!dynamic) return found
+  if (!dynamic) return
   const width = fields.wide ? 8 : 4
   const count = Math.min(Math.floor(dynamic.size / (2 * width)), mostDynamic)
   for (let index = 0; index < count; index += 1) {
     const at = dynamic.offset + index * 2 * width
     const tag = fields.native(at)
-    if (tag === 0) break
-    if (!found.has(tag)) found.set(tag, fields.native(at + width))
+    if (tag === 0) return
+    yield [tag, fields.native(at + width)]
   }
+}
+
+/** The first entry of each kind. */
+function readDynamic(fields: Fields, segments: readonly Segment[]): Map<number, number> {
+  const found = new Map<number, number>()
+  for (const [tag, value] of dynamicEntries(fields, segments)) if (!found.has(tag)) found.set(tag, value)
   return found
 }
 
@@ -189,13 +197,16 @@ function readElf(fields: Fields): Elf {
 }
 
 /** Read the ELF file behind `read`; undefined for what is none or is damaged. */
-export function parseElf(read: ReadAt): Elf | undefined {
+export const parseElf = (read: ReadAt): Elf | undefined => withFields(read, readElf)
+
+/** What `look` makes of the numbers of an ELF file; undefined for what is none or is damaged. */
+export function withFields<T>(read: ReadAt, look: (fields: Fields) => T): T | undefined {
   const start = read(0, 16)
   if (start.length < 16 || start.toString('latin1', 0, 4) !== '\x7fELF') return undefined
   const [width, order] = [start[4], start[5]]
   if ((width !== 1 && width !== 2) || (order !== 1 && order !== 2)) return undefined
   try {
-    return readElf(new Fields(read, order === 1, width === 2))
+    return look(new Fields(read, order === 1, width === 2))
   } catch (error) {
     if (error instanceof Damaged) return undefined
     throw error

@@ -6,7 +6,7 @@
 import { Buffer } from 'node:buffer'
 import { partitionExtra } from '../sif/details.ts'
 import { architectureCode, dataTypes, filesystems, partitionKinds } from '../sif/format.ts'
-import { SifWriter, type Slot } from '../sif/write.ts'
+import { type Examine, SifWriter, type Slot } from '../sif/write.ts'
 import { additionsTo, capturedFiles, type Description } from './additions.ts'
 import { attributesOf, inspectJson } from './contents.ts'
 import { ociConfigJson } from './oci-scripts.ts'
@@ -19,6 +19,8 @@ export type ConvertOptions = LayersOptions & {
   readonly time?: number
   /** Of this program, for a label. */
   readonly version: string
+  /** Sees the new file before it has its name. */
+  readonly examine?: Examine | undefined
 }
 
 /**
@@ -51,7 +53,7 @@ async function convertOnce(image: OciImage, target: string, options: ConvertOpti
   const inspect = { dataType: dataTypes.genericJson, name: metadataName }
   await writer.add({ ...inspect, data: await describePacked(slot, size) }, attributes)
   options.signal.throwIfAborted()
-  await writer.commit()
+  await writer.commit(options.examine)
 }
 
 const partitionOf = ({ config }: OciImage): Uint8Array =>

@@ -12,7 +12,7 @@ import { documentLimit, mediaTypes } from '../oci/manifest.ts'
 import type { Descriptor } from '../oci/types.ts'
 import { digestExtra } from '../sif/details.ts'
 import { dataTypes, noTime } from '../sif/format.ts'
-import { SifWriter, type Slot } from '../sif/write.ts'
+import { type Examine, SifWriter, type Slot } from '../sif/write.ts'
 import { layerFilesystem, layerTypes } from './oci-sif.ts'
 import { relayeredConfig, relayeredManifest, rootIndexBytes } from './oci-sif-documents.ts'
 import {
@@ -30,6 +30,8 @@ export type OciSifOptions = LayersOptions & {
   readonly keepLayers: boolean
   /** Of this program, for the history. */
   readonly version: string
+  /** Sees the new file before it has its name. */
+  readonly examine?: Examine | undefined
 }
 
 /** Objects that can be added later without a new file: signatures, changes. */
@@ -58,7 +60,7 @@ async function writeOnce(image: OciImage, target: string, options: OciSifOptions
   const described = describe(mediaTypes.manifest, manifest)
   await writer.add({ dataType: dataTypes.ociRootIndex, data: rootIndexBytes(described, image.config) })
   options.signal.throwIfAborted()
-  await writer.commit()
+  await writer.commit(options.examine)
 }
 
 /** Whether all layers are file systems; some alone cannot be put together with archives. */

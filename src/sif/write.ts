@@ -62,6 +62,9 @@ export type CreateOptions = {
   mode?: number
 }
 
+/** Looks at a whole file that has no name yet. Throws when it is to have none. */
+export type Examine = (path: string) => Promise<void>
+
 /** Writes a new SIF beside its final name; `commit` gives it the name, disposing without a commit removes it. */
 export class SifWriter implements AsyncDisposable {
   readonly #path: string
@@ -150,8 +153,11 @@ export class SifWriter implements AsyncDisposable {
     return { offset, finish }
   }
 
-  /** Make the file whole and give it its name, replacing what had that name. */
-  async commit(): Promise<void> {
+  /**
+   * Make the file whole and give it its name, replacing what had that name. `examine` sees it before, and is the last who can
+   * refuse it.
+   */
+  async commit(examine?: Examine): Promise<void> {
     const descriptors = this.#descriptors.filter((descriptor) => descriptor !== undefined)
     if (this.#busy || this.#done || descriptors.length < this.#descriptors.length)
       throw new SingError('INTERNAL', 'a SIF is committed once, with every object finished')
@@ -176,9 +182,10 @@ export class SifWriter implements AsyncDisposable {
       await writeAll(this.#file, defaultTableOffset, Buffer.concat(descriptors))
       await writeAll(this.#file, 0, header)
       await this.#file.sync()
+      await examine?.(this.#partial)
       await rename(this.#partial, this.#path)
     } catch (cause) {
-      throw writeError(this.#path, cause)
+      throw cause instanceof SingError ? cause : writeError(this.#path, cause)
     }
     this.#done = true
     await this.#file.close()

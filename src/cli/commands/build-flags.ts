@@ -20,6 +20,11 @@ const targetFlags = grouped('New image:', [
     env: ['BUILD_ARCH_VARIANT'],
     placeholder: 'name',
   }),
+  toggle('check', 'refuse the image when a check finds an error in it (see sing check)', { env: [] }),
+  text('check-level', 'with --check: what refuses it: error (default), warning, note, never', {
+    env: [],
+    placeholder: 'severity',
+  }),
   toggle('data', 'an image that holds only data: a directory, a file, or the files of an image, for binds'),
   toggle('encrypt', 'encrypt the image', { short: 'e', env: [], later: 'images cannot be encrypted yet' }),
 ])

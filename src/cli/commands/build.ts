@@ -17,6 +17,7 @@ import { catchInterruption } from '../../runtime/interrupt.ts'
 import { isReentered, reenterAsRoot, reenterWithOwnMounts } from '../../runtime/reenter.ts'
 import { confirm } from '../../ui/prompt.ts'
 import { createStepReport } from '../../ui/steps.ts'
+import { examinerOf } from '../checking.ts'
 import type { Call, Command, Flags } from '../command.ts'
 import { Fetcher, fetchingOptions } from '../fetching.ts'
 import { formOf } from '../names.ts'
@@ -108,7 +109,8 @@ async function fromReference(call: Call, request: BuildRequest): Promise<number>
   using interruption = catchInterruption('the build')
   const options = { ...(await fetchingOptions(call, interruption.signal)), form: formOf(call.flags) }
   using _cache = options.cache
-  await buildReference(request, options, isatty(0) ? confirm : undefined)
+  const examine = examinerOf(call, interruption.signal)
+  await buildReference(request, options, isatty(0) ? confirm : undefined, examine)
   return 0
 }
 
@@ -139,6 +141,7 @@ async function run(given: Call): Promise<number> {
   requireUsualForm(call)
   const spec = await openSpec(request, hear)
   const facts = readHostFacts(call.context.environment)
+  const examine = examinerOf(call)
   if (spec.isDefinition || request.fakeroot) becomeRoot(call, facts, request)
   for (const event of heard) report(event)
   const { SING_REENTERED: _, ...environment } = call.context.environment
@@ -152,6 +155,7 @@ async function run(given: Call): Promise<number> {
     debug,
     ownMounts: isReentered(call.context),
     obtain: fetcher.obtain,
+    examine,
     confirm: isatty(0) ? confirm : undefined,
   })
   return 0
