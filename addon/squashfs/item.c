@@ -10,9 +10,11 @@ void sing_item_apply(struct sing_item *item, const struct sing_record *record)
 {
 	struct stat *status = &item->status;
 
-	status->st_uid = record->uid;
-	status->st_gid = record->gid;
-	item->known = true;
+	if (!record->ownerless) {
+		status->st_uid = record->uid;
+		status->st_gid = record->gid;
+		item->known = true;
+	}
 	if (record->type == 0)
 		return;
 	status->st_mode = record->type | (status->st_mode & 07777);

@@ -54,7 +54,9 @@ bool sing_record_parse(const char *text, size_t size, struct sing_record *out)
 {
 	struct text rest = { text, text + size };
 
-	*out = (struct sing_record){ 0 };
+	*out = (struct sing_record){ .ownerless = size > 0 && (*text == 'c' || *text == 'b') };
+	if (out->ownerless)
+		return read_device(&rest, out) && rest.at == rest.end;
 	if (!read_number(&rest, ID_LAST, &out->uid) || !is_next(&rest, ':') || !read_number(&rest, ID_LAST, &out->gid))
 		return false;
 	if (is_next(&rest, ':') && !read_device(&rest, out))
@@ -66,6 +68,9 @@ int sing_record_write(const struct sing_record *record, char text[SING_RECORD_RO
 {
 	if (record->type == 0)
 		return snprintf(text, SING_RECORD_ROOM, "%u:%u", record->uid, record->gid);
+	if (record->ownerless)
+		return snprintf(text, SING_RECORD_ROOM, "%c:%u:%u", record->type == S_IFCHR ? 'c' : 'b', record->major,
+				record->minor);
 	return snprintf(text, SING_RECORD_ROOM, "%u:%u:%c:%u:%u", record->uid, record->gid,
 			record->type == S_IFCHR ? 'c' : 'b', record->major, record->minor);
 }

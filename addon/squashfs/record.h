@@ -6,6 +6,8 @@
  *   UID:GID:c:MAJOR:MINOR        a regular file that stands for a character device
  *   UID:GID:b:MAJOR:MINOR        and for a block device
  *
+ *   c:MAJOR:MINOR, b:...         the same where many ids are had, and the file is its owner's
+ *
  * Numbers are decimal. Links, pipes and sockets can have no attribute of that kind: theirs is SING_RECORD_OTHER, file capabilities of revision
  * 2 or 3, whose permitted sets are UID and GID, and whose inheritable sets say that they are no capabilities (docs/fakeroot.md). The kernel
  * carries both along when the file is renamed, linked, or copied up by an overlay.
@@ -27,6 +29,7 @@ enum { SING_RECORD_ROOM = 48, SING_RECORD_OTHER_SIZE = 20 };
 struct sing_record {
 	uint32_t uid;
 	uint32_t gid;
+	bool ownerless; /* the owner is that of the file */
 	uint32_t type; /* S_IFCHR, S_IFBLK, or 0 for what the file is */
 	uint32_t major;
 	uint32_t minor;

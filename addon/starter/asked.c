@@ -22,6 +22,13 @@ enum { SAME = -1 };
 /* Calls of x32 have the numbers of x86_64 with this bit. */
 enum { X32_BIT = 0x40000000 };
 
+static bool owners_are_noted;
+
+void note_owners(bool noted)
+{
+	owners_are_noted = noted;
+}
+
 static int change_owner(int file, uid_t uid, gid_t gid)
 {
 	struct ownership ownership;
@@ -82,7 +89,8 @@ static const char *cut_name(char path[PATH_MAX], char name[PATH_MAX])
 static int note_device(int parent, const char *name, mode_t type, dev_t device)
 {
 	struct ownership ownership = {
-		.device = S_ISCHR(type) ? 'c' : 'b', .major = major(device), .minor = minor(device)
+		.device = S_ISCHR(type) ? 'c' : 'b', .major = major(device), .minor = minor(device),
+		.ownerless = !owners_are_noted,
 	};
 	struct stat status;
 
@@ -99,11 +107,16 @@ static int note_device(int parent, const char *name, mode_t type, dev_t device)
 static int perform_mknodat(const struct asker *asker, int from, __u64 address, mode_t mode, dev_t device)
 {
 	char path[PATH_MAX], text[PATH_MAX];
+	struct asker_status status;
 	const char *name;
 	int error;
 
-	if (S_ISCHR(mode) && device == 0)
-		return GO_ON; /* a whiteout, which everybody may make */
+	error = read_status(asker, &status);
+	if (error)
+		return error;
+	/* Everybody may make whiteouts, and who could make no device on the machine makes none here. */
+	if ((S_ISCHR(mode) && device == 0) || !status.makes_devices)
+		return GO_ON;
 	error = read_path(asker, address, path);
 	if (error)
 		return error;
@@ -115,7 +128,7 @@ static int perform_mknodat(const struct asker *asker, int from, __u64 address, m
 	AUTO_CLOSE int parent = find_file(asker, from, path, true);
 	if (parent < 0)
 		return parent;
-	umask(umask_of(asker)); /* of this thread (CLONE_FS) */
+	umask(status.umask); /* of this thread (CLONE_FS) */
 	if (mknodat(parent, name, S_IFREG | (mode & 07777), 0) != 0)
 		return -errno;
 	error = note_device(parent, name, mode, device);

@@ -7,6 +7,9 @@
 /* Answers beside 0 and negative errnos: the kernel shall perform the call as it is. */
 enum { GO_ON = 1 };
 
+/* Whether owners are noted, because they cannot be had. Before the first call. */
+void note_owners(bool noted);
+
 /* Perform the call that it waits for, as far as one who has one id only can, and note the rest. */
 int perform_call(const struct asker *asker, const struct seccomp_data *call);
 

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,17 +87,27 @@ int read_path(const struct asker *asker, __u64 address, char path[PATH_MAX])
 	return -ENAMETOOLONG;
 }
 
-/* `Name:` and `Umask:` are the first lines (proc_pid_status(5)). */
-mode_t umask_of(const struct asker *asker)
+/* The number behind a name in the text of proc_pid_status(5), 0 when it is not there. */
+static unsigned long long field(const char *text, const char *name, int base)
 {
-	char text[256] = "";
-	const char *mask;
+	const char *found = strstr(text, name);
+
+	return found ? strtoull(found + strlen(name), NULL, base) : 0;
+}
+
+int read_status(const struct asker *asker, struct asker_status *status)
+{
+	char text[4096];
+	ssize_t length;
 
 	AUTO_CLOSE int fd = openat(asker->process, "status", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, text, sizeof text - 1) < 0)
-		return 022;
-	mask = strstr(text, "\nUmask:\t");
-	return mask ? (mode_t)strtoul(mask + 8, NULL, 8) & 0777 : 022;
+	length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (length < 0)
+		return -errno;
+	text[length] = '\0';
+	status->umask = (mode_t)field(text, "\nUmask:\t", 8);
+	status->makes_devices = field(text, "\nCapEff:\t", 16) >> CAP_MKNOD & 1;
+	return 0;
 }
 
 int open_descriptor(const struct asker *asker, int number)

@@ -26,7 +26,12 @@ bool has_our_ids(const struct asker *asker);
 /* A path in its memory. */
 int read_path(const struct asker *asker, __u64 address, char path[PATH_MAX]);
 
-mode_t umask_of(const struct asker *asker);
+struct asker_status {
+	mode_t umask;
+	bool makes_devices; /* CAP_MKNOD */
+};
+
+int read_status(const struct asker *asker, struct asker_status *status);
 
 /* What its descriptor stands for, AT_FDCWD included, as O_PATH. */
 int open_descriptor(const struct asker *asker, int number);

@@ -1,7 +1,7 @@
 /*
  * The filters for those who appear as root but own one id: system calls that would need more (chown, set*id, device nodes)
- * answer 0 without doing anything, so that package managers go on; `record` has owners and devices of our own architecture
- * noted by another process (recorder.c). Written as classic BPF (seccomp(2)):
+ * answer 0 without doing anything, so that package managers go on. Those who own more need it for device nodes alone. What is to
+ * be recorded, and belongs to our own architecture, is answered by another process (recorder.c). Written as classic BPF (seccomp(2)):
  *
  *   load the architecture; jump to its part, or allow
  *   load the number; for each call about owners: compare, return ERRNO(0) or USER_NOTIF
@@ -133,12 +133,12 @@ static void emit_mknod(struct program *program, const struct mknod_call *call, u
 
 static void emit_calls(struct program *program, const struct calls *calls, enum filter filter)
 {
-	bool noted = filter == FILTER_RECORD && calls == all_calls;
+	bool noted = is_recording(filter) && calls == all_calls;
 	unsigned answer = noted ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ERRNO;
 
 	emit_load(program, offsetof(struct seccomp_data, nr));
 	emit(program, BPF_ALU | BPF_AND | BPF_K, ~calls->ignored_bits, 0, 0);
-	if (filter != FILTER_DEVICES) {
+	if (filter == FILTER_FAKEROOT || filter == FILTER_RECORD) {
 		emit_answers(program, calls->owners, answer);
 		emit_answers(program, calls->faked, SECCOMP_RET_ERRNO);
 	}
@@ -175,10 +175,10 @@ bool install_filter(enum filter filter)
 	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &whole, 0, 0) == 0;
 }
 
-int install_listening_filter(void)
+int install_listening_filter(enum filter filter)
 {
 	struct program program = { .length = 0 };
-	const struct sock_fprog whole = write_filter(FILTER_RECORD, &program);
+	const struct sock_fprog whole = write_filter(filter, &program);
 	/* Since 5.19 a signal that does not kill waits: a device would be made, and asked for again. */
 	long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 				SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &whole);

@@ -1,7 +1,8 @@
 /*
  * Notes that the kernel carries along by itself, through renames, hard links and copies to the upper layer of an overlay:
  *
- *   files, directories           user.sing.stat = `UID:GID`, or `UID:GID:c:MAJOR:MINOR` (b for a block device)
+ *   files, directories           user.sing.stat = `UID:GID`, or `UID:GID:c:MAJOR:MINOR` (b for a block device), or `c:MAJOR:MINOR`
+ *                                where the owner is real
  *   links, pipes, sockets        security.capability, because these can have no attributes of users (xattr(7)). It means nothing
  *                                there, and is the one attribute that root of a user namespace may set: permitted = { UID, GID },
  *                                inheritable = { "sing", "sing" }
@@ -39,7 +40,9 @@ static void parse(const char *text, struct ownership *ownership)
 	struct ownership found = { .noted = true };
 	int fields = sscanf(text, "%u:%u:%c:%u:%u", &found.uid, &found.gid, &found.device, &found.major, &found.minor);
 
-	if (fields == 2 || (fields == 5 && (found.device == 'c' || found.device == 'b')))
+	if (fields == 0)
+		fields = 2 + sscanf(text, "%c:%u:%u", &found.device, &found.major, &found.minor);
+	if ((fields == 2 && !found.device) || (fields == 5 && (found.device == 'c' || found.device == 'b')))
 		*ownership = found;
 }
 
@@ -74,10 +77,12 @@ struct ownership read_ownership(int file, mode_t mode)
 static int write_own(const char *path, const struct ownership *ownership)
 {
 	char text[LONGEST];
-	int length = snprintf(text, sizeof text, "%u:%u", ownership->uid, ownership->gid);
+	int length = 0;
 
+	if (!ownership->ownerless)
+		length = snprintf(text, sizeof text, "%u:%u%s", ownership->uid, ownership->gid, ownership->device ? ":" : "");
 	if (ownership->device)
-		length += snprintf(text + length, sizeof text - (size_t)length, ":%c:%u:%u", ownership->device,
+		length += snprintf(text + length, sizeof text - (size_t)length, "%c:%u:%u", ownership->device,
 				   ownership->major, ownership->minor);
 	return setxattr(path, own_name, text, (size_t)length, 0);
 }

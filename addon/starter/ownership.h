@@ -10,6 +10,7 @@ struct ownership {
 	gid_t gid;
 	char device; /* 'c', 'b', or 0: the file is what it is */
 	unsigned major, minor;
+	bool ownerless; /* the file has the owner that it is to have */
 	bool noted;  /* there is a note */
 };
 

@@ -1,5 +1,5 @@
 /*
- * Root of a namespace with one id cannot give files away. Calls that try wait in the kernel (SECCOMP_RET_USER_NOTIF, seccomp(2))
+ * Root of a namespace with one id cannot give files away, and with many it cannot make devices. Calls that try wait in the kernel (SECCOMP_RET_USER_NOTIF, seccomp(2))
  * until this process has noted what was asked for, and has answered:
  *
  *   starter ----fork----> middle ----fork----> recorder       session of its own, mount namespace of the host
@@ -9,7 +9,7 @@
  */
 #include "recorder.h"
 
-#include "asker.h"
+#include "asked.h"
 #include "fail.h"
 #include "process.h"
 #include "security.h"
@@ -84,7 +84,7 @@ static bool may_read_others(void)
 }
 
 /* Nothing of the caller's stays open: who reads the output of a build waits for its end. */
-static _Noreturn void be_recorder(int argc, char **argv)
+static _Noreturn void be_recorder(enum filter filter, int argc, char **argv)
 {
 	int listener, error = 0;
 
@@ -101,6 +101,7 @@ static _Noreturn void be_recorder(int argc, char **argv)
 	if (write(line, &error, sizeof error) != sizeof error || error)
 		_exit(STATUS_FATAL);
 	close(line);
+	note_owners(filter == FILTER_RECORD);
 	record_calls(listener);
 }
 
@@ -109,7 +110,7 @@ void start_recorder(const struct spec *spec, int argc, char **argv)
 	int ends[2];
 	pid_t middle;
 
-	if (spec->filter != FILTER_RECORD)
+	if (!is_recording(spec->filter))
 		return;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
 		fail("cannot start the recorder of owners: %s", strerror(errno));
@@ -120,7 +121,7 @@ void start_recorder(const struct spec *spec, int argc, char **argv)
 		close(ends[0]);
 		line = ends[1];
 		if (fork() == 0)
-			be_recorder(argc, argv);
+			be_recorder(spec->filter, argc, argv);
 		_exit(0);
 	}
 	close(ends[1]);
@@ -139,16 +140,24 @@ static bool hand_over(int listener)
 	return error == 0;
 }
 
-void install_recording_filter(void)
+/* What is left where nothing can be recorded. */
+static void install_forgetful_filter(enum filter filter)
 {
-	AUTO_CLOSE int listener = install_listening_filter();
+	bool owners = filter == FILTER_RECORD;
 
-	if (listener < 0 || !hand_over(listener)) {
-		warn("owners are not recorded, all files of the image will be root's: %s",
-		     errno == EBUSY ? "another build around this one records" : strerror(errno));
-		/* On top of the other: an answer of a filter goes before one that has to be waited for. */
-		if (!install_filter(FILTER_FAKEROOT))
-			fail("cannot install the system call filter: %s", strerror(errno));
-	}
+	warn("%s are not recorded%s: %s", owners ? "owners" : "devices",
+	     owners ? ", all files of the image will be root's" : ", the image will have none that scripts make",
+	     errno == EBUSY ? "another build around this one records" : strerror(errno));
+	/* On top of the other: an answer of a filter goes before one that has to be waited for. */
+	if (!install_filter(owners ? FILTER_FAKEROOT : FILTER_DEVICES))
+		fail("cannot install the system call filter: %s", strerror(errno));
+}
+
+void install_recording_filter(enum filter filter)
+{
+	AUTO_CLOSE int listener = install_listening_filter(filter);
+
+	if (listener < 0 || !hand_over(listener))
+		install_forgetful_filter(filter);
 	close(line);
 }

@@ -75,8 +75,8 @@ void drop_powers(const struct spec *spec)
 	if (!spec->all_capabilities)
 		bound_capabilities(spec->capabilities);
 	/* Before the capabilities go: without no_new_privs a filter takes CAP_SYS_ADMIN (seccomp(2)). */
-	if (spec->filter == FILTER_RECORD)
-		install_recording_filter();
+	if (is_recording(spec->filter))
+		install_recording_filter(spec->filter);
 	else if (spec->filter != FILTER_NONE && !install_filter(spec->filter))
 		fail("cannot install the system call filter: %s", strerror(errno));
 	if (spec->user.given)

@@ -15,8 +15,8 @@ void confine(const struct spec *spec);
 
 /* filter.c: install our own filter, or that of the user. False with errno. */
 bool install_filter(enum filter filter);
-/* That of `record`. The descriptor where its calls are heard, or -1 with errno. */
-int install_listening_filter(void);
+/* One that records. The descriptor where its calls are heard, or -1 with errno. */
+int install_listening_filter(enum filter filter);
 bool install_program(const struct seccomp *seccomp);
 
 #endif

@@ -231,7 +231,7 @@ static void take_capabilities(const struct record *record, struct spec *spec)
 
 static void take_filter(const struct record *record, struct spec *spec)
 {
-	static const char *const words[] = { "none", "devices", "fakeroot", "record", NULL };
+	static const char *const words[] = { "none", "devices", "fakeroot", "record", "record-devices", NULL };
 
 	spec->filter = (enum filter)word_field(record, 0, words);
 }
@@ -376,6 +376,11 @@ static bool take(const struct row *row, const struct record *record, struct spec
 	return true;
 }
 
+bool is_recording(enum filter filter)
+{
+	return filter == FILTER_RECORD || filter == FILTER_RECORD_DEVICES;
+}
+
 static void check_together(const struct spec *spec)
 {
 	bool user = spec->namespaces & CLONE_NEWUSER;
@@ -395,8 +400,8 @@ static void check_together(const struct spec *spec)
 		fail("launch spec: init: it needs a pid namespace");
 	if (spec->join && (spec->namespaces || spec->new_root || spec->op_count > 0))
 		fail("launch spec: join: the container is there, and nothing is made in it");
-	if (spec->filter == FILTER_RECORD && (spec->join || !(spec->namespaces & CLONE_NEWNS)))
-		fail("launch spec: filter: record needs a mount namespace of its own");
+	if (is_recording(spec->filter) && (spec->join || !(spec->namespaces & CLONE_NEWNS)))
+		fail("launch spec: filter: recording needs a mount namespace of its own");
 	if (spec->group && (!spec->new_root || spec->namespaces & (CLONE_NEWPID | CLONE_NEWNET)))
 		fail("launch spec: share: it needs a new root, and no pid or net namespace");
 	if (spec->instance && !(spec->namespaces & CLONE_NEWPID))

@@ -37,7 +37,10 @@ enum op_kind {
 	OP_READONLY,
 };
 
-enum filter { FILTER_NONE, FILTER_DEVICES, FILTER_FAKEROOT, FILTER_RECORD };
+enum filter { FILTER_NONE, FILTER_DEVICES, FILTER_FAKEROOT, FILTER_RECORD, FILTER_RECORD_DEVICES };
+
+/* Whether another process notes what calls ask for: recorder.c. */
+bool is_recording(enum filter filter);
 
 /* One line that a passwd-like file must have; `same` and `keep` are checked when the spec is read. */
 struct record_line {

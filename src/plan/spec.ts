@@ -174,6 +174,8 @@ export type Filter =
   | 'fakeroot'
   /** The same, but owners and devices are noted on the files themselves (docs/fakeroot.md). */
   | 'record'
+  /** As with `devices`, but they are noted. */
+  | 'record-devices'
 
 /**
  * Stop when the namespaces exist, say so, and go on with the answer: an inherited socket to the engine, which sets up a

@@ -43,9 +43,10 @@ export function enterScope({ argv, context }: Reentry, command: readonly string[
   return replaceBy(program, [...command, ...enginePath(), ...argv], environment, context.descriptors)
 }
 
-/** What is built shall have the owners that were asked for, though there is one id only. */
+/** What is built shall have the owners and devices that were asked for. */
 function recording(filter: Filter): Filter {
-  return filter === 'fakeroot' ? 'record' : filter
+  if (filter === 'fakeroot') return 'record'
+  return filter === 'devices' ? 'record-devices' : filter
 }
 
 /** Replace this process by the same command inside the namespace. Does not return. @throws SingError USER_NAMESPACE */

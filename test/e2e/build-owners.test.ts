@@ -74,6 +74,22 @@ describe.skipIf(!can('userns'))('a build with one id', () => {
     }
   })
 
+  it.skipIf(!can('subuid'))('has what a range of ids gives, and root', async () => {
+    const folder = folderWith(definition)
+    const builds = [
+      { name: 'one', flags: ['--ignore-subuid'], as: 'user' },
+      { name: 'range', flags: [], as: 'user' },
+      ...(can('root') ? [{ name: 'root', flags: [], as: 'self' } as const] : []),
+    ] as const
+    const trees = []
+    for (const { name, flags, as } of builds) {
+      const { status, stderr } = await sing(['build', ...flags, `${name}.sif`, 'x.def'], { cwd: folder, as })
+      expect([name, status, stderr]).toEqual([name, 0, expect.not.stringMatching('FATAL|WARNING')])
+      trees.push([...(await treeOf(join(folder, `${name}.sif`)))])
+    }
+    for (const tree of trees) expect(tree).toEqual(trees[0])
+  })
+
   it('tells when the file system of the temporary directory keeps no notes', async () => {
     const folder = folderWith(definition)
     const script = 'mount -t ramfs none "$1" && chmod 755 "$1" && exec "$2" build --tmpdir "$1" x.sif x.def'

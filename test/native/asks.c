@@ -1,10 +1,11 @@
 /*
  * Asks for owners and devices in every way there is, in its working directory, and prints what was answered:
  *
- *   asks answers [all]   `NAME ERRNO` for each case; with `all` those that only root of the machine can have
- *   asks list            `PATH TYPE MODE UID GID DEVICE CAPABLE` of every file below it, notes applied
- *   asks stress          from many threads, with signals, and by processes that are killed
- *   asks fuse            while another call waits for a file system that does not answer
+ *   asks answers [devices [ids]]   `NAME ERRNO` for each case, with devices, and with the largest ids
+ *   asks list                      `PATH TYPE MODE UID GID DEVICE CAPABLE` of every file below it, notes applied
+ *   asks another                   as another user than root
+ *   asks stress                    from many threads, with signals, and by processes that are killed
+ *   asks fuse                      while another call waits for a file system that does not answer
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -39,7 +40,7 @@ static void say(const char *name, long result)
 #define SAY(call) say(#call, call)
 
 static const char *volatile nowhere;
-static bool all;
+static bool devices, all_ids;
 
 static int make(const char *path, mode_t mode)
 {
@@ -217,7 +218,7 @@ static void ask_with_other_mounts(void)
 		SAY(mount("shown", "fixed", NULL, MS_BIND, NULL));
 		SAY(mount(NULL, "fixed", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL));
 		SAY(chown("fixed/file", 68, 69));
-		if (all)
+		if (devices)
 			SAY(mknod("fixed/device", S_IFCHR | 0600, makedev(1, 3)));
 		_exit(0);
 	}
@@ -252,11 +253,23 @@ static void ask_from_elsewhere(void)
 	in_child(ask_with_other_mounts);
 }
 
-/* Becoming another is answered with 0 by all; only the real root has become it. */
+/* Becoming another is answered with 0 by all; with one id nobody has become it. */
 static void ask_to_become(void)
 {
 	SAY(setresgid(12, 12, 12));
 	SAY(setresuid(11, 11, 11));
+}
+
+static void ask_as_another(void)
+{
+	make_directory("open", 0777);
+	close(make("root's", 0644));
+	ask_to_become();
+	SAY(mknod("closed", S_IFCHR | 0600, makedev(1, 3)));
+	SAY(mknod("open/device", S_IFCHR | 0600, makedev(1, 3)));
+	SAY(mknod("open/fifo", S_IFIFO | 0600, 0));
+	SAY(chown("open/fifo", 0, 0));
+	SAY(chown("root's", 11, 12));
 }
 
 static void ask_for_capabilities(void)
@@ -310,7 +323,8 @@ static void ask_for_devices(void)
 	SAY(mknod("plain/x", S_IFCHR | 0600, makedev(1, 3)));
 	SAY(mknod("", S_IFCHR | 0600, makedev(1, 3)));
 	SAY(mknod(nowhere, S_IFCHR | 0600, makedev(1, 3)));
-	SAY(chown("uid", 4294967294U, 4000000000U));
+	if (all_ids)
+		SAY(chown("uid", 4294967294U, 4000000000U));
 }
 
 static void list(const char *directory);
@@ -325,7 +339,9 @@ static void apply_note(const char *path, struct stat *status, char *capable)
 
 	lgetxattr(path, "user.sing.stat", text, sizeof text - 1);
 	fields = sscanf(text, "%u:%u:%c:%u:%u", &uid, &gid, &device, &major, &minor);
-	if (fields >= 2) {
+	if (fields == 0 && sscanf(text, "%c:%u:%u", &device, &major, &minor) == 3)
+		fields = 5;
+	else if (fields >= 2) {
 		status->st_uid = uid;
 		status->st_gid = gid;
 	}
@@ -454,10 +470,13 @@ int main(int argc, char **argv)
 		list(".");
 	} else if (strcmp(what, "stress") == 0) {
 		stress();
+	} else if (strcmp(what, "another") == 0) {
+		ask_as_another();
 	} else if (strcmp(what, "fuse") == 0) {
 		wait_for_the_mute();
 	} else {
-		all = argc > 2;
+		devices = argc > 2;
+		all_ids = argc > 3;
 		lay_out();
 		lay_out_views();
 		ask_by_path();
@@ -466,7 +485,7 @@ int main(int argc, char **argv)
 		ask_from_elsewhere();
 		ask_for_capabilities();
 		ask_for_nodes();
-		if (all)
+		if (devices)
 			ask_for_devices();
 		in_child(ask_to_become);
 	}

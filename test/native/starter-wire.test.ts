@@ -50,7 +50,7 @@ const refused: [what: string, args: string[], sentence: RegExp][] = [
     encodeSpec(
       makeSpec('', ['id'], { root: 'host', ops: [], namespaces: ['user'], security: { filter: 'record' } }),
     ),
-    /filter: record needs a mount namespace of its own/,
+    /filter: recording needs a mount namespace of its own/,
   ],
   ['an init without its namespace', edit('init', ['1']), /needs a pid namespace/],
   ['a umask that is not octal', before('init', 'umask', '1', '8'), /umask: "8" is no number/],
