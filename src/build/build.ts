@@ -10,7 +10,8 @@ import { rootfsArchitecture } from './architecture.ts'
 import { type Assembly, assembleSandbox, assembleSif } from './assemble.ts'
 import { StepCounter } from './counter.ts'
 import { describeStage, fixedTime, planDefinition } from './definition-plan.ts'
-import { buildStages } from './engine.ts'
+import { planDockerfile } from './dockerfile/plan.ts'
+import { buildStages, type FrontEnd } from './engine.ts'
 import { explain, requireBinds, requirePrograms } from './explain.ts'
 import { warnOfOther } from './foreign.ts'
 import { requireNotes } from './notes.ts'
@@ -37,8 +38,15 @@ export type BuildContext = {
 /** What the stages or a sandbox gave: see `Assembly`. */
 type Built = Pick<Assembly, 'tree' | 'described' | 'base'> & Pick<FoundBase, 'attachments' | 'time'>
 
+function frontEnd(spec: BuildSpec, tools: BuildTools): FrontEnd {
+  const { dockerfile } = spec
+  return dockerfile
+    ? (finished) => planDockerfile(dockerfile, '', finished, tools).plans
+    : planDefinition(spec, tools)
+}
+
 async function buildAll(spec: BuildSpec, tools: BuildTools): Promise<Built> {
-  const built = await buildStages(planDefinition(spec, tools), tools)
+  const built = await buildStages(frontEnd(spec, tools), tools)
   if (!built) throw new SingError('DEFINITION', `${spec.name} has no stage`)
   const { root, base, found } = built
   return { ...found, tree: { root, exclude: [], extra: [] }, described: root, base }

@@ -4,13 +4,15 @@ import { chmodSync } from 'node:fs'
 import { SingError } from '../core/errors.ts'
 import { singularityVersion } from '../core/version.ts'
 import type { Stage } from '../definition/types.ts'
+import { planDockerfile } from './dockerfile/plan.ts'
+import { dockerfileOf, isDockerStage } from './dockerfile/spec.ts'
 import type { FrontEnd } from './engine.ts'
 import { copyFiles } from './files.ts'
 import { prepareApps, prepareRootfs, writeMetadata } from './metadata.ts'
 import { postSteps, takeLabels, testStep } from './post.ts'
 import type { BuildTools, SectionName } from './request.ts'
 import { runHostSection } from './sections.ts'
-import { type SourceBase, sourceOf } from './sources/index.ts'
+import { type Source, type SourceBase, sourceOf } from './sources/index.ts'
 import type { BuildSpec } from './spec.ts'
 import type { FinishedStages, StagePlan, Step } from './steps.ts'
 
@@ -117,6 +119,7 @@ const update = (path: string): SourceBase => ({
 function planStage(
   whole: Stage,
   isUpdate: boolean,
+  source: Source | undefined,
   finished: FinishedStages,
   spec: BuildSpec,
   tools: BuildTools,
@@ -134,7 +137,7 @@ function planStage(
       await tools.steps.run('%pre', () => runHostSection('pre', stage, root, tools))
     },
     async base() {
-      if (!isUpdate) found = await sourceOf(stage)(stage, tools)
+      if (!isUpdate) found = await (source ?? sourceOf(stage))(stage, tools)
       return found
     },
     steps: async () => [
@@ -154,9 +157,25 @@ function planStage(
   return plan
 }
 
+/** A stage, and before it those of the Dockerfile that it begins with. */
+function planWithBase(
+  stage: Stage,
+  index: number,
+  isUpdate: boolean,
+  finished: FinishedStages,
+  spec: BuildSpec,
+  tools: BuildTools,
+): StagePlan[] {
+  if (!isDockerStage(stage) || isUpdate) return [planStage(stage, isUpdate, undefined, finished, spec, tools)]
+  const dockerfile = dockerfileOf(stage, spec.name, tools.report)
+  const { plans, result } = planDockerfile(dockerfile, `dockerfile ${index}: `, finished, tools)
+  return [...plans, planStage(stage, false, async () => result(), finished, spec, tools)]
+}
+
 /** The stages of a definition. With --update the last one runs in the sandbox that is there. */
 export function planDefinition(spec: BuildSpec, tools: BuildTools): FrontEnd {
   const { stages } = spec.definition
   const isUpdate = (index: number) => tools.request.update && index === stages.length - 1
-  return (finished) => stages.map((stage, index) => planStage(stage, isUpdate(index), finished, spec, tools))
+  return (finished) =>
+    stages.flatMap((stage, index) => planWithBase(stage, index, isUpdate(index), finished, spec, tools))
 }

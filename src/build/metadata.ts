@@ -75,7 +75,7 @@ export async function writeMetadata(root: string, stage: Stage, options: Metadat
 }
 
 /** The definition of the base becomes the newest file of the history, unless it is the same. */
-function keepHistory(root: string, definitionText: string): void {
+export function keepHistory(root: string, definitionText: string): void {
   const previous = readBytesInside(root, `${folder}/Singularity`, largest)
   if (previous === undefined || previous.equals(Buffer.from(definitionText))) return
   const history = `${folder}/bootstrap_history`

@@ -104,6 +104,11 @@ export function parseSections(words: readonly string[]): ReadonlySet<SectionName
   return new Set(chosen as SectionName[])
 }
 
+/** Nobody chose some; --notest takes the test away. */
+export function isEverySection(sections: ReadonlySet<SectionName>): boolean {
+  return sectionNames.every((name) => name === 'test' || sections.has(name))
+}
+
 /** The path of the new image, absolute, links left alone. @throws SingError USAGE for an empty one. */
 export function parseTarget(text: string): string {
   if (text.trim() === '') {

@@ -16,7 +16,7 @@ import { runScript, type Script } from './script.ts'
 /** Files that %post makes are for everybody to read, whatever the caller's umask; the peers' mask. */
 const sectionMask = 0o002
 
-const passedOn = ['http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy']
+export const passedOn = ['http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy']
   .flatMap((name) => [name, name.toUpperCase()])
   .concat('TERM')
 

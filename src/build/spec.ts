@@ -12,19 +12,30 @@ import {
 } from 'node:fs'
 import { basename, resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
-import type { Report } from '../core/events.ts'
+import { type Report, silent } from '../core/events.ts'
 import { parseArgumentFile, parseBuildArguments } from '../definition/arguments.ts'
 import { defaultStage } from '../definition/default.ts'
 import { parseJsonDefinition } from '../definition/json.ts'
 import { type ParseOptions, parseDefinition } from '../definition/parse.ts'
 import { type Definition, largestDefinition } from '../definition/types.ts'
 import { openImage } from '../image/open.ts'
+import {
+  contextOf,
+  type DockerSpec,
+  dockerfileIn,
+  dockerfileOf,
+  isDockerfile,
+  isDockerStage,
+  openDockerfile,
+} from './dockerfile/spec.ts'
 import { requireRunnable } from './foreign.ts'
-import type { BuildRequest } from './request.ts'
+import { type BuildRequest, isEverySection } from './request.ts'
 import { checkSource } from './sources/index.ts'
 
 export type BuildSpec = {
   readonly definition: Definition
+  /** What is built in the place of stages. */
+  readonly dockerfile?: DockerSpec
   /** The definition's file for messages; the image as typed when there is none. */
   readonly name: string
   /** Scripts will run, which needs root. */
@@ -76,6 +87,16 @@ function definitionFile(path: string, request: BuildRequest, report: Report): Bu
   return { definition, name, isDefinition: true }
 }
 
+function fromDockerfile(path: string, request: BuildRequest, report: Report): BuildSpec {
+  const { arguments: given, fileArguments = {} } = readBuildArguments(request)
+  if (!isEverySection(request.sections))
+    throw new SingError('USAGE', '--section: a Dockerfile has no sections to choose', { status: 255 })
+  const build = { ...fileArguments, ...given }
+  const dockerfile = openDockerfile(path, { context: contextOf(path), arguments: build }, report)
+  const { name, text } = dockerfile.file
+  return { definition: { stages: [], text }, dockerfile, name, isDefinition: true }
+}
+
 /** What is taken as it is, under its two-line definition. */
 function plain(agent: string, from: string, name: string): BuildSpec {
   return { definition: defaultStage(agent, from), name, isDefinition: false }
@@ -110,11 +131,16 @@ async function readSpec(request: BuildRequest, report: Report): Promise<BuildSpe
   const reference = /^([a-z][a-z0-9-]*):(?:\/\/)?(.+)$/s.exec(spec)
   const stats = statSync(spec, { throwIfNoEntry: false })
   if (!stats && reference) return plain(reference[1] ?? '', reference[2] ?? '', spec)
-  if (!json && (stats ?? statSpec(spec)).isDirectory()) return await fromImage(spec)
+  if (!json && (stats ?? statSpec(spec)).isDirectory()) {
+    const dockerfile = dockerfileIn(spec)
+    return dockerfile ? fromDockerfile(dockerfile, request, report) : await fromImage(spec)
+  }
   if (!statSpec(spec).isFile())
     throw new SingError('IMAGE_FORMAT', `${shown(spec)} is neither a file nor a directory`)
   requireReadable(spec)
-  if (!json && looksLikeImage(readHead(spec))) return await fromImage(spec)
+  const head = readHead(spec)
+  if (!json && looksLikeImage(head)) return await fromImage(spec)
+  if (!json && isDockerfile(spec, head.toString())) return fromDockerfile(spec, request, report)
   return definitionFile(spec, request, report)
 }
 
@@ -130,10 +156,13 @@ async function fromImage(path: string): Promise<BuildSpec> {
  */
 export async function openSpec(request: BuildRequest, report: Report): Promise<BuildSpec> {
   const spec = await readSpec(request, report)
-  if (request.update && !spec.isDefinition) {
+  if (request.update && (!spec.isDefinition || spec.dockerfile)) {
     throw new SingError('USAGE', '--update needs a definition file', { status: 255 })
   }
-  for (const stage of spec.definition.stages) checkSource(stage, spec.name)
+  for (const stage of spec.definition.stages) {
+    if (isDockerStage(stage)) dockerfileOf(stage, spec.name, silent)
+    else checkSource(stage, spec.name)
+  }
   requireRunnable(spec, request)
   return spec
 }

@@ -23,9 +23,15 @@ export type TransferOptions = {
   readonly root: BytePath
   /**
    * `host`: links are followed and owners are not kept, as files of a user become files of an image. `stage`: links, owners
-   * and all mode bits are kept, as it was an image before.
+   * and all mode bits are kept, as it was an image before. `context`: links and all mode bits are kept, owners are not.
    */
-  readonly kind: 'host' | 'stage'
+  readonly kind: 'host' | 'stage' | 'context'
+  /** Whose all copies are. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined
+  /** The permissions of all copies. */
+  readonly mode?: number | undefined
+  /** What in directories is not copied. */
+  readonly leavesOut?: ((from: BytePath) => boolean) | undefined
   readonly report: Report
   readonly signal?: AbortSignal | undefined
 }
@@ -88,7 +94,9 @@ async function copyDirectory(from: BytePath, to: BytePath, stats: Stats, state: 
   if (!existing) await mkdir(onDisk(place), 0o700)
   state.above.add(id)
   const names = (await readdir(onDisk(from), { encoding: 'buffer' })).map((name) => name.toString('latin1'))
-  for (const name of names.sort()) await copyEntry(`${from}/${name}`, `${place}/${name}`, state)
+  for (const name of names.sort()) {
+    if (!state.leavesOut?.(`${from}/${name}`)) await copyEntry(`${from}/${name}`, `${place}/${name}`, state)
+  }
   state.above.delete(id)
   if (!existing) await setAttributes(place, stats, state)
 }
@@ -116,13 +124,19 @@ async function copyLink(from: BytePath, to: BytePath, stats: Stats, state: State
 }
 
 async function setAttributes(to: BytePath, stats: Stats, state: State): Promise<void> {
-  if (state.kind === 'stage') await setOwner(to, stats, state)
+  const owner = state.owner ?? (state.kind === 'stage' ? stats : undefined)
+  if (owner) await setOwner(to, owner, state)
   // After the owner: changing that takes the setuid bits away.
-  if (!stats.isSymbolicLink()) await chmod(onDisk(to), stats.mode & (state.kind === 'stage' ? 0o7777 : 0o777))
+  const mode = state.mode ?? stats.mode & (state.kind === 'host' ? 0o777 : 0o7777)
+  if (!stats.isSymbolicLink()) await chmod(onDisk(to), mode)
   await lutimes(onDisk(to), stats.atime, stats.mtime)
 }
 
-async function setOwner(to: BytePath, { uid, gid }: Stats, state: State): Promise<void> {
+async function setOwner(
+  to: BytePath,
+  { uid, gid }: { uid: number; gid: number },
+  state: State,
+): Promise<void> {
   const made = look(to)
   if (!made || (made.uid === uid && made.gid === gid)) return
   try {

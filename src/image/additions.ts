@@ -97,7 +97,7 @@ function missing(tree: Tree, mtime: number): Entry[] {
 }
 
 /** Programs that run the runscript: a runscript that runs them would never end. */
-const runners = [runscript, '/singularity', '/.run', `${folder}/actions/run`]
+export const runners = [runscript, '/singularity', '/.run', `${folder}/actions/run`]
 
 /** An image that was an image of this kind before keeps its runscript, unless its configuration names a program. */
 function keepsRunscript(tree: Tree, { entrypoint, command }: ImageConfig): boolean {

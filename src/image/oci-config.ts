@@ -4,7 +4,7 @@ import { Buffer } from 'node:buffer'
 import type { ExtraFile } from '../native/export.ts'
 import { addAssignments, type Variables } from './assignments.ts'
 import type { Attributes } from './contents.ts'
-import { ociEnvironmentFile } from './oci-scripts.ts'
+import { ociEnvironmentFile, ociMark } from './oci-scripts.ts'
 import { loadEnvironment, noRunscript } from './texts.ts'
 
 export type Described = {
@@ -21,8 +21,6 @@ export type Described = {
 }
 
 const usualPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-/** Runtimes of the family know by it the script that they made of ENTRYPOINT and CMD. */
-const ociMark = 'SINGULARITY_OCI_RUN'
 /** The runscripts of who has none. */
 const emptyScripts = [noRunscript.trim(), 'There is no runscript defined for this container']
 

@@ -66,6 +66,9 @@ const evaluate = String.raw`oci_evaluate() {
   .replaceAll('@', '$')
   .replaceAll('~', '`')
 
+/** Runtimes of the family know by it the script that was made of ENTRYPOINT and CMD. */
+export const ociMark = 'SINGULARITY_OCI_RUN'
+
 /** Runtimes of the family know by the middle line what script this is, and run it without a shell of the image. */
 const start = `SINGULARITY_OCI_RUN='-- "$@"'
 eval "set \${SINGULARITY_OCI_RUN}"
@@ -111,7 +114,7 @@ export function ociLabels(
   ])
 }
 
-/** The order in which all writers of the family store them. */
+/** The order in which all writers of the family store them; the last three are Docker's own. */
 const storedKeys = [
   'Cmd',
   'Entrypoint',
@@ -122,6 +125,9 @@ const storedKeys = [
   'WorkingDir',
   'ExposedPorts',
   'StopSignal',
+  'Healthcheck',
+  'OnBuild',
+  'Shell',
 ]
 
 function isEmpty(value: unknown): boolean {
@@ -131,7 +137,12 @@ function isEmpty(value: unknown): boolean {
 
 /** `oci-config.json`: the `config` of the document without what is empty. `document` is JSON. */
 export function ociConfigJson({ document }: Pick<ImageConfig, 'document'>): string {
-  const { config } = JSON.parse(document.toString()) as { config?: Record<string, unknown> | null }
-  const stored = storedKeys.flatMap((key) => (isEmpty(config?.[key]) ? [] : [[key, config?.[key]]]))
-  return JSON.stringify(Object.fromEntries(stored))
+  return ociConfigText((JSON.parse(document.toString()) as { config?: object | null }).config ?? {})
+}
+
+/** The same of a configuration that is no document yet; `more` of it stands behind. */
+export function ociConfigText(config: object, more: object = {}): string {
+  const values = new Map<string, unknown>(Object.entries(config))
+  const stored = storedKeys.flatMap((key) => (isEmpty(values.get(key)) ? [] : [[key, values.get(key)]]))
+  return JSON.stringify({ ...Object.fromEntries(stored), ...more })
 }

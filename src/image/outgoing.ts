@@ -66,14 +66,14 @@ async function squashfsImage(image: Image, options: OutgoingOptions): Promise<Ou
       hint: `Make an image of it first: sing build IMAGE.sif ${shown(path)}`,
     })
   const layer = await fileBlob('the layer', rootfs, options)
-  const described = await describe(image, false)
+  const described = await describeImage(image, false)
   return packed(described, [layer], [layerTypes.squashfs], () => [layer.known.digest], options)
 }
 
 /** The files of the root file system as an archive, made while it is sent. */
 async function tarImage(image: Image, options: OutgoingOptions): Promise<Outgoing> {
   const { compression } = options
-  const described = await describe(image, true)
+  const described = await describeImage(image, true)
   const layer = await exportedLayer('the layer', image.rootfs, options, starterFiles(described))
   return packed(described, [layer.blob], [tarTypes[compression]], () => [layer.diffId()], options)
 }
@@ -131,7 +131,8 @@ export async function exportedLayer(
   }
 }
 
-async function describe(image: Image, isOpen: boolean): Promise<Described> {
+/** What is known of an image for those that start it elsewhere. */
+export async function describeImage(image: Image, isOpen: boolean): Promise<Described> {
   await using contents = await openContents(image)
   const attributes = await attributesOf(contents)
   const actions = (await contents.list('/.singularity.d/actions')) ?? []

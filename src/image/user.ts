@@ -2,22 +2,21 @@
 
 import { SingError, shown } from '../core/errors.ts'
 import type { Image } from './open.ts'
-import { type Contents, openContents } from './reader.ts'
+import { openContents } from './reader.ts'
 
 export type ImageUser = {
   readonly uid: number
   readonly gid: number
   readonly name: string
   readonly home: string
+  /** Groups that name the user as a member, where no group was named. */
+  readonly groups: readonly number[]
 }
 
 const fileLimit = 16 * 1024 * 1024
 const mostId = 2 ** 32 - 2
 
-async function readRecords(contents: Contents, path: string): Promise<string[][]> {
-  const text = (await contents.read(path, fileLimit))?.toString() ?? ''
-  return text.split('\n').map((line) => line.split(':'))
-}
+const recordsOf = (text: string): string[][] => text.split('\n').map((line) => line.split(':'))
 
 /** A number as it is; undefined for a name. */
 function idOf(word: string): number | undefined {
@@ -32,28 +31,36 @@ function recordOf(records: readonly string[][], word: string): string[] | undefi
 
 const safeId = (text: string | undefined): number | undefined => idOf(text ?? '')
 
+/** The texts of the files that know users and groups. */
+export type UserFiles = { readonly passwd: string; readonly group: string }
+
+/** Who `user`, `uid`, `user:group` or `uid:gid` is; the file that lacks the name when nobody is. Numbers need no record. */
+export function findUser(text: string, files: UserFiles): ImageUser | '/etc/passwd' | '/etc/group' {
+  const [word = '', group] = text.split(':')
+  const record = recordOf(recordsOf(files.passwd), word)
+  const groups = recordsOf(files.group)
+  const uid = safeId(record?.[2]) ?? idOf(word)
+  if (uid === undefined) return '/etc/passwd'
+  const gid = group ? (safeId(recordOf(groups, group)?.[2]) ?? idOf(group)) : (safeId(record?.[3]) ?? 0)
+  if (gid === undefined) return '/etc/group'
+  const home = record?.[5]?.startsWith('/') ? record[5] : '/'
+  const name = record?.[0] || String(uid)
+  const others = group ? [] : groups.filter(([, , , members = '']) => members.split(',').includes(name))
+  return { uid, gid, name, home, groups: others.flatMap(([, , id]) => safeId(id) ?? []) }
+}
+
 /**
- * Look up the user of an image. Who is only a number needs no record.
+ * Look up the user of an image.
  * @throws SingError IMAGE_FORMAT for a name that the image does not know
  */
 export async function readImageUser(image: Image, text: string): Promise<ImageUser> {
-  const [word = '', group] = text.split(':')
   await using contents = await openContents(image)
-  const record = recordOf(await readRecords(contents, '/etc/passwd'), word)
-  const uid = safeId(record?.[2]) ?? idOf(word)
-  const gid = group ? await groupOf(contents, group) : (safeId(record?.[3]) ?? 0)
-  if (uid === undefined || gid === undefined) {
-    const file = uid === undefined ? '/etc/passwd' : '/etc/group'
-    throw new SingError(
-      'IMAGE_FORMAT',
-      `cannot start ${shown(image.path)} as ${shown(text)}, as it wants: its ${file} does not have that name`,
-      { hint: 'To start it as yourself, leave --oci out' },
-    )
-  }
-  const home = record?.[5]?.startsWith('/') ? record[5] : '/'
-  return { uid, gid, name: record?.[0] || String(uid), home }
-}
-
-async function groupOf(contents: Contents, word: string): Promise<number | undefined> {
-  return safeId(recordOf(await readRecords(contents, '/etc/group'), word)?.[2]) ?? idOf(word)
+  const read = async (path: string) => (await contents.read(path, fileLimit))?.toString() ?? ''
+  const found = findUser(text, { passwd: await read('/etc/passwd'), group: await read('/etc/group') })
+  if (typeof found !== 'string') return found
+  throw new SingError(
+    'IMAGE_FORMAT',
+    `cannot start ${shown(image.path)} as ${shown(text)}, as it wants: its ${found} does not have that name`,
+    { hint: 'To start it as yourself, leave --oci out' },
+  )
 }

@@ -20,6 +20,14 @@ export type SectionRequest = {
   /** What brings in drivers of the host. */
   readonly devices: readonly Op[]
   readonly umask: number | undefined
+  /** Where it begins; absent: at the root. */
+  readonly directory?: string
+  /** Who runs it; absent: root. */
+  readonly user?: LaunchSpec['security']['user']
+  /** More mounts. */
+  readonly operations?: readonly Op[]
+  /** Nobody can be reached. */
+  readonly withoutNetwork?: boolean
 }
 
 const common = { hostname: undefined, openFiles: undefined } as const
@@ -66,25 +74,31 @@ export function planSection(request: SectionRequest, facts: HostFacts, debug: bo
     bind('/etc/hosts', '/etc/hosts', 'skip', { soft: true }),
     bind('/etc/resolv.conf', '/etc/resolv.conf', 'skip', { soft: true }),
     ...request.devices,
+    ...(request.operations ?? []),
     ...userBinds(request, facts.cwd ?? '/'),
     ...(request.writable || request.memoryUpper ? [] : [{ op: 'readonly', at: '/' } as const]),
   ]
   return {
     ...common,
-    namespaces: ['mount', 'pid'],
+    namespaces: request.withoutNetwork ? ['mount', 'pid', 'net'] : ['mount', 'pid'],
     ids: { uids: [], gids: [], setgroups: 'allow' },
     root: 'new',
     ops,
     process: {
       programs: [request.program],
-      directories: ['/'],
+      directories: [request.directory ?? '/'],
       directoryRequired: true,
       environment: request.environment,
       umask: request.umask,
       init: true,
       dieWithParent: true,
     },
-    security: { noNewPrivileges: facts.inUserNamespace, capabilities: 'all', filter: 'none' },
+    security: {
+      noNewPrivileges: facts.inUserNamespace,
+      capabilities: 'all',
+      filter: 'none',
+      ...(request.user && { user: request.user }),
+    },
     debug,
   }
 }

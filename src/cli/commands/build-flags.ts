@@ -30,7 +30,7 @@ const targetFlags = grouped('New image:', [
 ])
 
 const definitionFlags = grouped('Definition:', [
-  list('build-arg', 'value of {{ NAME }} in the definition', {
+  list('build-arg', 'value of {{ NAME }} in the definition, or of ARG in the Dockerfile', {
     env: [],
     split: 'never',
     placeholder: 'NAME=value',
@@ -90,7 +90,7 @@ const otherFlags = grouped('Others:', [
   text('buildkit-host', 'address of buildkitd', {
     hidden: true,
     unprefixed: true,
-    notice: '--buildkit-host has no effect: Dockerfiles cannot be built yet',
+    notice: '--buildkit-host has no effect: Dockerfiles are built here, without a daemon',
   }),
   text('library', 'address of a library', {
     hidden: true,

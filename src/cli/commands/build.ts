@@ -162,13 +162,14 @@ async function run(given: Call): Promise<number> {
 }
 
 export const command: Command = {
-  usage: 'build [options] <new image> <definition | image | reference>',
-  summary: 'Make an image from a definition file or from another image',
+  usage: 'build [options] <new image> <definition | Dockerfile | image | reference>',
+  summary: 'Make an image from a definition file, a Dockerfile or another image',
   description:
     'The new image is a SIF file, or a directory with --sandbox. It appears under its name only when it is whole. ' +
     'A definition is built as root: of the machine, or of a user namespace (--fakeroot is implied).',
   examples: [
     'sing build fortune.sif fortune.def',
+    'sing build app.sif Dockerfile',
     'sing build --sandbox tree/ fortune.sif',
     'sing build --compress zstd:15 debian.sif docker://debian:trixie',
     'sing build --force fortune.sif tree/',

@@ -136,13 +136,13 @@ export function globalArguments(
   return global
 }
 
-/** The arguments that are there by themselves, for an image of the machine that builds it. */
-export function platformArguments(architecture: string, target: string): Map<string, string> {
-  const names = (prefix: string): [string, string][] => [
-    [`${prefix}PLATFORM`, `linux/${architecture}`],
+/** The arguments that are there by themselves: about the machine that builds, and the one that the image is for. */
+export function platformArguments(own: string, architecture: string, stage: string): Map<string, string> {
+  const names = (prefix: string, arch: string): [string, string][] => [
+    [`${prefix}PLATFORM`, `linux/${arch}`],
     [`${prefix}OS`, 'linux'],
-    [`${prefix}ARCH`, architecture],
+    [`${prefix}ARCH`, arch],
     [`${prefix}VARIANT`, ''],
   ]
-  return new Map([...names('BUILD'), ...names('TARGET'), ['TARGETSTAGE', target]])
+  return new Map([...names('BUILD', own), ...names('TARGET', architecture), ['TARGETSTAGE', stage]])
 }

@@ -1,5 +1,6 @@
 /** Words of an instruction as they stand, quotes and all: what is inside of quotes is not cut. */
 
+import { excerpt } from '../lines.ts'
 import type { Escape } from './types.ts'
 
 /** Cut at blanks that are neither quoted nor escaped. Quotes and escapes stay; a quote without an end goes to the end. */
@@ -41,3 +42,6 @@ export function jsonWords(text: string): string[] | 'wrong' | undefined {
     return undefined
   }
 }
+
+/** An instruction in a few words. */
+export const inShort = (title: string): string => excerpt(title.replace(/\s+/g, ' '))

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { fold } from '../../../src/definition/dockerfile/fold.ts'
-import { parseDockerfile, parseTriggers } from '../../../src/definition/dockerfile/parse.ts'
+import { fold } from '../../../../src/definition/dockerfile/fold.ts'
+import { parseDockerfile, parseTriggers } from '../../../../src/definition/dockerfile/parse.ts'
 import {
   firstState,
   globalArguments,
   type OciConfig,
   platformArguments,
   type State,
-} from '../../../src/definition/dockerfile/state.ts'
+} from '../../../../src/definition/dockerfile/state.ts'
 
 type Options = { base?: OciConfig; build?: Record<string, string> }
 
@@ -19,7 +19,7 @@ function folded(text: string, { base = {}, build = {} }: Options = {}) {
   const declared = file.arguments.flatMap((one) => (one.kind === 'arg' ? [one] : []))
   const given = {
     ...outside,
-    global: globalArguments(declared, outside, platformArguments('amd64', 'default')),
+    global: globalArguments(declared, outside, platformArguments('amd64', 'amd64', 'default')),
   }
   let state: State = firstState(base)
   const actions: object[] = []

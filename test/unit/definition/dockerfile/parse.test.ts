@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { SingError } from '../../../src/core/errors.ts'
-import { parseDockerfile, stageNamed, targetOf } from '../../../src/definition/dockerfile/parse.ts'
-import type { Instruction } from '../../../src/definition/dockerfile/types.ts'
+import { SingError } from '../../../../src/core/errors.ts'
+import { parseDockerfile, stageNamed, targetOf } from '../../../../src/definition/dockerfile/parse.ts'
+import type { Instruction } from '../../../../src/definition/dockerfile/types.ts'
 
 const parse = (text: string) => parseDockerfile(text, 'Dockerfile')
 

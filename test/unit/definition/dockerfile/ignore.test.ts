@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { compilePattern, matches } from '../../../src/definition/dockerfile/glob.ts'
-import { readIgnore } from '../../../src/definition/dockerfile/ignore.ts'
+import { compilePattern, matches } from '../../../../src/definition/dockerfile/glob.ts'
+import { readIgnore } from '../../../../src/definition/dockerfile/ignore.ts'
 
 const ignored = (list: string, path: string) => readIgnore(list, '.dockerignore').ignores(path)
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { expandWord } from '../../../src/definition/dockerfile/expand.ts'
+import { expandWord } from '../../../../src/definition/dockerfile/expand.ts'
 
 const variables: Record<string, string> = {
   x: 'value',

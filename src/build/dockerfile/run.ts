@@ -1,0 +1,77 @@
+/** RUN: a command in the tree, as its image would be run: its environment, its user, its directory. */
+
+import { join } from 'node:path'
+import type { Action } from '../../definition/dockerfile/actions.ts'
+import { inShort } from '../../definition/dockerfile/words.ts'
+import { runSection } from '../../runtime/section.ts'
+import { sectionDevices } from '../devices.ts'
+import { makeDirectoryInside, writeInside } from '../inside.ts'
+import type { BuildTools } from '../request.ts'
+import { runScript, type Script } from '../script.ts'
+import { passedOn } from '../sections.ts'
+import { removeTree } from '../tree.ts'
+import { type MountSources, openMounts } from './mounts.ts'
+import { userIn } from './owner.ts'
+
+export type Run = Extract<Action, { kind: 'run' }>
+
+/** What Docker gives to commands. */
+const runMask = 0o022
+
+/** Variables of the caller that commands see, and the image does not keep. */
+function proxies(
+  environment: Readonly<Record<string, string>>,
+  given: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const found = passedOn.flatMap((name) => {
+    const value = given[name] ?? environment[name]
+    return value === undefined ? [] : [[name, value]]
+  })
+  return Object.fromEntries(found)
+}
+
+/** A file at the top of the tree for as long as a command runs. */
+function temporaryFile(root: string, script: Run['script']): Disposable {
+  if (!script) return { [Symbol.dispose]() {} }
+  writeInside(root, script.path, script.text, 0o755)
+  return { [Symbol.dispose]: () => removeTree(join(root, script.path)) }
+}
+
+/** Run the command. @throws SingError SECTION when it fails */
+export async function performRun(
+  run: Run,
+  root: string,
+  sources: MountSources,
+  buildArguments: Readonly<Record<string, string>>,
+  tools: BuildTools,
+): Promise<void> {
+  const { facts, report, signal, debug } = tools
+  const user = run.user === '' ? { uid: 0, gid: 0, groups: [], home: '/root' } : userIn(root, run.user)
+  for (const path of ['/dev', '/proc', '/sys', run.directory]) makeDirectoryInside(root, path)
+  await using mounts = await openMounts(run.mounts, sources, tools)
+  using _script = temporaryFile(root, run.script)
+  const request = {
+    root,
+    program: run.words,
+    environment: { ...proxies(tools.environment, buildArguments), HOME: user.home, ...run.environment },
+    writable: true,
+    memoryUpper: false,
+    binds: tools.request.binds,
+    mounts: tools.request.mounts,
+    devices: await sectionDevices(root, tools),
+    umask: runMask,
+    directory: run.directory,
+    operations: mounts.operations,
+    withoutNetwork: run.network === 'none',
+    ...(user.uid === 0 && user.gid === 0 ? {} : { user }),
+  }
+  await runScript(scriptOf(run, tools), tools, (hear) =>
+    runSection(request, { facts, report, debug, signal, hear }),
+  )
+}
+
+/** What is known of the command's text: where the lines of a script stand in the Dockerfile. */
+function scriptOf({ title, line, script }: Run, { definitionName: definition }: BuildTools): Script {
+  const { path = '', text = '' } = script ?? {}
+  return { title: inShort(title), text, path, definition, line, lines: [] }
+}
