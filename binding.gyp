@@ -36,6 +36,8 @@
         '<!@(find addon/fuse -name "*.c" | sort)',
         'addon/squashfs/window.c',
         'addon/squashfs/decompressor.c',
+        'addon/squashfs/mark.c',
+        'addon/squashfs/record.c',
       ],
       'include_dirs': ['addon'],
       'cflags': ['-fPIE', '<!@(pkg-config --cflags fuse3)'],

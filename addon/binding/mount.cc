@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <string>
 #include <sys/mount.h>
+#include <sys/xattr.h>
 
 #include "values.h"
 
@@ -30,6 +31,21 @@ Napi::Value unmount_at(const Napi::CallbackInfo &info)
 	return Napi::Number::New(info.Env(), result == 0 ? 0 : errno);
 }
 
+/* copyAttribute(name, from, to): one that is not there needs no copy; 0, or errno */
+Napi::Value copy_attribute(const Napi::CallbackInfo &info)
+{
+	const std::string name = to_text(info[0], "name");
+	const std::string from = to_text(info[1], "from");
+	const std::string to = to_text(info[2], "to");
+	char value[4096];
+	const ssize_t size = getxattr(from.c_str(), name.c_str(), value, sizeof value);
+
+	if (size < 0)
+		return Napi::Number::New(info.Env(), errno == ENODATA || errno == EOPNOTSUPP ? 0 : errno);
+	const int result = setxattr(to.c_str(), name.c_str(), value, static_cast<size_t>(size), 0);
+	return Napi::Number::New(info.Env(), result == 0 ? 0 : errno);
+}
+
 } // namespace
 
 Napi::Function mounter(Napi::Env env)
@@ -40,4 +56,9 @@ Napi::Function mounter(Napi::Env env)
 Napi::Function unmounter(Napi::Env env)
 {
 	return Napi::Function::New(env, unmount_at, "unmount");
+}
+
+Napi::Function attribute_copier(Napi::Env env)
+{
+	return Napi::Function::New(env, copy_attribute, "copyAttribute");
 }

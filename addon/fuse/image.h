@@ -39,6 +39,10 @@ struct image {
 	bool owned;
 	uid_t uid;
 	gid_t gid;
+	/* one of the layers of an overlay: of its attributes only those are shown that mean something to that (layer.h) */
+	bool stacked;
+	/* and for a user namespace, which can make no devices: what cannot be shown is noted (layer.h) */
+	bool noted;
 	/* tell about damage on stderr */
 	bool debug;
 };

@@ -7,6 +7,7 @@
 #include <sqfs/inode.h>
 
 #include "inode.h"
+#include "layer.h"
 
 /* Bytes of the common part, and of the longest of the parts that follow it. */
 enum { HEAD_SIZE = 16, BODY_MAX = 40 };
@@ -131,7 +132,7 @@ static int read_owner(struct image *image, struct inode *inode, const uint8_t *h
 	uint16_t group = get16(head + 6);
 	int error;
 
-	if (image->owned) {
+	if (image->owned && !image->noted) {
 		inode->uid = image->uid;
 		inode->gid = image->gid;
 		return 0;
@@ -177,11 +178,15 @@ int inode_read(struct image *image, inode_reference reference, struct inode *ino
 		return error;
 	inode->rest = cursor_position(&cursor);
 	error = read_body(inode, type, body, &cursor);
-	return error != 0 ? error : read_owner(image, inode, head);
+	if (error == 0)
+		error = read_owner(image, inode, head);
+	if (error == 0 && image->noted)
+		layer_record(image, inode);
+	return error;
 }
 
-/* As new_decode_dev of the kernel, which is what the format records. */
-static dev_t decode_device(uint32_t device)
+/* As new_decode_dev of the kernel. */
+dev_t inode_device(uint32_t device)
 {
 	return makedev((device & 0xfff00) >> 8, (device & 0xff) | (device >> 12 & 0xfff00));
 }
@@ -205,7 +210,7 @@ void inode_stat(const struct inode *inode, struct stat *stat)
 		stat->st_blocks = (blkcnt_t)((stored + 511) / 512);
 	}
 	if (S_ISCHR(inode->mode) || S_ISBLK(inode->mode))
-		stat->st_rdev = decode_device(inode->device);
+		stat->st_rdev = inode_device(inode->device);
 }
 
 int inode_target(struct image *image, const struct inode *inode, char target[TARGET_MAX + 1])

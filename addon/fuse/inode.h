@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include "../squashfs/record.h"
 #include "image.h"
 
 /* Where an inode lies: offset of its metadata block in the inode table << 16 | byte in the block. Unique per inode. */
@@ -19,6 +20,9 @@ struct inode {
 	uint32_t mtime;
 	uint32_t links;
 	uint32_t device;
+	/* what it is, when it is shown as something else (layer.h) */
+	bool recorded;
+	struct sing_record record;
 	/* index of its extended attributes, or NO_INDEX */
 	uint32_t xattr;
 	/* bytes of a file, a link's target, a directory's listing */
@@ -46,6 +50,9 @@ enum { TARGET_MAX = 4095 };
 
 /* Reads the inode at `reference`. 0 or a negative errno. */
 int inode_read(struct image *image, inode_reference reference, struct inode *inode);
+
+/* A device number as the format records it. */
+dev_t inode_device(uint32_t device);
 
 /* What stat shows of it. */
 void inode_stat(const struct inode *inode, struct stat *stat);

@@ -8,9 +8,9 @@
 
 #include "directory.h"
 #include "file.h"
+#include "layer.h"
 #include "ops.h"
 #include "unpack.h"
-#include "xattr.h"
 
 /* The image never changes, so what the kernel knows stays true: thirty years. */
 static const double forever = 1e9;
@@ -225,10 +225,12 @@ static bool add_dots(struct page *page, const struct inode *inode, uint64_t offs
 
 static bool add_entry(struct page *page, struct image *image, const struct entry *entry)
 {
+	bool device = S_ISCHR(entry->mode) || S_ISBLK(entry->mode);
+	bool look = page->plus || (device && image->noted);
 	struct fuse_entry_param param = { 0 };
 
 	/* without its inode an entry is still listed; asking for it alone will tell what is wrong */
-	if (!page->plus || fill_entry(image, entry->reference, &param) != 0 || param.ino == FUSE_ROOT_ID)
+	if (!look || fill_entry(image, entry->reference, &param) != 0 || param.ino == FUSE_ROOT_ID)
 		param = (struct fuse_entry_param){ .attr = { .st_ino = entry->number, .st_mode = entry->mode } };
 	return add(page, entry->name, &param, entry->next + DOTS);
 }
@@ -334,15 +336,15 @@ static void getxattr_node(fuse_req_t request, fuse_ino_t node, const char *name,
 	int got;
 
 	/* the kernel will not ask again */
-	if (!xattr_exist(image)) {
+	if (!layer_has_xattrs(image)) {
 		reply_error(request, -ENOSYS);
 		return;
 	}
 	got = value == NULL ? -ENOMEM : read_node(image, node, &inode);
 	if (got == 0)
-		got = xattr_get(image, inode.xattr, name, value);
+		got = layer_xattr_get(image, &inode, name, value);
 	if (got == -ENODATA && other_mark(name) != NULL)
-		got = xattr_get(image, inode.xattr, other_mark(name), value);
+		got = layer_xattr_get(image, &inode, other_mark(name), value);
 	reply_xattr(request, value, got, size);
 }
 
@@ -353,13 +355,13 @@ static void listxattr_node(fuse_req_t request, fuse_ino_t node, size_t size)
 	struct inode inode;
 	int got;
 
-	if (!xattr_exist(image)) {
+	if (!layer_has_xattrs(image)) {
 		reply_error(request, -ENOSYS);
 		return;
 	}
 	got = names == NULL ? -ENOMEM : read_node(image, node, &inode);
 	if (got == 0)
-		got = xattr_list(image, inode.xattr, names);
+		got = layer_xattr_list(image, &inode, names);
 	reply_xattr(request, names, got, size);
 }
 

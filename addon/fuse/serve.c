@@ -36,6 +36,8 @@ struct arguments {
 	bool owned;
 	uid_t uid;
 	gid_t gid;
+	bool stacked;
+	bool noted;
 	bool debug;
 };
 
@@ -82,7 +84,8 @@ static struct arguments read_arguments(int argc, char **argv)
 		{ "fuse", required_argument, NULL, 'f' },   { "image", required_argument, NULL, 'i' },
 		{ "offset", required_argument, NULL, 'o' }, { "size", required_argument, NULL, 's' },
 		{ "go", required_argument, NULL, 'g' },     { "owner", required_argument, NULL, 'u' },
-		{ "parent", required_argument, NULL, 'p' }, { "debug", no_argument, NULL, 'd' },
+		{ "parent", required_argument, NULL, 'p' }, { "stacked", no_argument, NULL, 'l' },
+		{ "noted", no_argument, NULL, 'n' },        { "debug", no_argument, NULL, 'd' },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct arguments arguments = { .fuse = -1, .image = -1, .go = -1 };
@@ -111,6 +114,12 @@ static struct arguments read_arguments(int argc, char **argv)
 		case 'p':
 			arguments.parent = (pid_t)number("--parent", optarg, INT_MAX, '\0', NULL);
 			break;
+		case 'l':
+			arguments.stacked = true;
+			break;
+		case 'n':
+			arguments.noted = true;
+			break;
 		case 'd':
 			arguments.debug = true;
 			break;
@@ -118,7 +127,8 @@ static struct arguments read_arguments(int argc, char **argv)
 			exit(1);
 		}
 	if (arguments.fuse < 0 || arguments.image < 0 || arguments.size == 0 || optind < argc)
-		fail("usage", "--fuse FD --image FD --offset N --size N [--go FD] [--parent PID] [--owner UID:GID] [--debug]");
+		fail("usage", "--fuse FD --image FD --offset N --size N [--go FD] [--parent PID] [--owner UID:GID] "
+			      "[--stacked [--noted]] [--debug]");
 	return arguments;
 }
 
@@ -203,6 +213,8 @@ static struct image *open_image(const struct arguments *arguments, unsigned thre
 	image->owned = arguments->owned;
 	image->uid = arguments->uid;
 	image->gid = arguments->gid;
+	image->stacked = arguments->stacked;
+	image->noted = arguments->stacked && arguments->noted;
 	image->debug = arguments->debug;
 	return image;
 }

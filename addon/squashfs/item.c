@@ -6,10 +6,13 @@
 
 #include "scan_internal.h"
 
-void sing_item_apply(struct sing_item *item, const struct sing_record *record)
+static void apply(struct sing_item *item, const struct sing_record *record)
 {
 	struct stat *status = &item->status;
 
+	/* what was written into a file that stands for a device went where devices send it */
+	if (record->type != 0 && !S_ISREG(status->st_mode))
+		return;
 	if (!record->ownerless) {
 		status->st_uid = record->uid;
 		status->st_gid = record->gid;
@@ -22,19 +25,25 @@ void sing_item_apply(struct sing_item *item, const struct sing_record *record)
 	item->kind = SING_ITEM_OTHER;
 }
 
-void sing_item_take_record(struct sing_item *item)
+void sing_item_take_records(struct sing_item *item)
 {
 	struct sing_xattr_list *list = &item->xattrs;
-	struct sing_record record;
+	mode_t mode = item->status.st_mode;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < list->count; i++) {
-		const struct sing_xattr *xattr = &list->items[i];
+		struct sing_xattr xattr = list->items[i];
+		struct sing_record record;
 
-		if (!sing_record_is(item->status.st_mode, xattr->name, xattr->value, xattr->size))
-			list->items[kept++] = *xattr;
-		else if (sing_record_read(item->status.st_mode, xattr->value, xattr->size, &record))
-			sing_item_apply(item, &record);
+		if (sing_record_parse(mode, xattr.name, xattr.value, xattr.size, &record)) {
+			apply(item, &record);
+			continue;
+		}
+		if (strcmp(xattr.name, SING_RECORD) == 0)
+			continue;
+		if (strcmp(xattr.name, SING_CAPABILITY) == 0)
+			xattr.size = sing_plain_capabilities((void *)xattr.value, xattr.size);
+		list->items[kept++] = xattr;
 	}
 	list->count = kept;
 }

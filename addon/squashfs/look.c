@@ -77,7 +77,7 @@ static struct sing_item *describe(struct sing_scan *scan, enum sing_item_kind ki
 	if (scan->xattrs.count > 0) {
 		item->xattrs = scan->xattrs;
 		scan->xattrs = (struct sing_xattr_list){ 0 };
-		sing_item_take_record(item);
+		sing_item_take_records(item);
 	}
 	item->opaque = sing_marks_take(&item->xattrs, scan->options.marks);
 	return item;

@@ -1,5 +1,4 @@
-/* Knows the marks of overlays, those of root and those of users alike. */
-#include <string.h>
+/* Takes marks out of lists of attributes, and looks for them in layers. */
 #include <sys/sysmacros.h>
 
 #include "marks.h"
@@ -7,31 +6,9 @@
 /* Users may set this one, and every overlay of ours asks for it. */
 static const char opaque_name[] = "user.overlay.opaque";
 
-static const char *mark_of(const char *name)
-{
-	static const char *const prefixes[] = { "user.overlay.", "trusted.overlay." };
-
-	for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
-		if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
-			return name + strlen(prefixes[i]);
-	return NULL;
-}
-
 bool sing_is_whiteout(const struct stat *status)
 {
 	return S_ISCHR(status->st_mode) && status->st_rdev == makedev(0, 0);
-}
-
-bool sing_is_overlay_mark(const char *name)
-{
-	return mark_of(name) != NULL;
-}
-
-bool sing_is_opaque_mark(const char *name, const void *value, size_t size)
-{
-	const char *mark = mark_of(name);
-
-	return mark != NULL && strcmp(mark, "opaque") == 0 && size == 1 && *(const char *)value == 'y';
 }
 
 bool sing_marks_take(struct sing_xattr_list *list, enum sing_marks marks)
@@ -43,18 +20,14 @@ bool sing_marks_take(struct sing_xattr_list *list, enum sing_marks marks)
 		return false;
 	for (size_t i = 0; i < list->count; i++) {
 		struct sing_xattr xattr = list->items[i];
+		bool hides = sing_is_opaque_mark(xattr.name, xattr.value, xattr.size);
+		bool stays = hides ? marks == SING_MARKS_KEEP && !opaque : !sing_is_overlay_mark(xattr.name);
 
-		if (sing_is_opaque_mark(xattr.name, xattr.value, xattr.size)) {
-			if (opaque || marks != SING_MARKS_KEEP) {
-				opaque = true;
-				continue;
-			}
-			opaque = true;
+		if (hides)
 			xattr.name = opaque_name;
-		} else if (sing_is_overlay_mark(xattr.name)) {
-			continue;
-		}
-		list->items[kept++] = xattr;
+		if (stays)
+			list->items[kept++] = xattr;
+		opaque = opaque || hides;
 	}
 	list->count = kept;
 	return opaque;

@@ -1,7 +1,4 @@
-/*
- * What an overlay keeps in its upper directory beside files (overlayfs.rst): a character device 0:0 hides what is below, a directory
- * may be opaque, and further attributes say how things came about.
- */
+/* What becomes of the marks of overlays (mark.h) in what is packed. */
 #ifndef SING_MARKS_H
 #define SING_MARKS_H
 
@@ -9,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "attributes.h"
+#include "mark.h"
 #include "reader.h"
 
 /* What the marks in a directory become. */
@@ -19,12 +17,6 @@ enum sing_marks {
 };
 
 bool sing_is_whiteout(const struct stat *status);
-
-/* Whether the name of an attribute is one that overlays use. */
-bool sing_is_overlay_mark(const char *name);
-
-/* Whether an attribute makes a directory opaque. */
-bool sing_is_opaque_mark(const char *name, const void *value, size_t size);
 
 /* Take the marks out of a list, or what of them does not stay. True when the directory is opaque. */
 bool sing_marks_take(struct sing_xattr_list *list, enum sing_marks marks);

@@ -1,5 +1,5 @@
 /* Reads and writes records of owners and devices. */
-#include <linux/capability.h>
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,6 +9,9 @@
 /* What squashfs keeps of a device number, and the last id that a file can have. */
 enum { MAJOR_LAST = 0xfff, MINOR_LAST = 0xfffff };
 #define ID_LAST 0xfffffffeu
+
+/* "sing": tells an owner from capabilities. */
+#define OWNER_MARK 0x676e6973u
 
 struct text {
 	const char *at;
@@ -50,11 +53,11 @@ static bool read_device(struct text *text, struct sing_record *out)
 	       read_number(text, MINOR_LAST, &out->minor) && (out->type != S_IFCHR || out->major > 0 || out->minor > 0);
 }
 
-bool sing_record_parse(const char *text, size_t size, struct sing_record *out)
+static bool parse_text(const char *text, size_t size, struct sing_record *out)
 {
 	struct text rest = { text, text + size };
 
-	*out = (struct sing_record){ .ownerless = size > 0 && (*text == 'c' || *text == 'b') };
+	out->ownerless = size > 0 && (*text == 'c' || *text == 'b');
 	if (out->ownerless)
 		return read_device(&rest, out) && rest.at == rest.end;
 	if (!read_number(&rest, ID_LAST, &out->uid) || !is_next(&rest, ':') || !read_number(&rest, ID_LAST, &out->gid))
@@ -64,61 +67,74 @@ bool sing_record_parse(const char *text, size_t size, struct sing_record *out)
 	return rest.at == rest.end;
 }
 
-int sing_record_write(const struct sing_record *record, char text[SING_RECORD_ROOM])
-{
-	if (record->type == 0)
-		return snprintf(text, SING_RECORD_ROOM, "%u:%u", record->uid, record->gid);
-	if (record->ownerless)
-		return snprintf(text, SING_RECORD_ROOM, "%c:%u:%u", record->type == S_IFCHR ? 'c' : 'b', record->major,
-				record->minor);
-	return snprintf(text, SING_RECORD_ROOM, "%u:%u:%c:%u:%u", record->uid, record->gid,
-			record->type == S_IFCHR ? 'c' : 'b', record->major, record->minor);
-}
-
-/* "sing", where capabilities would be inheritable. */
-#define MARK 0x676e6973U
-
-static bool takes_other(mode_t mode)
-{
-	return S_ISLNK(mode) || S_ISFIFO(mode) || S_ISSOCK(mode);
-}
-
-/* All architectures that we are built for are little-endian, as the attribute is. */
-bool sing_record_parse_other(const void *value, size_t size, struct sing_record *out)
+static bool parse_capabilities(const void *value, size_t size, struct sing_record *out)
 {
 	struct vfs_cap_data data;
 
 	if (size < sizeof data || size > sizeof(struct vfs_ns_cap_data))
 		return false;
 	memcpy(&data, value, sizeof data);
-	*out = (struct sing_record){ .uid = data.data[0].permitted, .gid = data.data[1].permitted };
-	return data.data[0].inheritable == MARK && data.data[1].inheritable == MARK && out->uid <= ID_LAST &&
-	       out->gid <= ID_LAST;
+	if (le32toh(data.data[0].inheritable) != OWNER_MARK || le32toh(data.data[1].inheritable) != OWNER_MARK)
+		return false;
+	out->uid = le32toh(data.data[0].permitted);
+	out->gid = le32toh(data.data[1].permitted);
+	return out->uid <= ID_LAST && out->gid <= ID_LAST;
 }
 
-void sing_record_write_other(const struct sing_record *record, unsigned char value[SING_RECORD_OTHER_SIZE])
+const char *sing_record_name(mode_t mode)
 {
-	const struct vfs_cap_data data = {
-		.magic_etc = VFS_CAP_REVISION_2,
-		.data = { { record->uid, MARK }, { record->gid, MARK } },
+	if (S_ISREG(mode) || S_ISDIR(mode))
+		return SING_RECORD;
+	return S_ISLNK(mode) || S_ISFIFO(mode) || S_ISSOCK(mode) ? SING_CAPABILITY : NULL;
+}
+
+bool sing_record_parse(mode_t mode, const char *name, const void *value, size_t size, struct sing_record *out)
+{
+	const char *wanted = sing_record_name(mode);
+
+	*out = (struct sing_record){ 0 };
+	if (wanted == NULL || strcmp(name, wanted) != 0)
+		return false;
+	return strcmp(name, SING_RECORD) == 0 ? parse_text(value, size, out) : parse_capabilities(value, size, out);
+}
+
+static size_t write_text(const struct sing_record *record, char text[SING_RECORD_ROOM])
+{
+	int length = 0;
+
+	if (!record->ownerless)
+		length = snprintf(text, SING_RECORD_ROOM, "%u:%u%s", record->uid, record->gid, record->type == 0 ? "" : ":");
+	if (record->type != 0)
+		length += snprintf(text + length, SING_RECORD_ROOM - (size_t)length, "%c:%u:%u",
+				   record->type == S_IFCHR ? 'c' : 'b', record->major, record->minor);
+	return (size_t)length;
+}
+
+size_t sing_record_write(mode_t mode, const struct sing_record *record, char value[SING_RECORD_ROOM])
+{
+	struct vfs_cap_data data = {
+		.magic_etc = htole32(VFS_CAP_REVISION_2),
+		.data = { { htole32(record->uid), htole32(OWNER_MARK) }, { htole32(record->gid), htole32(OWNER_MARK) } },
 	};
 
-	_Static_assert(sizeof data == SING_RECORD_OTHER_SIZE, "revision 2 of file capabilities");
+	if (S_ISREG(mode) || S_ISDIR(mode))
+		return write_text(record, value);
 	memcpy(value, &data, sizeof data);
+	return sizeof data;
 }
 
-bool sing_record_is(mode_t mode, const char *name, const void *value, size_t size)
+size_t sing_plain_capabilities(void *value, size_t size)
 {
-	struct sing_record record;
+	struct vfs_cap_data data;
+	uint32_t magic;
 
-	if (takes_other(mode) && strcmp(name, SING_RECORD_OTHER) == 0)
-		return sing_record_parse_other(value, size, &record);
-	return strcmp(name, SING_RECORD) == 0;
-}
-
-bool sing_record_read(mode_t mode, const void *value, size_t size, struct sing_record *out)
-{
-	if (takes_other(mode))
-		return sing_record_parse_other(value, size, out);
-	return sing_record_parse(value, size, out) && (out->type == 0 || S_ISREG(mode));
+	if (size != sizeof(struct vfs_ns_cap_data))
+		return size;
+	memcpy(&data, value, sizeof data);
+	magic = le32toh(data.magic_etc);
+	if ((magic & VFS_CAP_REVISION_MASK) != VFS_CAP_REVISION_3)
+		return size;
+	data.magic_etc = htole32(VFS_CAP_REVISION_2 | (magic & ~VFS_CAP_REVISION_MASK));
+	memcpy(value, &data, sizeof data);
+	return sizeof data;
 }

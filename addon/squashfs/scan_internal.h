@@ -36,9 +36,8 @@ struct sing_scan {
 struct sing_item *sing_item_create(enum sing_item_kind kind, const char *name);
 void sing_item_free(struct sing_item *item);
 
-/* Take the record out of the attributes of an item, and let it say what it may. */
-void sing_item_take_record(struct sing_item *item);
-void sing_item_apply(struct sing_item *item, const struct sing_record *record);
+/* Take records out of the attributes of an item, and let them say what they may; what else is noted there becomes as it is for all. */
+void sing_item_take_records(struct sing_item *item);
 
 /* What layers have under a name. The inode of a file is taken over. NULL after a failure. */
 struct sing_item *sing_item_of_layer(struct sing_scan *scan, const char *name, struct sing_found *found);

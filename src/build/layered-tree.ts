@@ -40,7 +40,12 @@ export class LayeredTree implements StageTree {
     const { facts, scratch, report } = this.#tools
     const root = this.#root
     try {
-      const options = { at: root, directory: `${root}.changes`, allRoot: facts.idsMapped === 1 }
+      const options = {
+        at: root,
+        directory: `${root}.changes`,
+        allRoot: facts.idsMapped === 1,
+        inUserNamespace: facts.inUserNamespace,
+      }
       const mounted = await mountStack(this.#layers, options)
       scratch.hold(mounted)
       this.#changes = mounted.changes

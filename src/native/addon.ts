@@ -126,7 +126,7 @@ function packTree(root: string, options: PackOptions, keepMarks: boolean): Promi
 
 /**
  * Write everything below `root` as a squashfs image into the file at `options.offset`. The same tree with the same options gives
- * the same bytes. Records of owners and devices (addon/squashfs/record.h) are applied and do not come along. On a failure the file
+ * the same bytes. Records of owners and devices (docs/fakeroot.md) are applied and do not come along. On a failure the file
  * holds a part, which the caller removes.
  * @throws SingError SQUASHFS naming the file that cannot be read, or DISK_FULL
  */

@@ -7,6 +7,7 @@ import { addonPath } from './paths.ts'
 type Addon = {
   readonly mount: (type: string, at: string, options: string, readOnly: boolean) => number
   readonly unmount: (at: string) => number
+  readonly copyAttribute: (name: string, from: string, to: string) => number
 }
 
 function addon(): Addon {
@@ -69,4 +70,9 @@ export function mountOverlay(at: string, { lowers, upper, work }: OverlayDirecto
 /** Take a mount away; who is in it keeps it until they leave. Not being there is no failure. */
 export function unmount(at: string): void {
   addon().unmount(at)
+}
+
+/** Let a file have the note of its owner (docs/fakeroot.md) that another one has. @throws Error with the kernel's reason */
+export function copyOwnerNote(from: string, to: string): void {
+  must(addon().copyAttribute('user.sing.stat', from, to))
 }

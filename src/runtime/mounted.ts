@@ -8,7 +8,7 @@ import { chmodSync, chownSync, closeSync, mkdirSync, openSync, statSync, utimesS
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Window } from '../image/open.ts'
-import { mountFuse, mountOverlay, unmount } from '../native/mount.ts'
+import { copyOwnerNote, mountFuse, mountOverlay, unmount } from '../native/mount.ts'
 import { programPath } from '../native/paths.ts'
 
 export type MountOptions = {
@@ -18,6 +18,8 @@ export type MountOptions = {
   readonly directory: string
   /** All files belong to root, because no other id exists here. */
   readonly allRoot: boolean
+  /** Devices cannot be made here: those of layers appear as empty files, and are devices again when they are packed. */
+  readonly inUserNamespace: boolean
 }
 
 export type Mounted = Disposable & {
@@ -30,7 +32,7 @@ export type Mounted = Disposable & {
  * @throws Error where the kernel does not do it; nothing is mounted then
  */
 export async function mountStack(layers: readonly Window[], options: MountOptions): Promise<Mounted> {
-  const { at, directory, allRoot } = options
+  const { at, directory } = options
   const [upper, work] = [join(directory, 'upper'), join(directory, 'work')]
   const served = layers.map((_, index) => join(directory, `layer-${index}`))
   const [top = join(directory, 'empty')] = served
@@ -40,7 +42,7 @@ export async function mountStack(layers: readonly Window[], options: MountOption
     for (const path of served) unmount(path)
   }
   try {
-    await serveAll(layers, served, allRoot)
+    await serveAll(layers, served, options)
     copyAttributes(top, upper)
     mountOverlay(at, { lowers, upper, work })
   } catch (error) {
@@ -57,20 +59,26 @@ export async function mountStack(layers: readonly Window[], options: MountOption
 }
 
 /** All at the same time. None is on its way any more when this fails. */
-async function serveAll(layers: readonly Window[], at: readonly string[], allRoot: boolean): Promise<void> {
-  const starts = layers.map((layer, index) => serve(layer, at[index] ?? '', allRoot))
+async function serveAll(
+  layers: readonly Window[],
+  at: readonly string[],
+  options: MountOptions,
+): Promise<void> {
+  const starts = layers.map((layer, index) => serve(layer, at[index] ?? '', options))
   for (const start of await Promise.allSettled(starts)) if (start.status === 'rejected') throw start.reason
 }
 
 /** Mount a squashfs whose server is a child of ours. */
-async function serve({ file, offset, size }: Window, at: string, allRoot: boolean): Promise<void> {
+async function serve(layer: Window, at: string, options: MountOptions): Promise<void> {
+  const { file, offset, size } = layer
+  const { allRoot, inUserNamespace } = options
   const fuse = openSync('/dev/fuse', 'r+')
   const image = openSync(file, 'r')
   try {
     mountFuse(at, fuse)
     const where = ['--fuse', '3', '--image', '4', '--offset', `${offset}`, '--size', `${size}`]
-    const owner = allRoot ? ['--owner', '0:0'] : []
-    const args = [...where, '--parent', String(process.pid), ...owner]
+    const how = ['--stacked', ...(inUserNamespace ? ['--noted'] : []), ...(allRoot ? ['--owner', '0:0'] : [])]
+    const args = [...where, ...how, '--parent', String(process.pid)]
     const child = spawn(programPath('sing-squashfs'), args, {
       cwd: '/',
       env: {},
@@ -90,6 +98,7 @@ async function serve({ file, offset, size }: Window, at: string, allRoot: boolea
 function copyAttributes(from: string, to: string): void {
   const { uid, gid, mode, atime, mtime } = statSync(from)
   chownSync(to, uid, gid)
+  copyOwnerNote(from, to)
   chmodSync(to, mode & 0o7777)
   utimesSync(to, atime, mtime)
 }

@@ -1,9 +1,9 @@
 /** Stacks of layers on the real kernel: what an overlay of squashfs files shows, with all ids, with a single one, and as root. */
 
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { Entry } from '../../src/native/addon.ts'
+import { type Entry, SquashfsImage } from '../../src/native/addon.ts'
 import { can } from '../helpers/can.ts'
 import { projectRoot, run } from '../helpers/sing.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
@@ -66,7 +66,8 @@ async function within({ ids, enter }: Way, steps: readonly string[], show: strin
   const place = join(folder, 'stack')
   mkdirSync(place)
   give(place)
-  const what: StackRun = { folder: place, layers, allRoot: ids === 'a single id', steps, show }
+  const facts = { allRoot: ids === 'a single id', inUserNamespace: ids !== 'root' }
+  const what: StackRun = { folder: place, layers, ...facts, steps, show }
   const program = join(projectRoot, 'test/native/stack.ts')
   const { stdout, stderr, status } = await run([...enter, process.execPath, program, JSON.stringify(what)], {
     as: ids === 'root' ? 'self' : 'user',
@@ -77,6 +78,13 @@ async function within({ ids, enter }: Way, steps: readonly string[], show: strin
   expect(whole).toBe(stack)
   expect(anew).toBe(stack)
   return stack
+}
+
+/** What an image of the stack says. */
+async function imageOf<T>(name: string, ask: (image: SquashfsImage) => Promise<T>): Promise<T> {
+  const path = join(folder, 'stack', name)
+  await using image = await SquashfsImage.open(path, 0, statSync(path).size)
+  return await ask(image)
 }
 
 const list =
@@ -196,5 +204,62 @@ describe.skipIf(!usable).each(ways)('a stack with $ids', (way) => {
       const shown = await within(way, scripts.slice(0, count), details)
       expect(shown).toContain(count < 4 ? './a 0o10' : './merged/f')
     }
+  })
+
+  const owners = (path: string) =>
+    imageOf('whole', async (image) => {
+      const stat = await image.stat(path, false)
+      return (
+        stat && `${stat.type} ${stat.uid}:${stat.gid} ${stat.major}:${stat.minor} ${stat.mode.toString(8)}`
+      )
+    })
+
+  test('keeps owners and devices of layers, also of what is copied up', async () => {
+    const owned = { uid: 7, gid: 8 }
+    await layer(
+      directory('', { uid: 5, gid: 6 }),
+      file('still', 'x', owned),
+      file('moved', 'x', owned),
+      file('changed', 'x', { ...owned, mode: 0o600 }),
+      { ...common, ...owned, path: 'link', type: 'symlink', mode: 0o777, size: 0, link: 'still' },
+      { ...common, ...owned, path: 'renamed', type: 'symlink', mode: 0o777, size: 0, link: 'still' },
+      { ...common, ...owned, path: 'pipe', type: 'fifo', mode: 0o640, size: 0 },
+      directory('folder', owned),
+      { ...common, path: 'null', type: 'character', mode: 0o666, size: 0, device: { major: 1, minor: 3 } },
+      {
+        ...common,
+        ...owned,
+        path: 'disk',
+        type: 'block',
+        mode: 0o660,
+        size: 0,
+        device: { major: 8, minor: 1 },
+      },
+      file('foreign', 'x', {
+        xattrs: { 'user.sing.stat': Buffer.from('1:1'), 'user.other': Buffer.from('y') },
+      }),
+    )
+    const steps = [
+      'mv moved moved2; chmod 640 changed; mv renamed renamed2; mv pipe pipe2; touch folder/new',
+      'mv moved2 moved3; mv null null2; chmod 600 disk; echo >> foreign; mv renamed2 renamed3; chmod 750 .',
+    ]
+    await within(way, steps, 'find . -name "*[23]" | sort')
+    expect(await owners('/')).toBe('directory 5:6 0:0 750')
+    expect(await owners('/still')).toBe('file 7:8 0:0 644')
+    expect(await owners('/moved3')).toBe('file 7:8 0:0 644')
+    expect(await owners('/changed')).toBe('file 7:8 0:0 640')
+    expect(await owners('/link')).toBe('symlink 7:8 0:0 777')
+    expect(await owners('/renamed3')).toBe('symlink 7:8 0:0 777')
+    expect(await owners('/pipe2')).toBe('fifo 7:8 0:0 640')
+    expect(await owners('/folder')).toBe('directory 7:8 0:0 755')
+    expect(await owners('/folder/new')).toBe('file 0:0 0:0 644')
+    expect(await owners('/foreign')).toBe('file 0:0 0:0 644')
+    expect(await owners('/null2')).toBe('character 0:0 1:3 666')
+    expect(await owners('/disk')).toBe('block 7:8 8:1 600')
+    expect(await imageOf('whole', (image) => image.xattrs('/foreign'))).toEqual({
+      'user.other': Buffer.from('y'),
+    })
+    expect(await imageOf('whole', (image) => image.xattrs('/moved3'))).toEqual({})
+    expect(await imageOf('whole', (image) => image.xattrs('/renamed3'))).toEqual({})
   })
 })

@@ -16,20 +16,21 @@ export type StackRun = {
   /** Files, the topmost first. */
   readonly layers: readonly string[]
   readonly allRoot: boolean
+  readonly inUserNamespace: boolean
   /** Each leaves a layer. */
   readonly steps: readonly string[]
   /** Runs in the stack of all of them, and in each image of the whole. */
   readonly show: string
 }
 
-const { folder, layers, allRoot, steps, show }: StackRun = JSON.parse(process.argv[2] ?? '')
+const { folder, layers, steps, show, ...ids }: StackRun = JSON.parse(process.argv[2] ?? '')
 const at = join(folder, 'root')
 const windowOf = (file: string) => ({ file, offset: 0, size: statSync(file).size })
 const stack = layers.map(windowOf)
 let mounts = 0
 
 async function mounted<T>(windows: typeof stack, work: (changes: string) => Promise<T>): Promise<T> {
-  using stacked = await mountStack(windows, { at, directory: join(folder, `mount-${mounts++}`), allRoot })
+  using stacked = await mountStack(windows, { at, directory: join(folder, `mount-${mounts++}`), ...ids })
   return await work(stacked.changes)
 }
 
