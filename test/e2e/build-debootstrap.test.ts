@@ -67,8 +67,17 @@ describe.skipIf(!can('userns'))('a debootstrap that cannot be', () => {
 
   it('shows the last words of debootstrap', async () => {
     if (!can('debootstrap')) return
-    const { status, stderr } = await build('OSVersion: bookworm\nMirrorURL: http://127.0.0.1:9/debian\n')
+    const { status, stdout, stderr } = await build(
+      'OSVersion: bookworm\nMirrorURL: http://127.0.0.1:9/debian\n',
+    )
+    expect([status, stderr]).toEqual([255, expect.stringContaining('debootstrap failed with status 1')])
+    expect(stdout).toMatch(/E: .*127\.0\.0\.1:9/)
+  })
+
+  it('names the release that debootstrap does not know', async () => {
+    if (!can('debootstrap')) return
+    const { status, stderr } = await build('OSVersion: bookwurm\nMirrorURL: http://127.0.0.1:9/debian\n')
     expect(status).toBe(255)
-    expect(stderr).toMatch(/debootstrap failed with status 1\n[\s\S]*E: .*127\.0\.0\.1:9/)
+    expect(stderr).toContain('x.def:2: debootstrap of this machine knows no release "bookwurm"')
   })
 })

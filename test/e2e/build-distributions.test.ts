@@ -84,7 +84,7 @@ describe.skipIf(!can('dnf'))('a distribution made by dnf', () => {
     expect({ status: good.status, stderr: good.stderr }).toMatchObject({ status: 0 })
     const bad = await build(header(plain.path), { env: { GPG: `file://${signed.key}` } })
     expect(bad.status).toBe(255)
-    expect(bad.stderr).toMatch(/dnf failed with status 1\n[\s\S]*not signed/)
+    expect(bad.stderr).toMatch(/not signed[\s\S]*dnf failed with status 1/)
     const insecure = await build(header(signed.path), { env: { GPG: 'http://127.0.0.1:9/key' } })
     expect(insecure.stderr).toContain(
       'GPG=http://127.0.0.1:9/key: the key of the packages must come by https://',
@@ -98,7 +98,7 @@ describe.skipIf(!can('dnf'))('a distribution made by dnf', () => {
       `Bootstrap: dnf\nMirrorURL: file://${plain.path}\nInclude: nonsuch`,
     )
     expect(status).toBe(255)
-    expect(stderr).toMatch(/dnf failed with status 1\n[\s\S]*No match for argument: nonsuch/)
+    expect(stderr).toMatch(/Unable to find a match: nonsuch[\s\S]*dnf failed with status 1/)
   })
 })
 
@@ -124,9 +124,7 @@ describe.skipIf(!can('zypper'))('a distribution made by zypper', () => {
     expect(await look('busybox ls /etc/zypp/repos.d')).toBe('repo-0.repo\nrepo.repo\nupdate.repo\n')
     const unsigned = await build(`Bootstrap: zypper\nMirrorURL: ${plain.path}\nInclude: tiny-tool`)
     expect(unsigned.status).toBe(255)
-    expect(unsigned.stderr).toMatch(
-      /zypper refresh failed with status 4\n[\s\S]*Signature verification failed/,
-    )
+    expect(unsigned.stderr).toMatch(/Signature verification failed[\s\S]*zypper refresh failed with status 4/)
   })
 })
 
@@ -161,7 +159,7 @@ describe.skipIf(!can('pacman'))('a distribution made by pacman', () => {
   it('says what is wrong with its settings or packages', async () => {
     const unknown = await build(`Bootstrap: arch\nConfURL: ${configuration}\nInclude: nonsuch`)
     expect(unknown.status).toBe(255)
-    expect(unknown.stderr).toMatch(/pacman failed with status 1\n[\s\S]*target not found: nonsuch/)
+    expect(unknown.stderr).toMatch(/target not found: nonsuch[\s\S]*pacman failed with status 1/)
     const gone = await build('Bootstrap: arch\nConfURL: /nowhere/pacman.conf')
     expect(gone.stderr).toContain('cannot read ConfURL /nowhere/pacman.conf: no such file or directory')
     const folder = temporaryFolder()

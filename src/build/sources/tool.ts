@@ -2,10 +2,13 @@
 
 import { lstatSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { SingError, shown } from '../../core/errors.ts'
+import { SingError } from '../../core/errors.ts'
+import { LineReader } from '../../core/lines.ts'
 import { programsIn } from '../../host/look.ts'
+import type { Hear } from '../../runtime/output.ts'
 import { runOnHost } from '../../runtime/section.ts'
 import type { BuildTools } from '../request.ts'
+import { LastLines } from '../script.ts'
 
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
@@ -51,8 +54,6 @@ export type ToolRun = {
   readonly explain?: () => readonly string[]
 }
 
-const lastLines = 8
-
 /** Directories that mount points are made in, before the tool has a thought about them. */
 function makePlaces(root: string, { proc = false }: ToolRun): void {
   for (const name of proc ? ['dev', 'proc'] : ['dev']) {
@@ -71,19 +72,25 @@ function removeDevicePlaces(root: string): void {
   }
 }
 
+function readerOf(stream: 'stdout' | 'stderr', last: LastLines, { hear }: ToolRun): LineReader {
+  return new LineReader((line) => {
+    last.push(stream, line)
+    hear?.(line)
+  })
+}
+
 /**
- * Run a tool on a tree, with the device nodes of the host in it. What it says goes to whoever wants details; its last lines
- * explain a failure. Resolves with its status, which is 0 or accepted.
+ * Run a tool on a tree, with the device nodes of the host in it. What it says is told as it comes. Resolves with its status,
+ * which is 0 or accepted.
  * @throws SingError HOST_TOOL
  */
 export async function runTool(run: ToolRun, tools: BuildTools): Promise<number> {
   const { facts, report, signal, debug, environment } = tools
-  const last: string[] = []
-  const onLine = (line: string): void => {
-    report({ kind: 'verbose', text: shown(line) })
-    run.hear?.(line)
-    if (line.trim()) last.push(shown(line))
-    if (last.length > lastLines) last.shift()
+  const last = new LastLines()
+  const readers = { stdout: readerOf('stdout', last, run), stderr: readerOf('stderr', last, run) }
+  const hear: Hear = (stream, bytes) => {
+    report({ kind: 'output', stream, bytes })
+    readers[stream].push(bytes)
   }
   makePlaces(run.root, run)
   const status = await runOnHost(
@@ -95,12 +102,12 @@ export async function runTool(run: ToolRun, tools: BuildTools): Promise<number> 
       proc: run.proc ? run.root : undefined,
       lent: run.lent ?? [],
     },
-    { facts, report, debug, signal, onLine },
+    { facts, report, debug, signal, hear },
   )
   if (signal.aborted) throw signal.reason
   removeDevicePlaces(run.root)
+  for (const reader of Object.values(readers)) reader.end()
   if (status === 0 || run.accepted?.includes(status)) return status
-  throw new SingError('HOST_TOOL', `${run.name} failed with status ${status}`, {
-    hint: [...last, ...(run.explain?.() ?? [])].join('\n'),
-  })
+  const hint = [last.again, ...(run.explain?.() ?? [])].filter(Boolean).join('\n')
+  throw new SingError('HOST_TOOL', `${run.name} failed with status ${status}`, hint === '' ? {} : { hint })
 }
