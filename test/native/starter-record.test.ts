@@ -114,10 +114,7 @@ describe.skipIf(!can('userns', 'overlay'))('owners that are recorded', () => {
     const ops = [...rootOf('a directory', work), ...devices]
     const process = { programs: [['/mnt/asks', 'fuse']], directories: ['/tmp'], directoryRequired: true }
     const { stdout } = await launch(makeSpec('', [], { ...recorded, ops, process }))
-    expect(stdout.split('\n').slice(1, 3)).toEqual([
-      'chown("other", 5, 6) ok',
-      'chown("mute/file", 1, 1) ENOTCONN',
-    ])
+    expect(stdout.split('\n').slice(1, 3)).toEqual(['chown("other", 5, 6) ok', 'chown("other", 7, 8) ok'])
   })
 
   it('leave the ids of a namespace further inside to the kernel', async () => {
@@ -175,7 +172,12 @@ describe.skipIf(!can('userns', 'root'))('the recorder', () => {
     expect(readFileSync(`${place}/comm`, 'utf8')).toBe('sing-recorder\n')
     expect(readFileSync(`${place}/cmdline`, 'utf8').replaceAll('\0', '')).toBe('sing-recorder')
     const open = readdirSync(`${place}/fd`).map((fd) => readlinkSync(`${place}/fd/${fd}`))
-    expect(open.sort()).toEqual(['/', '/dev/null', '/dev/null', '/dev/null', 'anon_inode:seccomp notify'])
+    expect(open.sort()).toEqual([
+      '/',
+      ...['/dev/null', '/dev/null', '/dev/null'],
+      'anon_inode:[timerfd]',
+      'anon_inode:seccomp notify',
+    ])
     expect(readlinkSync(`${place}/cwd`)).toBe('/')
     expect(readFileSync(`${place}/stat`, 'utf8').split(' ')[5]).not.toBe(
       readFileSync('/proc/self/stat', 'utf8').split(' ')[5],
