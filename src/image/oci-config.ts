@@ -86,7 +86,25 @@ function labelsOf({ oci, attributes }: Described): Record<string, unknown> {
   )
 }
 
-const kept = ['User', 'WorkingDir', 'ExposedPorts', 'Volumes', 'StopSignal'] as const
+const kept = [
+  'User',
+  'WorkingDir',
+  'ExposedPorts',
+  'Volumes',
+  'StopSignal',
+  'Healthcheck',
+  'OnBuild',
+  'Shell',
+] as const
+
+/** What made the files, which are all in the layers that are sent now. */
+function historyOf({ oci }: Described, created: string): object[] {
+  const entries: unknown[] = Array.isArray(oci?.history) ? oci.history : []
+  return entries.flatMap((entry) => {
+    const text = (entry as { created_by?: unknown } | null)?.created_by
+    return typeof text === 'string' ? [{ created, created_by: text, empty_layer: true }] : []
+  })
+}
 
 /** The configuration document for layers with these digests of their tars, the lowest first. */
 export function imageConfig(described: Described, diffIds: readonly string[]): Buffer {
@@ -101,11 +119,15 @@ export function imageConfig(described: Described, diffIds: readonly string[]): B
   const time = new Date(Math.max(0, created) * 1000).toISOString().replace('.000Z', 'Z')
   const document = {
     created: time,
+    ...(typeof oci?.author === 'string' ? { author: oci.author } : {}),
     architecture,
     os: 'linux',
     config,
     rootfs: { type: 'layers', diff_ids: diffIds },
-    history: diffIds.map(() => ({ created: time, created_by: 'sing push' })),
+    history: [
+      ...historyOf(described, time),
+      ...diffIds.map(() => ({ created: time, created_by: 'sing push' })),
+    ],
   }
   return Buffer.from(JSON.stringify(document))
 }

@@ -1,6 +1,6 @@
 /** A directory with a Dockerfile for each test, and the images that are built of it. */
 
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect } from 'vitest'
 import { give } from '../helpers/give.ts'
@@ -105,12 +105,25 @@ export class Context {
       'exec',
       '--cleanenv',
       '--no-mount',
-      'tmp',
+      'tmp,cwd',
       'app.sif',
       ...command,
     ])
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     return stdout
+  }
+
+  /** Owners and permissions of files, as the image has them: for tests that run as root. */
+  async owners(...paths: string[]): Promise<string> {
+    const box = join(this.folder, 'box')
+    const { status, stderr } = await this.run(['build', '--force', '--sandbox', box, 'app.sif'], {
+      as: 'self',
+    })
+    expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' })
+    return paths
+      .map((path) => lstatSync(join(box, path)))
+      .map(({ uid, gid, mode }) => `${uid}:${gid} ${(mode & 0o7777).toString(8)}`)
+      .join('\n')
   }
 
   /** What a script in the image prints. */
