@@ -114,6 +114,7 @@ bool proceed(void *user, uint64_t entries)
 struct Extraction {
 	std::string from;
 	std::string to;
+	std::vector<std::shared_ptr<Reading>> below; // layers, the topmost first
 	sing_extract_options options{};
 	sing_extract_result result{};
 };
@@ -126,10 +127,36 @@ void extract(Reading &reading, Extraction &extraction, sing_failure &failure)
 		sing_fail(&failure, errno, "open", extraction.to.c_str());
 		return;
 	}
+	std::vector<sing_image *> images{reading.image};
+	for (const auto &layer : extraction.below) {
+		open_image(*layer, failure);
+		images.push_back(layer->image);
+	}
 	extraction.options.proceed = proceed;
 	extraction.options.user = &reading;
-	sing_extract(reading.image, extraction.from.c_str(), to, &extraction.options, &extraction.result, &failure);
+	if (failure.reason == 0)
+		sing_extract(images.data(), images.size(), extraction.from.c_str(), to, &extraction.options, &extraction.result,
+			     &failure);
 	close(to);
+}
+
+std::shared_ptr<Reading> read_layer(const Napi::Object &object)
+{
+	auto reading = std::make_shared<Reading>();
+	reading->path = to_text(object, "file");
+	reading->offset = to_unsigned(object, "offset", INT64_MAX);
+	reading->size = to_unsigned(object, "size", INT64_MAX);
+	return reading;
+}
+
+void read_below(const Napi::Value &value, Extraction &extraction)
+{
+	extraction.options.keeping.stacked = value.IsArray();
+	if (!value.IsArray())
+		return;
+	auto layers = value.As<Napi::Array>();
+	for (uint32_t i = 0; i < layers.Length(); i++)
+		extraction.below.push_back(read_layer(layers.Get(i).As<Napi::Object>()));
 }
 
 Napi::Value to_buffer(Napi::Env env, const std::string &bytes)
@@ -285,7 +312,9 @@ public:
 		auto extraction = std::make_shared<Extraction>();
 		extraction->from = to_text(options, "from");
 		extraction->to = to_text(options, "to");
-		extraction->options.ownership = to_bool(options, "ownership");
+		extraction->options.keeping.ownership = to_bool(options, "ownership");
+		extraction->options.keeping.notes = to_bool(options, "notes");
+		read_below(options.Get("below"), *extraction);
 		extraction->options.workers = static_cast<unsigned>(to_unsigned(options, "workers", 1024));
 		reading->progress = 0;
 		reading->cancelled = false;

@@ -1,4 +1,4 @@
-/* Makes the tree of an image in a directory; the contents of files are left to the threads of fill.c. */
+/* Makes the tree of an image, or of layers, in a directory; the contents of files are left to the threads of fill.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <search.h>
@@ -11,23 +11,17 @@
 
 #include "extract.h"
 #include "fill.h"
-#include "restore.h"
+#include "stack.h"
 #include "tree.h"
 
-/* An inode that must be recognised when it comes again: a directory, which is an error, or a file with several names. */
+/* A file with several names, which must be recognised when it comes again. */
 struct seen {
-	uint64_t place;
+	struct sing_part part;
 	char path[]; /* the first name, relative to the target */
 };
 
-struct child {
-	struct child *next;
-	uint64_t place;
-	char name[];
-};
-
 struct extraction {
-	struct sing_image *image;
+	struct sing_stack stack;
 	const struct sing_extract_options *options;
 	struct sing_extract_result *result;
 	struct sing_failure *failure;
@@ -47,25 +41,27 @@ static int fail(struct extraction *extraction, int reason, const char *action)
 	return sing_fail(extraction->failure, reason, action, path);
 }
 
-static int by_place(const void *left, const void *right)
+static int by_part(const void *left, const void *right)
 {
-	const struct seen *a = left;
-	const struct seen *b = right;
+	const struct sing_part *a = &((const struct seen *)left)->part;
+	const struct sing_part *b = &((const struct seen *)right)->part;
 
+	if (a->layer != b->layer)
+		return a->layer < b->layer ? -1 : 1;
 	return a->place < b->place ? -1 : a->place > b->place;
 }
 
-/* Look the place up, or note it under the current path. Gives the earlier path, or NULL when it is new. */
-static int recognise(struct extraction *extraction, uint64_t place, const char **earlier)
+/* Look the inode up, or note it under the current path. Gives the earlier path, or NULL when it is new. */
+static int recognise(struct extraction *extraction, struct sing_part part, const char **earlier)
 {
 	struct seen *seen = malloc(sizeof *seen + extraction->path_length + 1);
 	struct seen **found;
 
 	if (seen == NULL)
 		return fail(extraction, ENOMEM, "unpack");
-	seen->place = place;
+	seen->part = part;
 	memcpy(seen->path, extraction->path, extraction->path_length + 1);
-	found = tsearch(seen, &extraction->seen, by_place);
+	found = tsearch(seen, &extraction->seen, by_part);
 	*earlier = found == NULL || *found == seen ? NULL : (*found)->path;
 	if (found == NULL || *found != seen)
 		free(seen);
@@ -106,20 +102,37 @@ static int make_link(struct extraction *extraction, const char *earlier, int dir
 	return error != 0 ? fail(extraction, error, "link") : 0;
 }
 
+static int create(int directory, const char *name)
+{
+	return openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
 /* Takes the inode and the attributes over. */
-static int make_file(struct extraction *extraction, int directory, const char *name, sqfs_inode_generic_t *inode,
+static int make_file(struct extraction *extraction, int directory, const char *name, struct sing_found *found,
 		     struct sing_kept *kept)
 {
-	int fd = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	sqfs_inode_generic_t *inode = found->inode;
+	int fd = create(directory, name);
 
 	if (fd < 0) {
 		int error = errno;
 
-		sqfs_free(inode);
 		sing_kept_free(kept);
 		return fail(extraction, error, "create");
 	}
-	return sing_fill_add(extraction->fill, fd, inode, kept, extraction->path);
+	found->inode = NULL;
+	return sing_fill_add(extraction->fill, fd, found->part.layer, inode, kept, extraction->path);
+}
+
+/* What stands for a device is an empty file. */
+static int make_stand_in(struct extraction *extraction, int directory, const char *name)
+{
+	int fd = create(directory, name);
+
+	if (fd < 0)
+		return fail(extraction, errno, "create");
+	close(fd);
+	return 0;
 }
 
 static int make_symlink(struct extraction *extraction, int directory, const char *name,
@@ -172,6 +185,9 @@ static int make_other(struct extraction *extraction, int directory, const char *
 	if (S_ISLNK(kept->stat.mode)) {
 		if (make_symlink(extraction, directory, name, inode) != 0)
 			return -1;
+	} else if (sing_kept_is_noted_device(kept, extraction->options->keeping)) {
+		if (make_stand_in(extraction, directory, name) != 0)
+			return -1;
 	} else if (make_special(extraction, directory, name, &kept->stat, &skipped) != 0) {
 		return -1;
 	}
@@ -179,11 +195,11 @@ static int make_other(struct extraction *extraction, int directory, const char *
 	return error != 0 ? fail(extraction, error, "set the attributes of") : 0;
 }
 
-static int make_below(struct extraction *extraction, int directory, const sqfs_inode_generic_t *inode, uint64_t place);
+static int make_below(struct extraction *extraction, int directory, const struct sing_merged *merged);
 
 /* Its own attributes come last: they may forbid to write, and times change with every name that is made. */
-static int make_directory(struct extraction *extraction, int parent, const char *name,
-			  const sqfs_inode_generic_t *inode, uint64_t place, const struct sing_kept *kept)
+static int make_directory(struct extraction *extraction, int parent, const char *name, const struct sing_merged *merged,
+			  const struct sing_kept *kept)
 {
 	int fd = -1;
 	int error;
@@ -192,7 +208,7 @@ static int make_directory(struct extraction *extraction, int parent, const char 
 		fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return fail(extraction, errno, "create");
-	if (make_below(extraction, fd, inode, place) != 0) {
+	if (make_below(extraction, fd, merged) != 0) {
 		close(fd);
 		return -1;
 	}
@@ -201,90 +217,73 @@ static int make_directory(struct extraction *extraction, int parent, const char 
 	return error != 0 ? fail(extraction, error, "set the attributes of") : 0;
 }
 
-/* Takes the inode over. */
-static int make_inode(struct extraction *extraction, int directory, const char *name, uint64_t place,
-		      sqfs_inode_generic_t *inode)
+static int read_kept(struct extraction *extraction, const struct sing_found *found, struct sing_kept *kept)
+{
+	struct sing_image *image = extraction->stack.images[found->part.layer];
+
+	return sing_kept_read(image, found->inode, extraction->options->keeping, kept);
+}
+
+static int make_inode(struct extraction *extraction, int directory, const char *name, struct sing_found *found)
 {
 	struct sing_kept kept;
-	int error = sing_kept_read(extraction->image, inode, extraction->options->ownership, &kept);
+	int error = read_kept(extraction, found, &kept);
 	int result;
 
 	if (error != 0)
 		result = fail(extraction, error, "unpack");
 	else if (S_ISREG(kept.stat.mode))
-		return make_file(extraction, directory, name, inode, &kept);
+		return make_file(extraction, directory, name, found, &kept);
 	else if (S_ISDIR(kept.stat.mode))
-		result = make_directory(extraction, directory, name, inode, place, &kept);
+		result = make_directory(extraction, directory, name, &found->merged, &kept);
 	else
-		result = make_other(extraction, directory, name, inode, &kept);
+		result = make_other(extraction, directory, name, found->inode, &kept);
 	sing_kept_free(&kept);
-	sqfs_free(inode);
 	return result;
 }
 
-static uint32_t links_of(struct extraction *extraction, const sqfs_inode_generic_t *inode)
+static int make_found(struct extraction *extraction, int directory, const char *name, struct sing_found *found)
 {
-	struct sing_stat stat;
+	const char *earlier = NULL;
 
-	return sing_image_stat(extraction->image, inode, &stat) == 0 ? stat.links : 1;
+	if (!S_ISDIR(found->stat.mode) && found->stat.links > 1 && recognise(extraction, found->part, &earlier) != 0)
+		return -1;
+	extraction->result->entries++;
+	if (earlier != NULL)
+		return make_link(extraction, earlier, directory, name);
+	return make_inode(extraction, directory, name, found);
 }
 
-static int make_entry(struct extraction *extraction, int directory, const struct child *entry)
+static int make_entry(struct extraction *extraction, int directory, const struct sing_stack_names *names, size_t *at)
 {
 	const struct sing_extract_options *options = extraction->options;
-	sqfs_inode_generic_t *inode;
-	const char *earlier = NULL;
+	const char *name = names->list[*at].text;
+	struct sing_found found;
 	int error;
+	int result;
 
 	if (options->proceed != NULL && !options->proceed(options->user, extraction->result->entries))
 		return fail(extraction, SING_CANCELLED, "unpack");
-	error = sing_image_inode(extraction->image, entry->place, &inode);
+	error = sing_stack_find(&extraction->stack, names, at, &found);
 	if (error != 0)
 		return fail(extraction, error, "unpack");
-	if (!S_ISDIR(inode->base.mode) && links_of(extraction, inode) > 1 &&
-	    recognise(extraction, entry->place, &earlier) != 0) {
-		sqfs_free(inode);
-		return -1;
-	}
-	extraction->result->entries++;
-	if (earlier == NULL)
-		return make_inode(extraction, directory, entry->name, entry->place, inode);
-	sqfs_free(inode);
-	return make_link(extraction, earlier, directory, entry->name);
+	result = found.inode == NULL ? 0 : make_found(extraction, directory, name, &found);
+	sing_found_free(&found);
+	return result;
 }
 
-struct listing {
-	struct child *first;
-	struct child **last;
-};
-
-static int keep_entry(void *user, const char *name, uint64_t place)
-{
-	struct listing *listing = user;
-	struct child *entry = malloc(sizeof *entry + strlen(name) + 1);
-
-	if (entry == NULL)
-		return ENOMEM;
-	entry->next = NULL;
-	entry->place = place;
-	strcpy(entry->name, name);
-	*listing->last = entry;
-	listing->last = &entry->next;
-	return 0;
-}
-
-static int make_entries(struct extraction *extraction, int directory, const struct child *entry)
+static int make_entries(struct extraction *extraction, int directory, const struct sing_stack_names *names)
 {
 	size_t length = extraction->path_length;
 
-	for (; entry != NULL; entry = entry->next) {
+	for (size_t at = 0; at < names->count;) {
 		char *end = extraction->path + length;
 
 		if (length > 0)
 			*end++ = '/';
-		end = stpcpy(end, entry->name);
+		end = stpcpy(end, names->list[at].text);
 		extraction->path_length = (size_t)(end - extraction->path);
-		if (make_entry(extraction, directory, entry) != 0)
+		if (make_entry(extraction, directory, names, &at) != 0)
 			return -1;
 		extraction->path_length = length;
 		extraction->path[length] = '\0';
@@ -292,46 +291,29 @@ static int make_entries(struct extraction *extraction, int directory, const stru
 	return 0;
 }
 
-static void free_entries(struct child *entry)
+static int make_below(struct extraction *extraction, int directory, const struct sing_merged *merged)
 {
-	while (entry != NULL) {
-		struct child *next = entry->next;
-
-		free(entry);
-		entry = next;
-	}
-}
-
-/* A directory has one name: one that comes again is inside itself, or multiplies what is below it without end. */
-static int make_below(struct extraction *extraction, int directory, const sqfs_inode_generic_t *inode, uint64_t place)
-{
-	struct listing listing = { NULL, &listing.first };
-	const char *earlier;
+	struct sing_stack_names names;
 	int error;
 	int result;
 
-	if (recognise(extraction, place, &earlier) != 0)
-		return -1;
-	if (earlier != NULL || extraction->depth == SING_DEPTH_LIMIT)
+	if (extraction->depth == SING_DEPTH_LIMIT)
 		return fail(extraction, SING_NESTED, "unpack");
 	extraction->depth++;
-	error = sing_image_list(extraction->image, inode, keep_entry, &listing);
-	result = error != 0 ? fail(extraction, error, "list") : make_entries(extraction, directory, listing.first);
-	free_entries(listing.first);
+	error = sing_stack_list(&extraction->stack, merged, &names);
+	result = error != 0 ? fail(extraction, error, "list") : make_entries(extraction, directory, &names);
+	sing_stack_names_free(&names);
 	extraction->depth--;
 	return result;
 }
 
-static int make_root(struct extraction *extraction, const sqfs_inode_generic_t *inode, uint64_t place,
-		     struct sing_kept *kept)
+static int make_root(struct extraction *extraction, const struct sing_found *root, struct sing_kept *kept)
 {
-	int error = sing_kept_read(extraction->image, inode, extraction->options->ownership, kept);
+	int error = read_kept(extraction, root, kept);
 
 	if (error != 0)
 		return fail(extraction, error, "unpack");
-	if (!S_ISDIR(kept->stat.mode))
-		return fail(extraction, ENOTDIR, "unpack");
-	if (make_below(extraction, extraction->to, inode, place) != 0)
+	if (make_below(extraction, extraction->to, &root->merged) != 0)
 		return -1;
 	/* the target may belong to somebody else, who let us write into it */
 	error = sing_kept_apply(kept, extraction->to);
@@ -340,32 +322,32 @@ static int make_root(struct extraction *extraction, const sqfs_inode_generic_t *
 
 static int extract(struct extraction *extraction, const char *from)
 {
+	const struct sing_stack *stack = &extraction->stack;
 	struct sing_kept kept = { 0 };
-	sqfs_inode_generic_t *inode;
-	uint64_t place;
-	int error = sing_image_find(extraction->image, from, true, &inode, &place);
+	struct sing_found root;
+	int error = sing_stack_root(&extraction->stack, from, &root);
 	int result;
 
 	if (error != 0)
 		return sing_fail(extraction->failure, error, "unpack", from);
-	error = sing_fill_start(extraction->image, extraction->options->workers, &extraction->fill);
+	error = sing_fill_start(stack->images, stack->count, extraction->options->workers, &extraction->fill);
 	if (error != 0) {
-		sqfs_free(inode);
+		sing_found_free(&root);
 		return fail(extraction, error, "unpack");
 	}
-	result = make_root(extraction, inode, place, &kept);
+	result = make_root(extraction, &root, &kept);
 	if (sing_fill_end(extraction->fill, result != 0, extraction->failure) != 0)
 		result = -1;
 	sing_kept_free(&kept);
-	sqfs_free(inode);
+	sing_found_free(&root);
 	return result;
 }
 
-int sing_extract(struct sing_image *image, const char *from, int to, const struct sing_extract_options *options,
-		 struct sing_extract_result *result, struct sing_failure *failure)
+int sing_extract(struct sing_image *const *images, size_t count, const char *from, int to,
+		 const struct sing_extract_options *options, struct sing_extract_result *result, struct sing_failure *failure)
 {
 	struct extraction extraction = {
-		.image = image,
+		.stack = { .images = images, .count = count, .raw = !options->keeping.stacked },
 		.options = options,
 		.result = result,
 		.failure = failure,
@@ -378,6 +360,7 @@ int sing_extract(struct sing_image *image, const char *from, int to, const struc
 	if (extraction.path == NULL)
 		return sing_fail(failure, ENOMEM, "unpack", from);
 	status = extract(&extraction, from);
+	sing_stack_end(&extraction.stack);
 	tdestroy(extraction.seen, free);
 	free(extraction.path);
 	return status;

@@ -16,6 +16,7 @@ enum { BATCH_FILES = 16, BATCH_BYTES = 1 << 20 };
 
 struct job {
 	int fd;
+	unsigned image;
 	sqfs_inode_generic_t *inode;
 	struct sing_kept kept;
 	char *path;
@@ -33,6 +34,8 @@ struct sing_fill {
 	struct sing_failure failure; /* the first; under the lock */
 	_Atomic bool stopped;
 
+	struct sing_image *const *images;
+	size_t image_count;
 	struct batch *next; /* being put together; not the threads' */
 	unsigned workers;
 	struct worker *threads;
@@ -40,7 +43,7 @@ struct sing_fill {
 
 struct worker {
 	struct sing_fill *fill;
-	struct sing_data *data;
+	struct sing_data **data; /* of each image, opened when it is needed */
 	pthread_t thread;
 	bool started;
 };
@@ -73,11 +76,14 @@ static int write_bytes(void *user, uint64_t offset, const void *bytes, size_t si
 	return 0;
 }
 
-static int perform(struct sing_data *data, const struct job *job)
+static int perform(struct worker *worker, const struct job *job)
 {
+	struct sing_data **data = &worker->data[job->image];
 	struct target target = { job->fd, false };
-	int error = sing_data_read(data, job->inode, write_bytes, &target);
+	int error = *data == NULL ? sing_data_open(worker->fill->images[job->image], data) : 0;
 
+	if (error == 0)
+		error = sing_data_read(*data, job->inode, write_bytes, &target);
 	if (error != 0)
 		return error;
 	/* a hole at the end leaves no trace otherwise */
@@ -106,7 +112,7 @@ static void perform_batch(struct worker *worker, struct batch *batch)
 {
 	for (size_t i = 0; i < batch->count; i++) {
 		struct job *job = &batch->jobs[i];
-		int error = atomic_load(&worker->fill->stopped) ? 0 : perform(worker->data, job);
+		int error = atomic_load(&worker->fill->stopped) ? 0 : perform(worker, job);
 
 		if (error != 0)
 			note_failure(worker->fill, error, job->path);
@@ -125,16 +131,15 @@ static void *work(void *user)
 	return NULL;
 }
 
-static int start_workers(struct sing_fill *fill, const struct sing_image *image)
+static int start_workers(struct sing_fill *fill)
 {
 	for (unsigned i = 0; i < fill->workers; i++) {
 		struct worker *worker = &fill->threads[i];
 		int error;
 
 		worker->fill = fill;
-		error = sing_data_open(image, &worker->data);
-		if (error == 0)
-			error = sing_thread_start(&worker->thread, work, worker);
+		worker->data = calloc(fill->image_count, sizeof(struct sing_data *));
+		error = worker->data == NULL ? ENOMEM : sing_thread_start(&worker->thread, work, worker);
 		if (error != 0)
 			return error;
 		worker->started = true;
@@ -142,7 +147,7 @@ static int start_workers(struct sing_fill *fill, const struct sing_image *image)
 	return 0;
 }
 
-int sing_fill_start(const struct sing_image *image, unsigned workers, struct sing_fill **out)
+int sing_fill_start(struct sing_image *const *images, size_t count, unsigned workers, struct sing_fill **out)
 {
 	struct sing_fill *fill = calloc(1, sizeof *fill);
 	struct sing_failure ignored = { 0 };
@@ -152,9 +157,11 @@ int sing_fill_start(const struct sing_image *image, unsigned workers, struct sin
 		return ENOMEM;
 	sing_queue_open(&fill->queue);
 	pthread_mutex_init(&fill->lock, NULL);
+	fill->images = images;
+	fill->image_count = count;
 	fill->workers = workers;
 	fill->threads = calloc(workers, sizeof *fill->threads);
-	error = fill->threads == NULL ? ENOMEM : start_workers(fill, image);
+	error = fill->threads == NULL ? ENOMEM : start_workers(fill);
 	if (error != 0)
 		sing_fill_end(fill, true, &ignored);
 	else
@@ -174,13 +181,15 @@ static bool belongs(const struct batch *batch, const struct job *job)
 {
 	if (batch->count == BATCH_FILES || batch->bytes > BATCH_BYTES)
 		return false;
+	if (batch->jobs[0].image != job->image)
+		return false;
 	return sing_fragment_of(batch->jobs[0].inode) == sing_fragment_of(job->inode);
 }
 
-int sing_fill_add(struct sing_fill *fill, int fd, sqfs_inode_generic_t *inode, const struct sing_kept *kept,
-		  const char *path)
+int sing_fill_add(struct sing_fill *fill, int fd, unsigned image, sqfs_inode_generic_t *inode,
+		  const struct sing_kept *kept, const char *path)
 {
-	struct job job = { fd, inode, *kept, strdup(path) };
+	struct job job = { fd, image, inode, *kept, strdup(path) };
 
 	if (fill->next != NULL && !belongs(fill->next, &job))
 		put(fill);
@@ -196,6 +205,15 @@ int sing_fill_add(struct sing_fill *fill, int fd, sqfs_inode_generic_t *inode, c
 	return atomic_load(&fill->stopped) ? -1 : 0;
 }
 
+static void end_worker(struct worker *worker, size_t images)
+{
+	if (worker->started)
+		pthread_join(worker->thread, NULL);
+	for (size_t i = 0; worker->data != NULL && i < images; i++)
+		sing_data_close(worker->data[i]);
+	free(worker->data);
+}
+
 int sing_fill_end(struct sing_fill *fill, bool stop, struct sing_failure *failure)
 {
 	int result;
@@ -204,11 +222,8 @@ int sing_fill_end(struct sing_fill *fill, bool stop, struct sing_failure *failur
 		atomic_store(&fill->stopped, true);
 	put(fill);
 	sing_queue_close(&fill->queue);
-	for (unsigned i = 0; fill->threads != NULL && i < fill->workers; i++) {
-		if (fill->threads[i].started)
-			pthread_join(fill->threads[i].thread, NULL);
-		sing_data_close(fill->threads[i].data);
-	}
+	for (unsigned i = 0; fill->threads != NULL && i < fill->workers; i++)
+		end_worker(&fill->threads[i], fill->image_count);
 	result = fill->failure.reason == 0 ? 0 : -1;
 	if (result != 0 && failure->reason == 0)
 		*failure = fill->failure;

@@ -306,7 +306,7 @@ void sing_scan_look(struct sing_scan *scan)
 	struct sing_found below = { 0 };
 	struct sing_item *item = NULL;
 	struct stat status;
-	int error = fd < 0 || fstat(fd, &status) != 0 ? errno : sing_stack_root(&scan->stack, &below);
+	int error = fd < 0 || fstat(fd, &status) != 0 ? errno : sing_stack_root(&scan->stack, "/", &below);
 
 	if (error != 0)
 		sing_scan_fail(scan, error, "open");

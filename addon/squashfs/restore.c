@@ -10,6 +10,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "mark.h"
+#include "record.h"
 #include "restore.h"
 
 struct sing_kept_xattr {
@@ -19,9 +21,8 @@ struct sing_kept_xattr {
 	char value[]; /* the name lies behind it */
 };
 
-static int keep_xattr(void *user, const char *name, const void *value, size_t size)
+static int add_xattr(struct sing_kept *kept, const char *name, const void *value, size_t size)
 {
-	struct sing_kept *kept = user;
 	struct sing_kept_xattr *xattr = malloc(sizeof *xattr + size + strlen(name) + 1);
 
 	if (xattr == NULL)
@@ -35,13 +36,72 @@ static int keep_xattr(void *user, const char *name, const void *value, size_t si
 	return 0;
 }
 
-int sing_kept_read(struct sing_image *image, const sqfs_inode_generic_t *inode, bool ownership, struct sing_kept *kept)
+struct reading {
+	struct sing_kept *kept;
+	struct sing_keeping keeping;
+	const char *note; /* the name of the attribute that is ours to write, or NULL */
+};
+
+static int keep_xattr(void *user, const char *name, const void *value, size_t size)
 {
+	const struct reading *reading = user;
+	const struct sing_keeping *keeping = &reading->keeping;
+
+	if (keeping->stacked && sing_is_overlay_mark(name))
+		return 0;
+	if ((keeping->stacked || keeping->notes) && strcmp(name, SING_RECORD) == 0)
+		return 0;
+	if (reading->note != NULL && strcmp(name, reading->note) == 0)
+		return 0;
+	return add_xattr(reading->kept, name, value, size);
+}
+
+bool sing_kept_is_noted_device(const struct sing_kept *kept, struct sing_keeping keeping)
+{
+	const struct sing_stat *stat = &kept->stat;
+
+	if (!keeping.notes || !(S_ISCHR(stat->mode) || S_ISBLK(stat->mode)))
+		return false;
+	return S_ISBLK(stat->mode) || stat->major != 0 || stat->minor != 0;
+}
+
+/* The kind of file that the note lies on, or 0 when none is needed. */
+static mode_t noted_mode(const struct sing_kept *kept, struct sing_keeping keeping)
+{
+	if (sing_kept_is_noted_device(kept, keeping))
+		return S_IFREG;
+	return keeping.notes && (kept->stat.uid != 0 || kept->stat.gid != 0) ? kept->stat.mode : 0;
+}
+
+static int add_note(struct sing_kept *kept, mode_t mode)
+{
+	const struct sing_stat *stat = &kept->stat;
+	struct sing_record record = { .uid = stat->uid, .gid = stat->gid };
+	char value[SING_RECORD_ROOM];
+
+	if (S_ISCHR(stat->mode) || S_ISBLK(stat->mode)) {
+		record.type = stat->mode & S_IFMT;
+		record.major = stat->major;
+		record.minor = stat->minor;
+	}
+	return add_xattr(kept, sing_record_name(mode), value, sing_record_write(mode, &record, value));
+}
+
+int sing_kept_read(struct sing_image *image, const sqfs_inode_generic_t *inode, struct sing_keeping keeping,
+		   struct sing_kept *kept)
+{
+	struct reading reading = { .kept = kept, .keeping = keeping };
+	mode_t mode;
 	int error;
 
-	*kept = (struct sing_kept){ .ownership = ownership };
+	*kept = (struct sing_kept){ .ownership = keeping.ownership && !keeping.notes };
 	error = sing_image_stat(image, inode, &kept->stat);
-	return error != 0 ? error : sing_image_xattrs(image, inode, keep_xattr, kept);
+	if (error != 0)
+		return error;
+	mode = noted_mode(kept, keeping);
+	reading.note = mode == 0 ? NULL : sing_record_name(mode);
+	error = sing_image_xattrs(image, inode, keep_xattr, &reading);
+	return error == 0 && reading.note != NULL ? add_note(kept, mode) : error;
 }
 
 void sing_kept_free(struct sing_kept *kept)

@@ -9,6 +9,13 @@
 
 struct sing_kept_xattr;
 
+/* What of the attributes is kept, and how. */
+struct sing_keeping {
+	bool ownership; /* owners are set, as far as the system allows it */
+	bool notes;     /* owners other than root, and devices, are noted instead (record.h) */
+	bool stacked;   /* what is meant for overlays is left out */
+};
+
 /* The attributes of an inode, kept until the file is complete. */
 struct sing_kept {
 	struct sing_stat stat;
@@ -17,7 +24,11 @@ struct sing_kept {
 };
 
 /* Read them. Returns 0 or a reason; sing_kept_free in either case. */
-int sing_kept_read(struct sing_image *image, const sqfs_inode_generic_t *inode, bool ownership, struct sing_kept *kept);
+int sing_kept_read(struct sing_image *image, const sqfs_inode_generic_t *inode, struct sing_keeping keeping,
+		   struct sing_kept *kept);
+
+/* Whether it is a device that is noted on an empty file. */
+bool sing_kept_is_noted_device(const struct sing_kept *kept, struct sing_keeping keeping);
 void sing_kept_free(struct sing_kept *kept);
 
 /* Apply all to an open file or directory. Returns 0 or an errno. */

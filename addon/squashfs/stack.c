@@ -70,18 +70,37 @@ static int add_part(struct sing_stack *stack, struct sing_merged *merged, struct
 	return error;
 }
 
-int sing_stack_root(struct sing_stack *stack, struct sing_found *out)
+static int find_root(struct sing_stack *stack, unsigned layer, const char *path, struct sing_part *out)
+{
+	struct sing_image *image = stack->images[layer];
+	sqfs_inode_generic_t *inode;
+	int error;
+
+	*out = (struct sing_part){ layer, sing_image_super(image)->root_inode_ref };
+	if (stack->count > 1)
+		return 0;
+	error = sing_image_find(image, path, true, &inode, &out->place);
+	if (error == 0)
+		sqfs_free(inode);
+	return error;
+}
+
+int sing_stack_root(struct sing_stack *stack, const char *path, struct sing_found *out)
 {
 	int error = 0;
 
 	*out = (struct sing_found){ 0 };
 	for (unsigned layer = 0; error == 0 && layer < stack->count; layer++) {
-		struct sing_part part = { layer, sing_image_super(stack->images[layer])->root_inode_ref };
+		struct sing_part part;
 
-		error = add_part(stack, &out->merged, part);
+		error = find_root(stack, layer, path, &part);
 		if (error == 0 && layer == 0)
-			error = read_part(stack, part, &out->inode, &out->stat);
+			out->part = part;
+		if (error == 0)
+			error = add_part(stack, &out->merged, part);
 	}
+	if (error == 0 && stack->count > 0)
+		error = read_part(stack, out->part, &out->inode, &out->stat);
 	if (error == 0 && out->inode != NULL && !S_ISDIR(out->stat.mode))
 		error = ENOTDIR;
 	if (error != 0)
@@ -200,7 +219,7 @@ int sing_stack_find(struct sing_stack *stack, const struct sing_stack_names *nam
 	*at = end_of(names, *at);
 	*out = (struct sing_found){ .part = name->part };
 	error = read_part(stack, out->part, &out->inode, &out->stat);
-	if (error == 0 && is_device_zero(&out->stat)) {
+	if (error == 0 && !stack->raw && is_device_zero(&out->stat)) {
 		sing_found_free(out);
 		return 0;
 	}

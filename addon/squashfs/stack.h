@@ -10,6 +10,7 @@
 struct sing_stack {
 	struct sing_image *const *images; /* the topmost first; the caller's */
 	size_t count;
+	bool raw; /* of one image: a device 0:0 is what it is */
 	void *met; /* directories that were found: tree of struct sing_part */
 };
 
@@ -47,8 +48,8 @@ struct sing_found {
 
 /* All functions return 0 or a reason as in failure.h. What they give out is freed by the functions below. */
 
-/* The directory that all layers have. */
-int sing_stack_root(struct sing_stack *stack, struct sing_found *out);
+/* The directory that all layers have; without layers nothing. Of a stack of one it can be another than the root, which links may lead to. */
+int sing_stack_root(struct sing_stack *stack, const char *path, struct sing_found *out);
 
 int sing_stack_list(struct sing_stack *stack, const struct sing_merged *directory, struct sing_stack_names *out);
 

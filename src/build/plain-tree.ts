@@ -1,6 +1,5 @@
 /** A stage as files in a directory: for trees that stay files, and for machines that cannot mount. */
 
-import { basename } from 'node:path'
 import type { Window } from '../image/open.ts'
 import { unpackLayers } from '../image/unpack.ts'
 import type { StepCounter } from './counter.ts'
@@ -11,9 +10,9 @@ import { grantOwner } from './tree.ts'
 
 /** Fill the empty directory `root` with what layers show, the topmost first. */
 export async function unpackInto(root: string, layers: readonly Window[], tools: BuildTools): Promise<void> {
-  const { facts, report, signal, scratch, request } = tools
-  const work = scratch.directory(`${basename(root)}-layers`)
-  await unpackLayers(layers.toReversed(), root, work, { ownership: facts.isRoot, report, signal })
+  const { facts, report, signal, request } = tools
+  const owners = { ownership: facts.isRoot, notes: facts.idsMapped === 1 }
+  await unpackLayers(layers.toReversed(), root, { ...owners, report, signal })
   if (request.fixPermissions) grantOwner(root)
 }
 

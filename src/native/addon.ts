@@ -8,6 +8,7 @@ import { toSingError } from './failure.ts'
 import { addon } from './load.ts'
 import {
   compressors,
+  type LayerFile,
   type NativePacker,
   type PackOptions,
   type PackResult,
@@ -43,6 +44,23 @@ type DirectoryPacker = NativePacker & {
 
 type Super = { compressor: number; blockSize: number; entries: number; bytes: number; time: number }
 
+type NativeExtraction = {
+  from: string
+  to: string
+  ownership: boolean
+  notes: boolean
+  workers: number
+  /** Layers, the topmost first; absent: marks of overlays mean nothing. */
+  below?: readonly LayerFile[]
+}
+
+export type Extracted = {
+  /** Without the directory itself. */
+  entries: number
+  /** Device nodes that the system does not let us make. */
+  skipped: number
+}
+
 type NativeImage = {
   open(): Promise<Super>
   stat(path: string, follow: boolean): Promise<Omit<Stat, 'type'> | undefined>
@@ -52,10 +70,7 @@ type NativeImage = {
   xattrs(path: string): Promise<Record<string, Buffer> | undefined>
   survey(): Promise<Columns>
   slice(place: number, offset: number, length: number): Buffer
-  extract(options: { from: string; to: string; ownership: boolean; workers: number }): Promise<{
-    entries: number
-    skipped: number
-  }>
+  extract(options: NativeExtraction): Promise<Extracted>
   progress(): number
   cancel(): void
   close(): void
@@ -160,6 +175,8 @@ export type ExtractOptions = {
   signal?: AbortSignal
   /** Set owners where the system allows it; absent: when we are root. */
   ownership?: boolean
+  /** There is but one id: note whose files are, and what devices are, for whoever packs them (docs/fakeroot.md). */
+  notes?: boolean
 }
 
 /**
@@ -241,21 +258,43 @@ export class SquashfsImage implements AsyncDisposable {
    * Device nodes that the system does not let us make are `skipped`. What was made before a failure stays.
    * @throws SingError SQUASHFS or DISK_FULL naming the path in the image
    */
-  async extract(to: string, options: ExtractOptions = {}): Promise<{ entries: number; skipped: number }> {
-    const { from = '/', report, signal, ownership = process.geteuid?.() === 0 } = options
+  async extract(to: string, options: ExtractOptions = {}): Promise<Extracted> {
+    const total = (options.from ?? '/') === '/' ? this.info.entries : undefined
+    return await this.#extract(to, options, { total })
+  }
+
+  /**
+   * The same for a stack of layers, of which this is the topmost: what an overlay of them shows, without its marks.
+   * @param below the others, the topmost first
+   */
+  async extractAbove(
+    below: readonly LayerFile[],
+    to: string,
+    options: ExtractOptions = {},
+  ): Promise<Extracted> {
+    const total = below.length === 0 ? this.info.entries : undefined
+    return await this.#extract(to, options, { total, below })
+  }
+
+  async #extract(
+    to: string,
+    { from = '/', report, signal, ownership = process.geteuid?.() === 0, notes = false }: ExtractOptions,
+    { total, below }: { total: number | undefined; below?: readonly LayerFile[] },
+  ): Promise<Extracted> {
     const workers = Math.min(availableParallelism(), mostExtractors)
-    const total = from === '/' ? { total: this.info.entries } : {}
     const watched = {
       task: 'extract',
       label: 'Unpacking files',
       unit: 'entries',
       report,
       signal,
-      ...total,
+      ...(total === undefined ? {} : { total }),
     } as const
-    const native = this.#native
-    const extracting = watch(native, watched, () => native.extract({ from, to, ownership, workers }))
-    return await this.#ask(extracting, to)
+    const how = { from, to, ownership, notes, workers, ...(below ? { below } : {}) }
+    return await this.#ask(
+      watch(this.#native, watched, () => this.#native.extract(how)),
+      to,
+    )
   }
 
   /** Let go of the file; may be called twice. Work that has begun ends by itself. */

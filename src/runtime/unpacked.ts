@@ -72,11 +72,8 @@ export async function unpackImage(
   try {
     const tree = join(directory, 'rootfs')
     mkdirSync(tree, { mode: 0o755 })
-    const work = join(directory, 'layers')
-    mkdirSync(work, { mode: 0o700 })
     const options = { report, signal, ownership: process.geteuid?.() === 0 }
-    await unpackLayers(unpackedLayers(image), tree, work, options)
-    await removeTree(work)
+    await unpackLayers(unpackedLayers(image), tree, options)
     // Where a configuration speaks for it, it still does.
     const kind = image.kind === 'oci-sif' ? image.kind : 'sandbox'
     return {

@@ -6,12 +6,13 @@
 import { spawnSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { unpackLayers } from '../../src/image/unpack.ts'
 import type { PackResult } from '../../src/native/addon.ts'
 import { packDirectory, packLayer } from '../../src/native/addon.ts'
 import { mountStack } from '../../src/runtime/mounted.ts'
 
 export type StackRun = {
-  /** Where everything happens: an empty directory. Layers are `layer-N`, images of the whole `whole` and `anew`. */
+  /** Where everything happens: an empty directory. Layers are `layer-N`, images of the whole are `whole`, `anew`, and `unpacked`. */
   readonly folder: string
   /** Files, the topmost first. */
   readonly layers: readonly string[]
@@ -56,7 +57,7 @@ for (const [index, step] of steps.entries()) {
   })
   stack.unshift(...layer)
 }
-const shown = { stack: '', whole: '', anew: '' }
+const shown = { stack: '', whole: '', anew: '', unpacked: '' }
 await mounted(stack, async (changes) => {
   shown.stack = sh(show)
   for (const name of ['whole', 'anew'] as const) {
@@ -64,7 +65,11 @@ await mounted(stack, async (changes) => {
     await write(name, (fd) => packDirectory(at, { fd, offset: 0, base }))
   }
 })
-for (const name of ['whole', 'anew'] as const)
+const files = join(folder, 'files')
+mkdirSync(files)
+await unpackLayers(stack.toReversed(), files, { ownership: true, notes: ids.allRoot })
+await write('unpacked', (fd) => packDirectory(files, { fd, offset: 0 }))
+for (const name of ['whole', 'anew', 'unpacked'] as const)
   await mounted([windowOf(join(folder, name))], async () => {
     shown[name] = sh(show)
   })
