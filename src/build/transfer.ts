@@ -1,21 +1,10 @@
 /** Copies one file or tree into a root file system: names are bytes, nothing is written through a link of the image. */
 
 import type { Stats } from 'node:fs'
-import { constants } from 'node:fs'
-import {
-  chmod,
-  copyFile,
-  lchown,
-  lutimes,
-  mkdir,
-  readdir,
-  readlink,
-  stat,
-  symlink,
-  unlink,
-} from 'node:fs/promises'
+import { chmod, lchown, lutimes, mkdir, readdir, readlink, stat, symlink, unlink } from 'node:fs/promises'
 import { errnoOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
+import { copyContents } from './contents.ts'
 import { type BytePath, failure, look, onDisk, resolveBytes, toText } from './inside.ts'
 
 export type TransferOptions = {
@@ -113,7 +102,7 @@ async function clear(from: BytePath, to: BytePath): Promise<void> {
 
 async function copyRegular(from: BytePath, to: BytePath, stats: Stats, state: State): Promise<void> {
   await clear(from, to)
-  await copyFile(onDisk(from), onDisk(to), constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
+  await copyContents(onDisk(from), onDisk(to), stats.size, state.signal)
   await setAttributes(to, stats, state)
 }
 

@@ -1,0 +1,43 @@
+/** Contents of files, copied. */
+
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { copyContents } from '../../../src/build/contents.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'sing-contents-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const at = (name: string): string => join(folder, name)
+
+describe('the contents of a file', () => {
+  it.each([
+    ['nothing', Buffer.alloc(0)],
+    ['a little', Buffer.from('text')],
+    ['several pieces', Buffer.alloc(9_000_001, 'abc')],
+    ['zeros at the end', Buffer.concat([Buffer.alloc(5_000_000, 1), Buffer.alloc(5_000_000)])],
+  ])('are copied: %s', async (name, bytes) => {
+    writeFileSync(at(name), bytes)
+    await copyContents(at(name), at(`${name}.copy`), bytes.length, undefined)
+    expect(readFileSync(at(`${name}.copy`)).equals(bytes)).toBe(true)
+  })
+
+  it('keep their holes', async () => {
+    writeFileSync(at('holes'), 'begin')
+    truncateSync(at('holes'), 64 * 1024 * 1024)
+    await copyContents(at('holes'), at('holes.copy'), 64 * 1024 * 1024, undefined)
+    const { size, blocks } = statSync(at('holes.copy'))
+    expect(size).toBe(64 * 1024 * 1024)
+    expect(blocks * 512).toBeLessThan(8 * 1024 * 1024)
+  })
+
+  it('are not copied to the end when nobody wants them any more', async () => {
+    writeFileSync(at('stopped'), '')
+    truncateSync(at('stopped'), 64 * 1024 * 1024)
+    const signal = AbortSignal.abort(new Error('enough'))
+    await expect(copyContents(at('stopped'), at('stopped.copy'), 64 * 1024 * 1024, signal)).rejects.toThrow(
+      'enough',
+    )
+  })
+})
