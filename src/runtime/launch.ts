@@ -20,6 +20,8 @@ const { execve } = process as unknown as { execve: Execve }
 export const scopeMark = 'SING_IN_SCOPE'
 
 const E2BIG = 7
+/** For a program to end that was asked to. */
+const PATIENCE_MS = 3000
 
 function startError(error: unknown): SingError {
   const code = (error as { code?: string }).code
@@ -128,6 +130,13 @@ function start(spec: LaunchSpec, options: RunOptions): ChildProcess {
   }
 }
 
+/** Ask a child to end, and end it when it does not: with the starter goes everything that it started. */
+function end(child: ChildProcess): void {
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
+  child.once('exit', () => clearTimeout(timer))
+}
+
 /** Answer a starter that waits in its namespaces. Resolves without a question when it ends before. */
 async function answer(
   child: ChildProcess,
@@ -170,7 +179,7 @@ export function run(spec: LaunchSpec, options: RunOptions = {}): Promise<number>
   }
   for (const name of forwarded) process.on(name, handOn)
   process.on('SIGTSTP', stop)
-  options.signal?.addEventListener('abort', () => child.kill('SIGTERM'), { once: true })
+  options.signal?.addEventListener('abort', () => end(child), { once: true })
   if (onLine) {
     for (const stream of [child.stdout, child.stderr]) {
       const lines = splitLines(onLine)
