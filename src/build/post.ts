@@ -55,8 +55,8 @@ async function runPost(title: string, section: Section, root: string, tools: Bui
   }
   const program = [...sectionCommand(section), postScript]
   const options = { variables, writable: true, memoryUpper: false }
-  await runScript(scriptOf(title, section, postScript, tools), tools, (hear) =>
-    runInside(program, root, options, tools, hear),
+  await runScript(scriptOf(title, section, postScript, tools), tools, (streams, shell) =>
+    runInside(shell ?? program, root, options, tools, streams),
   )
 }
 
@@ -99,7 +99,9 @@ export function testStep(stage: Stage, tools: BuildTools): Step | undefined {
     identity: async () => undefined,
     async run(root) {
       const options = { variables: {}, writable: false, memoryUpper: writableTest }
-      await runScript(script, tools, (hear) => runInside([script.path], root, options, tools, hear))
+      await runScript(script, tools, (streams, shell) =>
+        runInside(shell ?? [script.path], root, options, tools, streams),
+      )
     },
   }
 }

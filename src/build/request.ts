@@ -52,6 +52,8 @@ export type BuildRequest = {
   readonly packing: Packing
   readonly scratchParent: string | undefined
   readonly keepScratch: boolean
+  /** What to do when a script fails: end, or let the person look around first. */
+  readonly onError: 'stop' | 'shell'
   readonly useCache: boolean
   /** What the image is for, in Go's words; undefined when nobody said. */
   readonly architecture: string | undefined

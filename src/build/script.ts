@@ -1,10 +1,10 @@
 /** Running a script of a build, heard: what it writes is told as it comes, and when it fails the message says where. */
 
 import { SingError, shown } from '../core/errors.ts'
-import type { Report } from '../core/events.ts'
 import { LineReader, settledLine } from '../core/lines.ts'
 import { Trail } from '../definition/trail.ts'
 import type { Hear } from '../runtime/output.ts'
+import type { BuildTools } from './request.ts'
 
 /** As many of the last lines are told again. */
 const lastLines = 20
@@ -22,6 +22,10 @@ export type Script = {
   /** Its line there, and that of each line of the text: see `Section`. */
   readonly line: number
   readonly lines: readonly number[]
+}
+
+export type ScriptTools = Pick<BuildTools, 'report' | 'signal'> & {
+  readonly request: Pick<BuildTools['request'], 'onError'>
 }
 
 /** The last lines that a program wrote. */
@@ -63,25 +67,50 @@ function failure(script: Script, status: number, trail: Trail, last: LastLines):
   })
 }
 
+/** Where a program reads and writes: it is heard, or it has the terminal. */
+export type Streams = { readonly hear: Hear } | { readonly stdin: 'inherit' }
+
+/** Starts the program of a script, or `shell` in its place. Resolves with its status. */
+export type Start = (streams: Streams, shell?: string[]) => Promise<number>
+
 /**
- * Run a script: `start` runs its program, lets it write to what it is given, and resolves with its status.
- * @throws SingError SECTION when that is not 0
+ * Run a script. When it fails and the request wants that, a person looks around where it failed.
+ * @throws SingError SECTION when its status is not 0
  */
-export async function runScript(
-  script: Script,
-  { report, signal }: { readonly report: Report; readonly signal: AbortSignal },
-  start: (hear: Hear) => Promise<number>,
-): Promise<void> {
+export async function runScript(script: Script, tools: ScriptTools, start: Start): Promise<void> {
+  const { report, signal, request } = tools
   const trail = new Trail(script.text, script.path)
   const last = new LastLines()
   const readers = { stdout: readerOf('stdout', trail, last), stderr: readerOf('stderr', trail, last) }
-  const status = await start((stream, bytes) => {
+  const hear: Hear = (stream, bytes) => {
     report({ kind: 'output', stream, bytes })
     readers[stream].push(bytes)
-  })
+  }
+  const status = await start({ hear })
   signal.throwIfAborted()
   for (const reader of Object.values(readers)) reader.end()
-  if (status !== 0) throw failure(script, status, trail, last)
+  if (status === 0) return
+  const error = failure(script, status, trail, last)
+  if (request.onError === 'shell') await offerShell(script, error, tools, start)
+  throw error
+}
+
+/** The image may have one shell or the other. With a prompt of its own, nobody takes it for the host's. */
+const shell = "export PS1='build> '; command -v bash >/dev/null 2>&1 && exec bash --norc -i; exec sh -i"
+
+/** Let the person look at what failed, in the place and the environment of the script. */
+async function offerShell(
+  script: Script,
+  { message }: SingError,
+  { report, signal }: ScriptTools,
+  start: Start,
+): Promise<void> {
+  report({ kind: 'handover' })
+  const where = script.path === '' ? '' : ` The script is ${script.path}.`
+  const text = `${message}\nThis is a shell in the place where it ran.${where} Leave it with exit: the build ends then.`
+  report({ kind: 'warning', text })
+  await start({ stdin: 'inherit' }, ['/bin/sh', '-c', shell])
+  signal.throwIfAborted()
 }
 
 function readerOf(stream: 'stdout' | 'stderr', trail: Trail, last: LastLines): LineReader {

@@ -6,12 +6,11 @@ import { sectionCommand } from '../definition/script.ts'
 import type { Section, Stage } from '../definition/types.ts'
 import { actionScript } from '../plan/action.ts'
 import { defaultPath } from '../plan/environment.ts'
-import type { Hear } from '../runtime/output.ts'
 import { runOnHost, runSection } from '../runtime/section.ts'
 import { sectionDevices } from './devices.ts'
 import { existsInside, resolveInside } from './inside.ts'
 import type { BuildTools } from './request.ts'
-import { runScript, type Script } from './script.ts'
+import { runScript, type Script, type Streams } from './script.ts'
 
 /** Files that %post makes are for everybody to read, whatever the caller's umask; the peers' mask. */
 const sectionMask = 0o002
@@ -51,8 +50,8 @@ export async function runHostSection(
     cwd: facts.cwd ?? '/',
     devices: undefined,
   }
-  await runScript(scriptOf(`%${name}`, section, script, tools), tools, (hear) =>
-    runOnHost(request, { facts, report, debug, signal, hear }),
+  await runScript(scriptOf(`%${name}`, section, script, tools), tools, (streams, shell) =>
+    runOnHost(shell ? { ...request, program: shell } : request, { facts, report, debug, signal, ...streams }),
   )
 }
 
@@ -100,13 +99,13 @@ function temporaryBinds(root: string, tools: BuildTools): string[] {
   })
 }
 
-/** Run a program in the tree, heard. Resolves with its exit status. */
+/** Run a program in the tree. Resolves with its exit status. */
 export async function runInside(
   program: string[],
   root: string,
   options: { variables: Record<string, string>; writable: boolean; memoryUpper: boolean },
   tools: BuildTools,
-  hear: Hear,
+  streams: Streams,
 ): Promise<number> {
   const { facts, report, signal, debug, request } = tools
   const environment = { ...cleanEnvironment(tools), ...options.variables }
@@ -122,6 +121,6 @@ export async function runInside(
       devices: await sectionDevices(root, tools),
       umask: sectionMask,
     },
-    { facts, report, debug, signal, hear },
+    { facts, report, debug, signal, ...streams },
   )
 }

@@ -24,6 +24,8 @@ export type Event =
       title: string
       state: 'begun' | 'cached' | 'done' | 'failed'
     }
+  /** The step has failed, and a person gets the terminal to look why. */
+  | { kind: 'handover' }
   /** What a program of the step wrote. */
   | { kind: 'output'; stream: 'stdout' | 'stderr'; bytes: Uint8Array }
 

@@ -146,6 +146,7 @@ export function createScreen(
         drawnAt = Number.NEGATIVE_INFINITY
         return event.text === undefined ? undefined : say('info', event.text)
       case 'step':
+      case 'handover':
       case 'output':
         // Builds have a screen that shows these: see `steps`.
         return undefined

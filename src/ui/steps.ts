@@ -142,6 +142,9 @@ export function createStepReport(verbosity: Verbosity, now: () => number = () =>
     if (event.kind === 'output') {
       if (running) running.hear(event.stream, event.bytes)
       else screen.write(() => writeOutput(event.stream, event.bytes))
+    } else if (event.kind === 'handover') {
+      running?.end('failed')
+      running = undefined
     } else if (event.kind !== 'step') {
       screen.report(event)
     } else if (event.state === 'begun') {

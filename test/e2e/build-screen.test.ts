@@ -1,36 +1,29 @@
 /** What a person sees of a build: its steps, what they write, and where they failed. */
 
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { spawn as spawnTerminal } from '@lydell/node-pty'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { type BuildFolder, base, buildFolder, header, leftBy, onTerminal, pause } from '../helpers/builds.ts'
 import { can } from '../helpers/can.ts'
-import { commandLine, environment, type Outcome, program, projectRoot, run, sing } from '../helpers/sing.ts'
-import { give, temporaryFolder } from '../helpers/temp.ts'
+import { type Outcome, program, run, sing } from '../helpers/sing.ts'
 
-const base = join(projectRoot, 'fixtures/images/everything.sif')
-const header = `Bootstrap: localimage\nFrom: ${base}\n`
 const needs = can('userns', 'fuse')
 
+let made: BuildFolder
 let folder = ''
-let env: Record<string, string> = {}
+let env: Readonly<Record<string, string>> = {}
 beforeEach(() => {
-  folder = temporaryFolder()
-  for (const name of ['tmp', 'cache']) {
-    mkdirSync(join(folder, name))
-    give(join(folder, name))
-  }
-  env = { SINGULARITY_TMPDIR: join(folder, 'tmp'), SINGULARITY_CACHEDIR: join(folder, 'cache') }
+  made = buildFolder()
+  folder = made.path
+  env = made.env
 })
 
-function write(text: string): void {
-  writeFileSync(join(folder, 'x.def'), header + text)
-  give(join(folder, 'x.def'))
-}
+const write = (text: string) => made.write('x.def', header + text)
 
 function build(text: string, ...flags: string[]): Promise<Outcome> {
   write(text)
-  return sing([...flags, 'build', 'x.sif', 'x.def'], { cwd: folder, env })
+  const [global, own] = flags[0] === '--quiet' ? [flags, []] : [[], flags]
+  return sing([...global, 'build', ...own, 'x.sif', 'x.def'], { cwd: folder, env })
 }
 
 describe.skipIf(!needs)('the steps of a build', () => {
@@ -53,14 +46,12 @@ describe.skipIf(!needs)('the steps of a build', () => {
 
   it('come live and with their number on a terminal', async () => {
     write(`%post\n  echo out; echo err >&2\n  sh -c 'printf "1%%\\r2%%\\r"; sleep 0.5; echo done'\n`)
-    const [file = '', ...args] = commandLine([program, 'build', 'x.sif', 'x.def'])
-    const terminal = spawnTerminal(file, args, { cwd: folder, env: environment({ env }), cols: 90, rows: 30 })
-    let text = ''
-    terminal.onData((data) => {
-      text += data
-    })
-    await new Promise<void>((resolve) => terminal.onExit(() => resolve()))
-    const plain = text.replaceAll(/\u001b\[[\d;]*m/g, '').replaceAll('\r\n', '\n')
+    const terminal = onTerminal(['build', 'x.sif', 'x.def'], made)
+    expect(await terminal.status).toBe(0)
+    const plain = terminal
+      .text()
+      .replaceAll(/\u001b\[[\d;]*m/g, '')
+      .replaceAll('\r\n', '\n')
     for (const line of ['out', 'err', 'done']) expect(plain).toContain(`[2/2] ${line}\n`)
     expect(plain).toContain('\u001b[J[2/2] 2%\n[2/2] %post  ')
   })
@@ -159,5 +150,47 @@ describe.skipIf(!needs)('a step that fails', () => {
     expect(stderr).toContain(
       'status 137 (x.def:4)\n         Status 137 is a SIGKILL, often for lack of memory\n',
     )
+  })
+})
+
+describe.skipIf(!needs)('a shell where a step failed', () => {
+  it('stands in the tree as the step left it, with its environment, and ends the build', async () => {
+    const folder = buildFolder()
+    folder.write('x.def', `${header}%post\n  echo left > /made; export A=b\n  nosuch\n`)
+    const terminal = onTerminal(['build', '--on-error', 'shell', 'x.sif', 'x.def'], folder)
+    await terminal.shows(/failed after .*build> /s)
+    terminal.type('cat /made; id -u; tail -n 1 /.post.script; echo $SINGULARITY_LABELS $((40 + 2))\n')
+    await terminal.shows(/left\s+0\s+nosuch\s+\/\.build\.labels 42\s/)
+    terminal.type('sleep 60\n')
+    await pause(300)
+    terminal.type('\u0003')
+    await pause(300)
+    terminal.type('echo $((50 + 1)) on\nexit\n')
+    expect(await terminal.status).toBe(255)
+    expect(terminal.text()).toContain('51 on')
+    expect(terminal.text()).toMatch(/FATAL: .*%post failed with status 127 \(x\.def:5\)\s*$/)
+    expect(await leftBy(folder)).toEqual([])
+  })
+
+  it('is on the host for a section of the host', async () => {
+    const folder = buildFolder()
+    folder.write('x.def', `${header}%setup\n  echo left > $SINGULARITY_ROOTFS/made\n  exit 3\n`)
+    const terminal = onTerminal(['build', '--on-error=shell', 'x.sif', 'x.def'], folder)
+    await terminal.shows(/build> /)
+    terminal.type('cat $SINGULARITY_ROOTFS/made; pwd\n')
+    await terminal.shows(new RegExp(`left\\s+${folder.path}\\s`))
+    terminal.type('exit\n')
+    expect(await terminal.status).toBe(255)
+    expect(await leftBy(folder)).toEqual([])
+  })
+
+  it.each([
+    ['shell', 'there is no terminal for a shell\n         Start the build on a terminal'],
+    ['sleep', 'unknown choice\n         Choices: stop, shell'],
+  ])('is refused before anything is done: --on-error %s', async (choice, says) => {
+    const { status, stderr } = await build('%pre\n  touch ran\n', '--on-error', choice)
+    expect(status).toBe(255)
+    expect(stderr).toContain(`FATAL:   --on-error ${choice}: ${says}`)
+    expect(readdirSync(folder).sort()).toEqual(['cache', 'tmp', 'x.def'])
   })
 })

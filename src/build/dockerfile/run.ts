@@ -65,8 +65,14 @@ export async function performRun(
     withoutNetwork: run.network === 'none',
     ...(user.uid === 0 && user.gid === 0 ? {} : { user }),
   }
-  await runScript(scriptOf(run, tools), tools, (hear) =>
-    runSection(request, { facts, report, debug, signal, hear }),
+  await runScript(scriptOf(run, tools), tools, (streams, shell) =>
+    runSection(shell ? { ...request, program: shell } : request, {
+      facts,
+      report,
+      debug,
+      signal,
+      ...streams,
+    }),
   )
 }
 

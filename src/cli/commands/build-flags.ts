@@ -68,6 +68,10 @@ const runFlags = grouped('Sections:', [
   toggle('no-setgroups', 'keep supplementary groups', { hidden: true, later: 'groups cannot be kept yet' }),
 ])
 
+const failureFlags = grouped('Failures:', [
+  text('on-error', 'when a script fails: stop, or shell to look around first', { placeholder: 'what' }),
+])
+
 const deviceFlags = grouped('Devices:', [
   toggle('nv', 'NVIDIA GPUs during %post and %test', { env: [] }),
   toggle('rocm', 'AMD GPUs during %post and %test', { env: [] }),
@@ -107,6 +111,7 @@ export const buildFlags: readonly Flag[] = [
   ...targetFlags,
   ...definitionFlags,
   ...runFlags,
+  ...failureFlags,
   ...deviceFlags,
   ...temporaryFlags,
   ...encryptionFlags,

@@ -37,6 +37,17 @@ function architectureOf(flags: Flags): string | undefined {
   return requestedPlatform({ ...asked, platform: word(flags.platform) }, host)?.architecture
 }
 
+function parseOnError(choice = 'stop'): BuildRequest['onError'] {
+  const refuse = (sentence: string, hint: string): never => {
+    throw new SingError('USAGE', `--on-error ${shown(choice)}: ${sentence}`, { hint, status: 255 })
+  }
+  if (choice === 'stop') return choice
+  if (choice !== 'shell') return refuse('unknown choice', 'Choices: stop, shell')
+  if (![0, 1, 2].every((descriptor) => isatty(descriptor)))
+    return refuse('there is no terminal for a shell', 'Start the build on a terminal, or leave it out')
+  return choice
+}
+
 function requestOf({ flags, args, context }: Call, config: Config, report: Report): BuildRequest {
   const [target = '', spec = ''] = args
   const sections = new Set(parseSections(words(flags.section)))
@@ -68,6 +79,7 @@ function requestOf({ flags, args, context }: Call, config: Config, report: Repor
     packing: { ...(processors > 0 && { workers: processors }), ...packing },
     scratchParent: word(flags.tmpdir),
     keepScratch: flags['no-cleanup'] === true,
+    onError: parseOnError(word(flags['on-error'])),
     useCache: flags['disable-cache'] !== true,
     architecture: architectureOf(flags),
     reproducible: flags.reproducible === true || time !== undefined,
