@@ -307,6 +307,14 @@ BuildArgs: V=3
     expect(said).toContain('Dockerfile: no ARG declares B, which --build-arg gives')
   })
 
+  it('warns of a syntax that nobody is asked about', async () => {
+    const context = new Context({ Dockerfile: `# syntax=example.org/other:1\n${from()}\n` })
+    const said = await context.builds()
+    expect(said).toContain('Dockerfile: # syntax=example.org/other:1 is not asked')
+    context.write({ Dockerfile: `# syntax=docker/dockerfile:1.7\n${from()}\n` })
+    expect(await context.builds()).not.toContain('syntax')
+  })
+
   it('becomes a sandbox', async () => {
     const context = new Context({ Dockerfile: `${from()}\nRUN echo made > /made\n` })
     expect((await context.run(['build', '--sandbox', 'box', 'context'])).status).toBe(0)

@@ -65,12 +65,8 @@ export async function unpacked(
   }
 }
 
-export type Download = {
-  readonly path: string
-  readonly digest: string
-  readonly time: Date | undefined
-  readonly name: string
-}
+/** A file that was fetched, and what its address calls it. */
+export type Download = { readonly path: string; readonly digest: string; readonly name: string }
 
 /** Fetch a file into the scratch directory. @throws SingError IO, or DIGEST when it is not what `--checksum` says */
 export async function fetchFile(
@@ -97,8 +93,9 @@ export async function fetchFile(
     }
     const digest = `sha256:${hash.digest('hex')}`
     requireDigest(name, checksum, digest)
-    const time = Date.parse(response.header('last-modified') ?? '')
-    return { path, digest, time: Number.isNaN(time) ? undefined : new Date(time), name: fileName(address) }
+    const time = Date.parse(response.header('last-modified') ?? '') / 1000
+    if (!Number.isNaN(time)) await file.utimes(time, time)
+    return { path, digest, name: fileName(address) }
   } catch (cause) {
     if (!(cause instanceof RequestError)) throw cause
     throw new SingError('IO', `cannot download ${name}: ${cause.message}`, { hint: cause.hint, cause })

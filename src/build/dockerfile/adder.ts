@@ -1,10 +1,9 @@
 /** ADD as a step: each source is copied, unpacked or fetched, whatever it is. */
 
 import { randomUUID } from 'node:crypto'
-import { readFileSync, utimesSync } from 'node:fs'
-import { join, posix } from 'node:path'
+import { join } from 'node:path'
 import { SingError } from '../../core/errors.ts'
-import { type BytePath, look, resolveInside, toBytes, toText } from '../inside.ts'
+import { type BytePath, look, toBytes } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import type { Step } from '../steps.ts'
 import {
@@ -71,8 +70,8 @@ export class Adder implements Pick<Step, 'identity' | 'run'> {
     requireDirectory(local, count)
     const copier = new Copier(local, root, this.#tools)
     for (const source of found) await this.#take(source, origin, copier, count > 1)
-    for (const { name, text } of local.texts) copier.text(name, text, count > 1)
-    for (const address of this.#addresses) await this.#takeFetched(address, root, copier, count > 1)
+    for (const { name, text } of local.texts) await copier.text(name, text, count > 1)
+    for (const address of this.#addresses) await this.#takeFetched(address, copier, count > 1)
   }
 
   /** An archive is unpacked, unless somebody said that it is not to be. */
@@ -87,17 +86,15 @@ export class Adder implements Pick<Step, 'identity' | 'run'> {
     if (directory === undefined) return false
     const stats = look(toBytes(directory))
     if (!stats) throw new SingError('INTERNAL', `${directory} is gone`)
-    const origin = { ...treeOrigin(directory, 'the archive'), isArchive: true }
+    const origin = treeOrigin(directory, 'the archive')
     await copier.take({ path: '', place: origin.root, stats }, origin, false)
     return true
   }
 
-  async #takeFetched(address: string, root: string, copier: Copier, isOneOfMany: boolean): Promise<void> {
-    const { path, name, time } = await this.#download(address)
+  async #takeFetched(address: string, copier: Copier, isOneOfMany: boolean): Promise<void> {
+    const { path, name } = await this.#download(address)
     if (this.#add.unpacks && mayBeArchive(toBytes(path)) && (await this.#unpack(toBytes(path), copier)))
       return
-    copier.text(name, readFileSync(path), isOneOfMany, 0o600)
-    const place = resolveInside(root, toText(copier.target(name, isOneOfMany)), 'keep')
-    if (time) utimesSync(posix.normalize(place), time, time)
+    await copier.file(path, name, isOneOfMany)
   }
 }

@@ -45,11 +45,11 @@ function readIgnoreFile(file: string): Ignore {
   return readIgnore(readFileSync(file, 'utf8'), shown(file))
 }
 
-/** The tree of a stage or an image. */
-export const treeOrigin = (root: string, name: string): Origin => ({
+/** The tree of a stage or an image, or files of our own. */
+export const treeOrigin = (root: string, name: string, kind: Origin['kind'] = 'stage'): Origin => ({
   root: toBytes(root.replace(/\/$/, '')),
   ignore: nothingIgnored,
-  kind: 'stage',
+  kind,
   name,
 })
 

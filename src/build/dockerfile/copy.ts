@@ -1,24 +1,16 @@
 /** COPY, and ADD of what lies on this machine: files of the context, of a stage or of the Dockerfile itself come into the tree. */
 
-import { lchownSync } from 'node:fs'
-import { posix } from 'node:path'
-import { SingError, shown } from '../../core/errors.ts'
+import { randomUUID } from 'node:crypto'
+import { lchownSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join, posix } from 'node:path'
+import { errnoOf, SingError, shown } from '../../core/errors.ts'
 import type { Action } from '../../definition/dockerfile/actions.ts'
 import { isPattern } from '../../definition/dockerfile/glob.ts'
 import { ignorePatterns } from '../../definition/dockerfile/ignore.ts'
-import {
-  type BytePath,
-  look,
-  makeDirectoryBytes,
-  onDisk,
-  resolveBytes,
-  toBytes,
-  toText,
-  writeInside,
-} from '../inside.ts'
+import { type BytePath, look, makeDirectoryBytes, onDisk, resolveBytes, toBytes, toText } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import { transfer } from '../transfer.ts'
-import { findSources, hashSources, leavesOut, type Origin, type Source } from './context.ts'
+import { findSources, hashSources, leavesOut, type Origin, type Source, treeOrigin } from './context.ts'
 import { modeOf, ownerIn } from './owner.ts'
 
 export type Copy = Extract<Action, { kind: 'copy' | 'add' }>
@@ -116,13 +108,21 @@ export class Copier {
     for (let above = place; above.length > this.#root.length && !look(above); above = posix.dirname(above))
       missing.push(above)
     makeDirectoryBytes(this.#root, path)
-    const { uid = 0, gid = 0 } = this.#owner ?? {}
-    if (this.#owner) for (const one of missing) lchownSync(onDisk(one), uid, gid)
+    if (this.#owner) for (const one of missing) this.#give(one, this.#owner)
     return place
   }
 
+  #give(place: BytePath, { uid, gid }: Owner): void {
+    try {
+      lchownSync(onDisk(place), uid, gid)
+    } catch (error) {
+      // An id that the user namespace does not have; transfer() warns of it.
+      if (errnoOf(error) !== 'EPERM' && errnoOf(error) !== 'EINVAL') throw error
+    }
+  }
+
   /** The path of the image that something of this name gets. */
-  target(name: string, isOneOfMany: boolean): BytePath {
+  #target(name: string, isOneOfMany: boolean): BytePath {
     const { destination } = this.#copy
     const path = toBytes(destination)
     const isDirectory =
@@ -151,16 +151,21 @@ export class Copier {
     const { destination, keepsParents } = this.#copy
     if (keepsParents) return `${toBytes(destination)}/${source.path}`
     if (source.stats.isDirectory()) return toBytes(destination)
-    return this.target(toText(posix.basename(source.path)), isOneOfMany)
+    return this.#target(toText(posix.basename(source.path)), isOneOfMany)
+  }
+
+  /** A file of this build's own, under a name that it does not have itself. */
+  async file(file: string, name: string, isOneOfMany: boolean): Promise<void> {
+    const place = toBytes(file)
+    const origin = treeOrigin(dirname(file), 'the build', 'context')
+    await this.take({ path: toBytes(name), place, stats: statSync(file) }, origin, isOneOfMany)
   }
 
   /** A file that stands in the Dockerfile. */
-  text(name: string, text: string | Uint8Array, isOneOfMany: boolean, mode = 0o644): void {
-    const path = this.target(name, isOneOfMany)
-    this.directory(posix.dirname(path))
-    writeInside(toText(this.#root), toText(path), text, this.#mode ?? mode)
-    const { uid, gid } = this.#owner ?? { uid: 0, gid: 0 }
-    lchownSync(onDisk(resolveBytes(this.#root, path, 'keep')), uid, gid)
+  async text(name: string, text: string, isOneOfMany: boolean): Promise<void> {
+    const file = join(this.#tools.scratch.path, `text-${randomUUID()}`)
+    writeFileSync(file, text, { mode: 0o644 })
+    await this.file(file, name, isOneOfMany)
   }
 }
 

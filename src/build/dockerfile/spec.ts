@@ -49,6 +49,7 @@ type Given = {
 /** Read a Dockerfile. @throws SingError DEFINITION naming the line, IO when it cannot be read */
 export function openDockerfile(path: string, given: Given, report: Report): DockerSpec {
   const file = parseDockerfile(readText(path), basename(path))
+  tellSyntax(file, report)
   tellUnused(file, given.arguments, report)
   return {
     file,
@@ -68,6 +69,13 @@ function readText(path: string): string {
   } catch (cause) {
     throw new SingError('IO', `cannot read the Dockerfile ${shown(path)}: ${reasonOf(cause)}`, { cause })
   }
+}
+
+/** Other readers than the usual one may understand what nobody does here. */
+function tellSyntax({ syntax, name }: Dockerfile, report: Report): void {
+  if (syntax === undefined || /^(docker\.io\/)?docker\/dockerfile(-upstream)?([:@]|$)/.test(syntax)) return
+  const text = `${name}: # syntax=${shown(syntax)} is not asked: the file is read as docker/dockerfile:1 reads it`
+  report({ kind: 'warning', text })
 }
 
 /** Proxies, what the frontend of others is told, and what is there without being declared. */

@@ -109,7 +109,7 @@ function copyStep(copy: Copy, { give }: StepSources, tools: BuildTools): Perform
       requireDirectory(copy, count)
       const copier = new Copier(copy, root, tools)
       for (const source of found) await copier.take(source, origin, count > 1)
-      for (const { name, text } of copy.texts) copier.text(name, text, count > 1)
+      for (const { name, text } of copy.texts) await copier.text(name, text, count > 1)
     },
   }
 }

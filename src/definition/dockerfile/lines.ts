@@ -12,7 +12,13 @@ export type Line = {
   readonly heredocs: readonly Heredoc[]
 }
 
-export type Lines = { readonly escaper: Escape; readonly lines: readonly Line[] }
+export type Directives = {
+  readonly escaper: Escape
+  /** Who is to read the file: an image, which nobody asks. */
+  readonly syntax: string | undefined
+}
+
+export type Lines = Directives & { readonly lines: readonly Line[] }
 
 /** Instructions below which texts may stand. */
 const withTexts = /^(?:onbuild\s+)?(?:run|copy|add)\s/i
@@ -31,7 +37,7 @@ export function readLines(text: string, name: string): Lines {
     .replace(/^\ufeff/, '')
     .replaceAll('\r\n', '\n')
     .split('\n')
-  const escaper = readEscape(all, name)
+  const { escaper, syntax } = readDirectives(all, name)
   const lines: Line[] = []
   for (let at = 0; at < all.length; ) {
     const joined = joinLine(all, at, escaper)
@@ -44,29 +50,28 @@ export function readLines(text: string, name: string): Lines {
     lines.push({ text: joined.text, line: joined.line, heredocs })
     at = next
   }
-  return { escaper, lines }
+  return { escaper, syntax, lines }
 }
 
-/** The words of a directive `# escape=...` count only above everything else. */
-function readEscape(lines: readonly string[], name: string): Escape {
-  const seen = new Set<string>()
-  let escaper: Escape = '\\'
-  for (const [index, line] of lines.entries()) {
-    const [, key = '', value = ''] = /^\s*#\s*([a-zA-Z][\w-]*)\s*=\s*(.*?)\s*$/.exec(line) ?? []
+/** Lines such as `# escape=...` count only above everything else. */
+function readDirectives(lines: readonly string[], name: string): Directives {
+  const found = new Map<string, { value: string; line: number }>()
+  for (const [index, text] of lines.entries()) {
+    const [, key = '', value = ''] = /^\s*#\s*([a-zA-Z][\w-]*)\s*=\s*(.*?)\s*$/.exec(text) ?? []
     const directive = key.toLowerCase()
     if (!['syntax', 'escape', 'check'].includes(directive)) {
       // A line for the kernel, as in scripts, may stand above.
-      if (index === 0 && line.startsWith('#!')) continue
+      if (index === 0 && text.startsWith('#!')) continue
       break
     }
-    const place = { name, line: index + 1 }
-    if (seen.has(directive)) throw wrong(place, `the directive ${directive} is given twice`)
-    seen.add(directive)
-    if (directive !== 'escape') continue
-    if (value !== '\\' && value !== '`') throw wrong(place, `# escape=${excerpt(value)}: expected \\ or \``)
-    escaper = value
+    const line = index + 1
+    if (found.has(directive)) throw wrong({ name, line }, `the directive ${directive} is given twice`)
+    found.set(directive, { value, line })
   }
-  return escaper
+  const { value: escaper = '\\', line = 0 } = found.get('escape') ?? {}
+  if (escaper !== '\\' && escaper !== '`')
+    throw wrong({ name, line }, `# escape=${excerpt(escaper)}: expected \\ or \``)
+  return { escaper, syntax: found.get('syntax')?.value }
 }
 
 /** What continues on the next line ends with the sign for it, but not with two of them. */

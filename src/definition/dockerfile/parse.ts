@@ -20,7 +20,7 @@ import { plainWords } from './words.ts'
  * @throws SingError DEFINITION (`Dockerfile:7: ...`) for the first mistake; nothing has been done by then
  */
 export function parseDockerfile(text: string, name: string): Dockerfile {
-  const { escaper, lines } = readLines(text, name)
+  const { escaper, syntax, lines } = readLines(text, name)
   const inFront: Instruction[] = []
   const stages: (DockerStage & { instructions: Instruction[] })[] = []
   for (const line of lines) {
@@ -34,7 +34,7 @@ export function parseDockerfile(text: string, name: string): Dockerfile {
   }
   if (stages.length === 0)
     throw wrong({ name, line: 0 }, 'there is no FROM', 'a Dockerfile begins with FROM and an image')
-  return { name, text: text.replaceAll('\r\n', '\n'), escaper, arguments: inFront, stages }
+  return { name, text: text.replaceAll('\r\n', '\n'), escaper, syntax, arguments: inFront, stages }
 }
 
 /** The instructions that an image keeps for those that are built on top of it. @throws SingError DEFINITION */

@@ -80,6 +80,8 @@ export type Dockerfile = {
   readonly name: string
   readonly text: string
   readonly escaper: Escape
+  /** Behind `# syntax=`. */
+  readonly syntax: string | undefined
   /** ARG in front of the first FROM. */
   readonly arguments: readonly Instruction[]
   readonly stages: readonly DockerStage[]
