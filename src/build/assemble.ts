@@ -6,7 +6,7 @@ import { inspectJson, readAttributes } from '../image/contents.ts'
 import { type PackOptions, packDirectory } from '../native/addon.ts'
 import { partitionExtra } from '../sif/details.ts'
 import { architectureCode, dataTypes, filesystems, partitionKinds } from '../sif/format.ts'
-import { SifWriter } from '../sif/write.ts'
+import { SifWriter, type Slot } from '../sif/write.ts'
 import { standard } from './compression.ts'
 import { copyTree } from './copy.ts'
 import type { BuildTools } from './request.ts'
@@ -47,15 +47,10 @@ function baseOf({ base, time }: Assembly, { request }: BuildTools): Pick<PackOpt
   return base ? { base: { ...base, repack } } : {}
 }
 
-async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools): Promise<void> {
+/** Pack the tree into a place of the new file. Resolves with its size. */
+export async function packTree(slot: Slot, assembly: Assembly, tools: BuildTools): Promise<number> {
   const { request, facts, report, signal } = tools
   const { compression, blockSize, workers, allRoot } = request.packing
-  const extra = partitionExtra(
-    filesystems.squashfs,
-    partitionKinds.primary,
-    architectureCode(assembly.architecture),
-  )
-  const slot = await writer.slot({ dataType: dataTypes.partition, extra })
   const { root, exclude, extra: entries } = assembly.tree
   const { size } = await packDirectory(root, {
     exclude,
@@ -72,11 +67,21 @@ async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools
     ...(allRoot || !facts.isRoot ? { owner: { uid: 0, gid: 0, unlessKnown: !allRoot } } : {}),
     ...(assembly.time === undefined ? {} : { time: assembly.time }),
   })
-  slot.finish(size)
+  return size
+}
+
+async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools): Promise<void> {
+  const extra = partitionExtra(
+    filesystems.squashfs,
+    partitionKinds.primary,
+    architectureCode(assembly.architecture),
+  )
+  const slot = await writer.slot({ dataType: dataTypes.partition, extra })
+  slot.finish(await packTree(slot, assembly, tools))
 }
 
 /** What is whole, and has no name yet, as --check sees it. */
-async function examine(path: string, { examine: look, signal }: BuildTools): Promise<void> {
+export async function examine(path: string, { examine: look, signal }: BuildTools): Promise<void> {
   await look?.(path)
   signal.throwIfAborted()
 }

@@ -8,6 +8,7 @@ import type { HostFacts } from '../host/facts.ts'
 import { catchInterruption } from '../runtime/interrupt.ts'
 import { rootfsArchitecture } from './architecture.ts'
 import { type Assembly, assembleSandbox, assembleSif } from './assemble.ts'
+import { assembleOciSif } from './assemble-oci.ts'
 import { StepCounter } from './counter.ts'
 import { describeStage, fixedTime, planDefinition } from './definition-plan.ts'
 import { planDockerfile } from './dockerfile/plan.ts'
@@ -88,7 +89,7 @@ async function assemble(built: Built, spec: BuildSpec, mode: number, tools: Buil
     mode,
     time: fixedTime(built, tools),
   }
-  await assembleSif(assembly, tools)
+  await (request.asOciSif ? assembleOciSif : assembleSif)(assembly, tools)
 }
 
 /**

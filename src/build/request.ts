@@ -31,6 +31,8 @@ export type BuildRequest = {
   /** Definition file, image or reference, as typed. */
   readonly spec: string
   readonly sandbox: boolean
+  /** An OCI-SIF instead of a SIF. */
+  readonly asOciSif: boolean
   readonly update: boolean
   readonly force: boolean
   /** The specification is JSON. */

@@ -9,7 +9,7 @@ import { read, write } from 'node:fs'
 import { promisify } from 'node:util'
 import { SingError, shown } from '../core/errors.ts'
 import { documentLimit, mediaTypes } from '../oci/manifest.ts'
-import type { Descriptor } from '../oci/types.ts'
+import type { Descriptor, Platform } from '../oci/types.ts'
 import { digestExtra } from '../sif/details.ts'
 import { dataTypes, noTime } from '../sif/format.ts'
 import { type Examine, SifWriter, type Slot } from '../sif/write.ts'
@@ -61,6 +61,33 @@ async function writeOnce(image: OciImage, target: string, options: OciSifOptions
   await writer.add({ dataType: dataTypes.ociRootIndex, data: rootIndexBytes(described, image.config) })
   options.signal.throwIfAborted()
   await writer.commit(options.examine)
+}
+
+export type PackedOciSif = {
+  readonly mode: number
+  readonly platform: Platform
+  /** Writes the file system of the only layer. Resolves with its size. */
+  readonly pack: (slot: Slot) => Promise<number>
+  /** The configuration, given the digests of the layers. */
+  readonly configOf: (diffIds: readonly string[]) => Buffer
+  readonly examine: Examine
+  readonly signal: AbortSignal
+}
+
+/** Write a new OCI-SIF of one file system. */
+export async function writePackedOciSif(target: string, image: PackedOciSif): Promise<void> {
+  const { mode, platform, pack, configOf, examine, signal } = image
+  await using writer = await SifWriter.create(target, { id: '', time: noTime, capacity: 4 + spare, mode })
+  const slot = await writer.slot({ dataType: dataTypes.ociBlob, extra: Buffer.alloc(0), alignment })
+  const layer = await describeSlot(slot, await pack(slot))
+  const config = configOf([layer.digest])
+  const manifest = relayeredManifest({ annotations: {} }, describe(mediaTypes.config, config), [layer])
+  await writer.add({ dataType: dataTypes.ociBlob, data: config })
+  await writer.add({ dataType: dataTypes.ociBlob, data: manifest })
+  const described = describe(mediaTypes.manifest, manifest)
+  await writer.add({ dataType: dataTypes.ociRootIndex, data: rootIndexBytes(described, { platform }) })
+  signal.throwIfAborted()
+  await writer.commit(examine)
 }
 
 /** Whether all layers are file systems; some alone cannot be put together with archives. */

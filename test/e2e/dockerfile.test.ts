@@ -288,7 +288,7 @@ BuildArgs: V=3
   it.each([
     [['--update', '--sandbox'], '--update needs a definition file'],
     [['--section', 'post'], '--section: a Dockerfile has no sections to choose'],
-    [['--oci'], '--oci: '],
+    [['--oci', '--keep-layers'], '--keep-layers: what a Dockerfile makes is one layer'],
   ])('is not built with %j', async (flags, message) => {
     const context = new Context({ Dockerfile: from() })
     expect(await context.fails(...flags)).toContain(message)
@@ -305,6 +305,24 @@ BuildArgs: V=3
       'HTTP_PROXY=x',
     )
     expect(said).toContain('Dockerfile: no ARG declares B, which --build-arg gives')
+  })
+
+  it('becomes an OCI-SIF', async () => {
+    const context = new Context({
+      Dockerfile: `${from()}\nWORKDIR /w\nUSER jane\nRUN id -u > /tmp/id\nENV A=b\nENTRYPOINT ["/bin/echo"]\nCMD ["x"]\n`,
+    })
+    await context.builds('--oci')
+    expect(await openImage(join(context.folder, 'app.sif'))).toMatchObject({
+      kind: 'oci-sif',
+      oci: {
+        Entrypoint: ['/bin/echo'],
+        Cmd: ['x'],
+        Env: ['PATH=/bin', 'FROM_BASE=yes', 'A=b'],
+        User: 'jane',
+      },
+    })
+    expect((await context.run(['run', 'app.sif'])).stdout).toBe('x\n')
+    expect((await context.run(['exec', '--oci', 'app.sif', 'pwd'])).stdout).toBe('/w\n')
   })
 
   it('warns of a syntax that nobody is asked about', async () => {

@@ -100,7 +100,7 @@ const otherFlags = grouped('Others:', [
     hidden: true,
     notice: '--library has no effect: there is no library to ask',
   }),
-  toggle('oci', 'from docker:// and other OCI sources: write an OCI-SIF', { hidden: true }),
+  toggle('oci', 'from docker:// and other OCI sources, or a Dockerfile: write an OCI-SIF', { hidden: true }),
   toggle('keep-layers', 'with --oci: one file system for each layer instead of one for all', {
     hidden: true,
   }),

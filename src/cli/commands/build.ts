@@ -5,7 +5,7 @@ import { build } from '../../build/build.ts'
 import { parsePacking } from '../../build/compression.ts'
 import { buildReference, isReferenceBuild } from '../../build/reference.ts'
 import { type BuildRequest, parseEpoch, parseSections, parseTarget } from '../../build/request.ts'
-import { openSpec } from '../../build/spec.ts'
+import { type BuildSpec, openSpec } from '../../build/spec.ts'
 import type { Config } from '../../config/load.ts'
 import { SingError, shown } from '../../core/errors.ts'
 import type { Event, Report } from '../../core/events.ts'
@@ -62,6 +62,7 @@ function requestOf({ flags, args, context }: Call, config: Config, report: Repor
     target: parseTarget(target),
     spec,
     sandbox: flags.sandbox === true,
+    asOciSif: formOf(flags) !== 'sif',
     update: flags.update === true,
     force: flags.force === true,
     json: flags.json === true,
@@ -108,11 +109,16 @@ async function readGpus({ flags, context }: Call): Promise<GpuFacts[]> {
   return vendors.map((vendor) => readGpu(vendor, { root: '', environment, ldconfig }))
 }
 
-/** What is built here, or is an image already, was never an image of OCI. */
-function requireUsualForm({ flags, args }: Call): void {
-  if (formOf(flags) === 'sif') return
+/** What a definition builds, or is an image already, was never an image of OCI. */
+function requireUsualForm({ flags, args }: Call, { dockerfile }: BuildSpec): void {
+  const form = formOf(flags)
+  if (form === 'sif' || (dockerfile && form === 'oci-sif')) return
+  if (dockerfile)
+    throw new SingError('UNSUPPORTED', '--keep-layers: what a Dockerfile makes is one layer', {
+      hint: 'Leave it out; --oci alone makes an OCI-SIF',
+    })
   throw new SingError('UNSUPPORTED', `--oci: ${shown(args[1] ?? '')} is no image of OCI`, {
-    hint: 'From docker://, oci: and other OCI sources it makes an OCI-SIF; otherwise leave it out',
+    hint: 'From docker://, oci: and other OCI sources, and from a Dockerfile, it makes an OCI-SIF; otherwise leave it out',
   })
 }
 
@@ -150,8 +156,8 @@ async function run(given: Call): Promise<number> {
     for (const event of heard) report(event)
     return await (isData ? fromData : fromReference)(call, request)
   }
-  requireUsualForm(call)
   const spec = await openSpec(request, hear)
+  requireUsualForm(call, spec)
   const facts = readHostFacts(call.context.environment)
   const examine = examinerOf(call)
   if (spec.isDefinition || request.fakeroot) becomeRoot(call, facts, request)
