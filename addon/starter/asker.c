@@ -21,13 +21,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int own_root = -1;
+static int own_root = -1, own_proc = -1;
 static struct stat own_ids; /* of our user namespace */
 
 bool note_own_tree(void)
 {
 	own_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return own_root >= 0 && stat("/proc/self/ns/user", &own_ids) == 0;
+	own_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return own_root >= 0 && own_proc >= 0 && stat("/proc/self/ns/user", &own_ids) == 0;
 }
 
 /* After this what was read and opened by pid is known to be of the process: a pid can get another owner. */
@@ -147,6 +148,29 @@ static bool enter_root_of(int root)
 	return fchdir(root) == 0 && chroot(".") == 0;
 }
 
+/* A thread that kept the root would keep its mounts. */
+static void enter_own_root(void)
+{
+	if (!enter_root_of(own_root))
+		abort();
+}
+
+int name_file(const struct asker *asker, int file, char path[PATH_MAX])
+{
+	char link[32];
+	ssize_t length = -1;
+
+	AUTO_CLOSE int root = openat(asker->process, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	snprintf(link, sizeof link, "self/fd/%d", file);
+	if (root >= 0 && enter_root_of(root))
+		length = readlinkat(own_proc, link, path, PATH_MAX - 1);
+	enter_own_root();
+	if (length < 0)
+		return -ENOENT;
+	path[length] = '\0';
+	return 0;
+}
+
 static int look_up(int root, int from, const char *path, bool follow)
 {
 	struct open_how how = {
@@ -159,9 +183,7 @@ static int look_up(int root, int from, const char *path, bool follow)
 		found = syscall(SYS_openat2, from, path, &how, sizeof how);
 	if (found < 0)
 		found = -errno;
-	/* A thread that kept the root would keep its mounts. */
-	if (!enter_root_of(own_root))
-		abort();
+	enter_own_root();
 	return (int)found;
 }
 

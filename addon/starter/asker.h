@@ -36,6 +36,9 @@ int read_status(const struct asker *asker, struct asker_status *status);
 /* What its descriptor stands for, AT_FDCWD included, as O_PATH. */
 int open_descriptor(const struct asker *asker, int number);
 
+/* The path of an open file in the tree that it sees. */
+int name_file(const struct asker *asker, int file, char path[PATH_MAX]);
+
 /*
  * What a path stands for, as O_PATH: from the descriptor `from` if it is relative, within the root that it has, at the mounts
  * that it sees. The calling thread must have a root of its own (CLONE_FS).

@@ -125,6 +125,25 @@ describe.skipIf(!can('userns', 'overlay'))('owners that are recorded', () => {
     expect(notesOf(work, 'f')).toBe('user.sing.stat="5:5"')
   })
 
+  it.skipIf(!can('xattrs'))('go on with what takes the place of /etc/shadow', async () => {
+    const work = temporaryFolder()
+    const lines = [
+      'mkdir etc; touch etc/shadow etc/shadow+ etc/shadow- etc/motd etc/motd+ etc/group etc/group+ shadow shadow+',
+      'chown 0:42 etc/shadow etc/motd shadow; chown 0:0 etc/*+ etc/shadow- shadow+',
+      'mv etc/shadow+ etc/shadow',
+    ]
+    const { status, stderr } = await onHost(['sh', '-ec', lines.join('\n')], work)
+    expect([status, stderr]).toEqual([0, ''])
+    for (const [name, note] of [
+      ['etc/shadow', 'user.sing.stat="0:42"'],
+      ['etc/shadow-', 'user.sing.stat="0:42"'],
+      ['etc/motd+', undefined],
+      ['etc/group+', undefined],
+      ['shadow+', undefined],
+    ] as const)
+      expect([name, notesOf(work, name)]).toEqual([name, note])
+  })
+
   it('are not changed on files of others', async () => {
     const { status, stderr } = await onHost(['chown', '5:5', '/etc/passwd', '/dev/null', '/proc/self/status'])
     expect([status, stderr]).toEqual([0, ''])
@@ -175,6 +194,7 @@ describe.skipIf(!can('userns', 'root'))('the recorder', () => {
     expect(open.sort()).toEqual([
       '/',
       ...['/dev/null', '/dev/null', '/dev/null'],
+      '/proc',
       'anon_inode:[timerfd]',
       'anon_inode:seccomp notify',
     ])
