@@ -8,6 +8,7 @@ import { makePacmanRepository } from '../helpers/pacman.ts'
 import { makeRpmRepository, type RpmRepository } from '../helpers/rpm.ts'
 import { sing } from '../helpers/sing.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
+import { treeOf } from '../helpers/tree.ts'
 
 /** Who builds: each of them may have what the others lack. */
 const builders = [
@@ -44,8 +45,9 @@ describe.skipIf(!can('dnf'))('a distribution made by dnf', () => {
   it.each(builders)('is installed with its scripts run, by $who', async ({ flags, as, able }) => {
     if (!able) return
     const header = `Bootstrap: yum\nMirrorURL: file://${plain.path}\nInclude: tiny-tool`
-    const { status, stderr, look } = await build(header, { flags, as })
+    const { status, stderr, look, folder } = await build(header, { flags, as })
     expect({ status, stderr }).toEqual({ status: 0, stderr: expect.not.stringContaining('WARNING') })
+    expect((await treeOf(join(folder, 'x.sif'))).get('opt/installed-by')).toBe('file 644 7:8')
     expect(await look(`${whatScriptsDid}; cat /etc/redhat-release`)).toBe(`${done}tiny\n`)
     // Nothing of the tool and of this machine, and the database where the new system looks for it.
     const left =
