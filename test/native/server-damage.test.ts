@@ -114,26 +114,35 @@ describe.skipIf(!usable)('a hostile image', () => {
   const server = buildSanitizedServer(folder)
   // The second leaves its tables readable to the mutations, which then change numbers instead of breaking streams.
   const shapes = [
-    ['packed with zstd', ['-comp', 'zstd', '-b', '4096']],
-    ['not packed', ['-noI', '-noD', '-noF', '-noX', '-b', '8192']],
-    ['packed with xz', ['-comp', 'xz', '-b', '16384']],
+    ['packed with zstd', ['-comp', 'zstd', '-b', '4096'], []],
+    ['not packed', ['-noI', '-noD', '-noF', '-noX', '-b', '8192'], []],
+    [
+      'not packed, as a layer',
+      ['-noI', '-noX', '-p', 'disk b 660 7 8 8 1'],
+      ['--stacked', '--noted', '--owner', '0:0'],
+    ],
+    ['packed with xz', ['-comp', 'xz', '-b', '16384'], []],
   ] as const
 
-  it.each(shapes)('neither stops nor crashes the server (%s)', { timeout: 300_000 }, async (_, flags) => {
-    const image = pack(tree, join(folder, 'variety.sqfs'), ...flags)
-    const bytes = readFileSync(image.path)
-    const env = { ASAN_OPTIONS: 'exitcode=77:detect_leaks=0', UBSAN_OPTIONS: 'exitcode=77' }
-    const outcomes = new Map<string, number[]>()
-    const tryOne = async (seed: number) => {
-      const mutated = write(`mutated-${seed % 2}.sqfs`, mutate(bytes, seed))
-      const line = mountLine(mounter, mutated, at, `(${walk}) >/dev/null 2>&1`, { server })
-      const { stderr } = await run(['timeout', '-s', 'KILL', '60', ...line], { env })
-      const outcome = /server (status|signal) \d+/.exec(stderr)?.[0] ?? stderr
-      outcomes.set(outcome, [...(outcomes.get(outcome) ?? []), seed])
-    }
-    for (let seed = 1; seed <= 100; seed += 2) await Promise.all([tryOne(seed), tryOne(seed + 1)])
-    outcomes.delete('server status 0')
-    outcomes.delete('server status 1')
-    expect([...outcomes]).toEqual([])
-  })
+  it.each(shapes)(
+    'neither stops nor crashes the server (%s)',
+    { timeout: 300_000 },
+    async (_, packing, flags) => {
+      const image = pack(tree, join(folder, 'variety.sqfs'), ...packing)
+      const bytes = readFileSync(image.path)
+      const env = { ASAN_OPTIONS: 'exitcode=77:detect_leaks=0', UBSAN_OPTIONS: 'exitcode=77' }
+      const outcomes = new Map<string, number[]>()
+      const tryOne = async (seed: number) => {
+        const mutated = write(`mutated-${seed % 2}.sqfs`, mutate(bytes, seed))
+        const line = mountLine(mounter, mutated, at, `(${walk}) >/dev/null 2>&1`, { server, flags })
+        const { stderr } = await run(['timeout', '-s', 'KILL', '60', ...line], { env })
+        const outcome = /server (status|signal) \d+/.exec(stderr)?.[0] ?? stderr
+        outcomes.set(outcome, [...(outcomes.get(outcome) ?? []), seed])
+      }
+      for (let seed = 1; seed <= 100; seed += 2) await Promise.all([tryOne(seed), tryOne(seed + 1)])
+      outcomes.delete('server status 0')
+      outcomes.delete('server status 1')
+      expect([...outcomes]).toEqual([])
+    },
+  )
 })
