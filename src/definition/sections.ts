@@ -31,13 +31,18 @@ export function isAppSection({ name }: Pick<SectionText, 'name'>): boolean {
   return appNames.has(name)
 }
 
-/** A section that is given several times: the texts one after the other, the arguments of the last. */
+/**
+ * A section that is given several times: the texts one after the other, the arguments of the
+ * last that has any. A section without a text
+ * says nothing: what the base has in its place stays.
+ */
 export function joinSections(parts: readonly SectionText[]): Section | undefined {
   const [first] = parts
-  if (!first) return undefined
+  const text = parts.map((part) => part.text).join('')
+  if (!first || text.trim() === '') return undefined
   return {
-    text: parts.map((part) => part.text).join(''),
-    arguments: parts.at(-1)?.words ?? [],
+    text,
+    arguments: parts.findLast(({ words }) => words.length > 0)?.words ?? [],
     line: first.line,
     lines: parts.flatMap((part) => part.lines),
   }

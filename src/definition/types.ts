@@ -6,7 +6,7 @@ import { SingError, shown } from '../core/errors.ts'
 export type Section = {
   /** The lines below the section's name, each ended by a line feed. */
   readonly text: string
-  /** Words behind the name, comments cut; those of the last occurrence. */
+  /** Words behind the name, comments cut; those of the last occurrence that has any. */
   readonly arguments: readonly string[]
   readonly line: number
   /** For each line of the text its line of the definition, 0 where it has none; what is not here has none either. */

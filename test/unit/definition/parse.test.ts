@@ -49,11 +49,19 @@ describe('a definition with everything', () => {
     expect(warnings).toEqual(['fortune.def:4: Bootstrap: localimage does not use MirrorURL'])
   })
 
-  it('joins a section that is given twice; the arguments of the last count', () => {
+  it('joins a section that is given twice; the last arguments count', () => {
     expect(stage.sections.post?.text).toContain('rate = 50%')
     expect(stage.sections.post?.text.endsWith('    echo last\n\n')).toBe(true)
-    expect(stage.sections.post?.arguments).toEqual([])
+    expect(stage.sections.post?.arguments).toEqual(['-c', '/bin/busybox', 'sh'])
     expect(stage.sections.post?.line).toBe(23)
+  })
+
+  it('takes a section without a text as none', () => {
+    const text = 'Bootstrap: scratch\n%help\n%test -x\n\n%apphelp tool\n%environment\n  \n'
+    const [stage] = parseDefinition(text, { name: 'd' }).stages
+    expect(stage).toMatchObject({ sections: {}, apps: [{ name: 'tool', files: [] }] })
+    expect(Object.keys(stage?.sections ?? {})).toEqual([])
+    expect(stage?.apps[0]?.help).toBeUndefined()
   })
 
   it('knows the arguments of a section', () => {
