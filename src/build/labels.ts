@@ -1,5 +1,6 @@
 /** Labels of an image that is built: those of its base, what a build says by itself, those of the definition. */
 
+import { shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { parseLabels } from '../definition/labels.ts'
 import type { Stage } from '../definition/types.ts'
@@ -36,7 +37,7 @@ export type LabelOptions = {
   readonly version: string
   readonly time: Date
   readonly arch: string
-  /** What %post wrote; it replaces. */
+  /** What %post wrote; it replaces what the base says. */
   readonly extra: readonly (readonly [string, string])[]
   readonly report: Report
 }
@@ -51,8 +52,8 @@ function labelsOfBuild(root: string, stage: Stage, options: LabelOptions): [stri
 }
 
 /**
- * Write the labels of the image: those of the base, those about this build, those of %labels, those that %post collected.
- * A label of the base stays when %labels has the same one, unless forced, and a warning tells so.
+ * Write the labels of the image: those of the base, those about this build, those that %post collected, those of %labels.
+ * A label of the base or of %post stays when %labels has the same one, unless forced, and a warning tells so.
  */
 export function writeImageLabels(root: string, stage: Stage, options: LabelOptions): void {
   const base = [...readLabels(root, labelsFile, options.report)].filter(([key]) => !isAboutBuild(key))
@@ -61,13 +62,17 @@ export function writeImageLabels(root: string, stage: Stage, options: LabelOptio
   for (const [key, value] of automatic) labels.set(key, value)
   const kept = new Set(base.map(([key]) => key))
   for (const [key] of automatic) kept.delete(key)
+  for (const [key, value] of options.extra) {
+    labels.set(key, value)
+    kept.add(key)
+  }
   for (const [key, value] of parseLabels(stage.sections.labels?.text ?? '')) {
     if (options.force || !kept.has(key) || labels.get(key) === value) labels.set(key, value)
     else {
-      const text = `The base has a label ${key} (${labels.get(key)}), which stays; --force replaces it`
+      const owner = options.extra.some(([name]) => name === key) ? '%post wrote' : 'The base has'
+      const text = `${owner} a label ${shown(key)} (${shown(labels.get(key) ?? '')}), which stays; --force replaces it`
       options.report({ kind: 'warning', text })
     }
   }
-  for (const [key, value] of options.extra) labels.set(key, value)
   writeLabels(root, labelsFile, labels)
 }

@@ -63,7 +63,7 @@ function makeLink(root: string, path: string, target: string): void {
 export async function writeMetadata(root: string, stage: Stage, options: MetadataOptions): Promise<void> {
   const { help, runscript, startscript, test, environment } = stage.sections
   if (help) writeInside(root, `${folder}/runscript.help`, help.text, 0o644)
-  keepHistory(root, options.definitionText)
+  keepHistory(root, stage.header.bootstrap ?? '', options.definitionText)
   writeInside(root, `${folder}/Singularity`, options.definitionText, 0o644)
   if (environment) addEnvironment(root, environment.text)
   for (const [name, section] of Object.entries({ startscript, runscript, test })) {
@@ -74,10 +74,18 @@ export async function writeMetadata(root: string, stage: Stage, options: Metadat
   writeImageLabels(root, stage, { force, version: builder.version, time, arch, extra, report })
 }
 
-/** The definition of the base becomes the newest file of the history, unless it is the same. */
-export function keepHistory(root: string, definitionText: string): void {
+const ociAgents = ['docker', 'oci', 'oci-archive', 'docker-archive', 'docker-daemon']
+
+/** What a conversion of layers says about itself is no generation of its own: the header of the stage says the same. */
+function isConversion(definition: Buffer, agent: string): boolean {
+  return ociAgents.includes(agent) && /^bootstrap: .*\nfrom: .*\n\s*$/.test(definition.toString())
+}
+
+/** The definition of the base, which `agent` fetched, becomes the newest file of the history, unless it is the same. */
+export function keepHistory(root: string, agent: string, definitionText: string): void {
   const previous = readBytesInside(root, `${folder}/Singularity`, largest)
   if (previous === undefined || previous.equals(Buffer.from(definitionText))) return
+  if (isConversion(previous, agent)) return
   const history = `${folder}/bootstrap_history`
   let number = 0
   try {

@@ -12,7 +12,7 @@ import { existsInside, resolveInside } from './inside.ts'
 import type { BuildTools } from './request.ts'
 import { runScript, type Script, type Streams } from './script.ts'
 
-/** Files that %post makes are for everybody to read, whatever the caller's umask; the peers' mask. */
+/** Files that %setup and %post make are for everybody to read, whatever the caller's umask; the peers' mask. */
 const sectionMask = 0o002
 
 export const passedOn = ['http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy']
@@ -49,6 +49,7 @@ export async function runHostSection(
     environment: { ...tools.environment, ...inAllSpellings('ROOTFS', root) },
     cwd: facts.cwd ?? '/',
     devices: undefined,
+    ...(name === 'setup' ? { umask: sectionMask } : {}),
   }
   await runScript(scriptOf(`%${name}`, section, script, tools), tools, (streams, shell) =>
     runOnHost(shell ? { ...request, program: shell } : request, { facts, report, debug, signal, ...streams }),

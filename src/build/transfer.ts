@@ -90,20 +90,23 @@ async function copyDirectory(from: BytePath, to: BytePath, stats: Stats, state: 
   if (!existing) await setAttributes(place, stats, state)
 }
 
-/** Make room for a file or link. What is there goes, so that no other name of the same file changes with it. */
-async function clear(from: BytePath, to: BytePath): Promise<void> {
+/** Make room for a file or link. What is there goes, so that no other name of the same file changes with it; says what it was. */
+async function clear(from: BytePath, to: BytePath): Promise<Stats | undefined> {
   const existing = look(to)
-  if (!existing) return
+  if (!existing) return undefined
   if (existing.isDirectory()) {
     throw new SingError('BUILD', `cannot copy ${named(from)}: there is a directory in its place in the image`)
   }
   await unlink(onDisk(to))
+  return existing
 }
 
 async function copyRegular(from: BytePath, to: BytePath, stats: Stats, state: State): Promise<void> {
-  await clear(from, to)
+  const existing = await clear(from, to)
   await copyContents(onDisk(from), onDisk(to), stats.size, state.signal)
-  await setAttributes(to, stats, state)
+  // As `cp` writes into a file that is there: to the image it is the same file with other contents.
+  const isKept = state.kind === 'host' && existing?.isFile()
+  await setAttributes(to, stats, state, isKept ? existing : undefined)
 }
 
 async function copyLink(from: BytePath, to: BytePath, stats: Stats, state: State): Promise<void> {
@@ -112,11 +115,11 @@ async function copyLink(from: BytePath, to: BytePath, stats: Stats, state: State
   await setAttributes(to, stats, state)
 }
 
-async function setAttributes(to: BytePath, stats: Stats, state: State): Promise<void> {
-  const owner = state.owner ?? (state.kind === 'stage' ? stats : undefined)
+async function setAttributes(to: BytePath, stats: Stats, state: State, kept?: Stats): Promise<void> {
+  const owner = state.owner ?? (state.kind === 'stage' ? stats : kept)
   if (owner) await setOwner(to, owner, state)
   // After the owner: changing that takes the setuid bits away.
-  const mode = state.mode ?? stats.mode & (state.kind === 'host' ? 0o777 : 0o7777)
+  const mode = state.mode ?? (kept ?? stats).mode & (state.kind === 'host' ? 0o777 : 0o7777)
   if (!stats.isSymbolicLink()) await chmod(onDisk(to), mode)
   await lutimes(onDisk(to), stats.atime, stats.mtime)
 }

@@ -113,6 +113,8 @@ export type HostProgramRequest = {
   readonly proc?: string | undefined
   /** Directories of the host that appear in another place for as long as the program runs. */
   readonly lent?: readonly { readonly from: string; readonly at: string }[]
+  /** Absent: that of this process. */
+  readonly umask?: number
 }
 
 const deviceNames = ['null', 'zero', 'full', 'random', 'urandom', 'tty']
@@ -141,7 +143,7 @@ export function planHostProgram(request: HostProgramRequest, facts: HostFacts, d
       directories: [request.cwd, '/'],
       directoryRequired: false,
       environment: request.environment,
-      umask: undefined,
+      umask: request.umask,
       init: true,
       dieWithParent: true,
     },

@@ -46,7 +46,7 @@ export async function describeDocker(root: string, about: Described, tools: Buil
   const command = { entrypoint: config.Entrypoint ?? [], command: config.Cmd ?? [] }
   if (!keepsRunscript(root, config)) writeInside(root, runscript, ociRunscript(command), 0o755)
   await prepareRootfs(root)
-  keepHistory(root, text)
+  keepHistory(root, 'docker', text)
   writeInside(root, `${folder}/Singularity`, text, 0o644)
   writeInside(root, ociEnvironmentFile, ociEnvironmentScript({ environment: config.Env ?? [] }), 0o755)
   const base = readLabels(root, labelsFile, tools.report)

@@ -146,6 +146,14 @@ describe('%files from the host', () => {
     expect(readFileSync(join(root, 'other'), 'utf8')).toBe('root')
   })
 
+  it('keeps the mode of a file that is there', async () => {
+    writeFileSync(join(root, 'opt/config'), 'old')
+    chmodSync(join(root, 'opt/config'), 0o600)
+    await copy('src/a1 /opt/config')
+    expect(readFileSync(join(root, 'opt/config'), 'utf8')).toBe('a1')
+    expect(statSync(join(root, 'opt/config')).mode & 0o777).toBe(0o600)
+  })
+
   it('keeps modes and times, but no setuid bit, whatever the umask', async () => {
     const tool = join(cwd, 'src/a1')
     chmodSync(tool, 0o4751)

@@ -48,6 +48,15 @@ function write(path: string, text: string): void {
   writeFileSync(join(root, path), text)
 }
 
+const usual = {
+  force: false,
+  builder: { version: '4.3.0-test' },
+  time: new Date('2026-11-23T06:48:15Z'),
+  arch: 'amd64',
+  extraLabels: [],
+  report,
+}
+
 /** Do with a root file system what a build does for a definition of one stage. */
 async function build(
   sections: string,
@@ -58,16 +67,7 @@ async function build(
   if (!stage) throw new Error('no stage')
   await prepareRootfs(root)
   await prepareApps(root, stage, { cwd: folder, name: 'd', report })
-  await writeMetadata(root, stage, {
-    definitionText: text,
-    force: false,
-    builder: { version: '4.3.0-test' },
-    time: new Date('2026-11-23T06:48:15Z'),
-    arch: 'amd64',
-    extraLabels: [],
-    report,
-    ...options,
-  })
+  await writeMetadata(root, stage, { ...usual, definitionText: text, ...options })
   return JSON.parse(read('.singularity.d/labels.json'))
 }
 
@@ -234,6 +234,18 @@ describe('what a stage says', () => {
     expect(bytes).toEqual(Buffer.concat([Buffer.from([0x23, 0xff, 0x0a]), Buffer.from('\n export A=1\n')]))
   })
 
+  it('has no generation for the conversion of its layers', async () => {
+    const conversion = 'bootstrap: docker\nfrom: r.example/app@sha256:1\n\n'
+    const described = async (agent: string) => {
+      write('.singularity.d/Singularity', conversion)
+      const [stage] = parseDefinition(`Bootstrap: ${agent}\nFrom: app\n`, { name: 'd' }).stages
+      if (!stage) throw new Error('no stage')
+      await writeMetadata(root, stage, { ...usual, definitionText: agent })
+      return existsSync(join(root, '.singularity.d/bootstrap_history'))
+    }
+    expect([await described('docker'), await described('localimage')]).toEqual([false, true])
+  })
+
   it('makes the definitions of the base its history', async () => {
     write('.singularity.d/Singularity', 'first')
     write('.singularity.d/bootstrap_history/Apptainer0', 'zeroth')
@@ -277,18 +289,17 @@ describe('labels', () => {
     expect(await build('%labels\n Kept new\n', { force: true })).toMatchObject({ Kept: 'new' })
   })
 
-  it('that %post wrote replace others', async () => {
+  it('that %post wrote replace those of the base, and win against the definition unless forced', async () => {
+    const extraLabels = Object.entries({ Kept: 'post', A: '2' })
     write('.singularity.d/labels.json', '{"Kept": "old"}')
-    expect(
-      await build('%labels\n A 1\n', {
-        extraLabels: [
-          ['Kept', 'post'],
-          ['A', '2'],
-        ],
-      }),
-    ).toMatchObject({
+    expect(await build('%labels\n A 1\n', { extraLabels })).toMatchObject({ Kept: 'post', A: '2' })
+    expect(events).toContainEqual({
+      kind: 'warning',
+      text: '%post wrote a label A (2), which stays; --force replaces it',
+    })
+    expect(await build('%labels\n A 1\n', { extraLabels, force: true })).toMatchObject({
       Kept: 'post',
-      A: '2',
+      A: '1',
     })
   })
 
