@@ -146,7 +146,7 @@ async function readSpec(request: BuildRequest, report: Report): Promise<BuildSpe
 
 async function fromImage(path: string): Promise<BuildSpec> {
   // Nothing of it runs, so any architecture will do.
-  await openImage(resolve(path), { anyArchitecture: true })
+  await openImage(resolve(path), { anyArchitecture: true, ext3: true })
   return plain('localimage', path, path)
 }
 

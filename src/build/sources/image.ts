@@ -1,4 +1,4 @@
-/** An image of this machine as the base: SIF, squashfs or sandbox (`Bootstrap: localimage`). */
+/** An image of this machine as the base: SIF, squashfs, ext3 or sandbox (`Bootstrap: localimage`). */
 
 import { randomUUID } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
@@ -17,6 +17,7 @@ import type { BuildTools } from '../request.ts'
 import type { StageBase } from '../steps.ts'
 import { newestTime } from '../tree.ts'
 import type { Attachment, SourceBase } from './index.ts'
+import { copyingExt3 } from './ext3.ts'
 import { describeOciSif } from './oci-sif.ts'
 
 /** The OCI configuration tells tools what the image was made from. */
@@ -93,6 +94,10 @@ export async function baseOfImage(image: Image, tools: BuildTools): Promise<Sour
     const time = tools.request.reproducible ? newestTime(rootfs.directory) : undefined
     return { base: packed([await packedSandbox(rootfs.directory, tools)], tools), attachments: [], time }
   }
+  if (rootfs.filesystem === 'ext3') {
+    const base = { kind: 'made', step: copyingExt3(rootfs, tools) } as const
+    return { base, attachments: await readAttachments(image), time: undefined }
+  }
   const layers = unpackedLayers(image).reverse()
   const base = packed(layers, tools)
   if (image.kind === 'oci-sif') return { ...(await describeOciSif(image.path)), base }
@@ -102,7 +107,8 @@ export async function baseOfImage(image: Image, tools: BuildTools): Promise<Sour
 
 /** The image that `From:` names, relative to the working directory. */
 export async function findLocalImage(stage: Stage, tools: BuildTools): Promise<SourceBase> {
-  const image = await openImage(resolve(stage.header.from ?? ''), { anyArchitecture: !runsPrograms(stage) })
+  const options = { anyArchitecture: !runsPrograms(stage), ext3: true }
+  const image = await openImage(resolve(stage.header.from ?? ''), options)
   tools.report({ kind: 'verbose', text: `Taking the files of ${shown(image.path)}` })
   return await baseOfImage(image, tools)
 }
