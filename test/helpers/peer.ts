@@ -2,11 +2,21 @@
 
 import { type Outcome, type RunOptions, run } from './sing.ts'
 
-/** Run the peer with these arguments; `folders` are the host's folders it shall see under their own names. */
-export function peer(
-  args: readonly string[],
-  options: RunOptions & { readonly folders?: readonly string[] } = {},
-): Promise<Outcome> {
+export type PeerOptions = RunOptions & {
+  /** Folders of the host that it shall see under their own names. */
+  readonly folders?: readonly string[]
+  /** Instead of the user that it has for this. */
+  readonly root?: boolean
+}
+
+/** Run the peer with these arguments. */
+export function peer(args: readonly string[], options: PeerOptions = {}): Promise<Outcome> {
+  return besidePeer(['apptainer', ...args], options)
+}
+
+/** Run any program where the peer runs. */
+export function besidePeer(command: readonly string[], options: PeerOptions = {}): Promise<Outcome> {
   const env = { SING_PEER_BIND: (options.folders ?? []).join(':'), ...options.env }
-  return run([process.env.SING_PEER ?? 'peer', 'apptainer', ...args], { ...options, env, as: 'self' })
+  const as = options.root ? ['-r'] : []
+  return run([process.env.SING_PEER ?? 'peer', ...as, ...command], { ...options, env, as: 'self' })
 }

@@ -1,0 +1,55 @@
+/**
+ * Definitions as people write them, built by us: the files of the image and what it does are those of the image that Apptainer
+ * builds. Its results are kept in fixtures/definitions/real/expected; definitions-peer.test.ts compares, and writes them anew.
+ */
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { can } from '../helpers/can.ts'
+import {
+  buildWords,
+  canMakeBase,
+  copyWorkplace,
+  definitions,
+  expectedFile,
+  makeWorkplace,
+} from '../helpers/definitions.ts'
+import { behaviourLines, fileLines, filesOf } from '../helpers/definitions-compared.ts'
+import type { Tree } from '../helpers/image-tree.ts'
+import { sing } from '../helpers/sing.ts'
+
+const ways = [
+  { ids: 'subordinate ids', flags: [], as: 'user', owners: true, needs: can('subuid') },
+  { ids: 'a single id', flags: ['--ignore-subuid'], as: 'user', owners: false, needs: true },
+  { ids: 'all ids, for root', flags: [], as: 'self', owners: true, needs: can('root') },
+] as const
+
+const withoutOwner = (line: string): string => line.replace(/ \d+:\d+$/, '')
+
+describe.skipIf(!can('userns', 'fuse'))('definitions of real style', () => {
+  let folder = ''
+  let base: Tree = new Map()
+  beforeAll(async () => {
+    folder = await makeWorkplace()
+    base = await filesOf(join(folder, 'bases/base.sif'))
+  })
+
+  describe.each(ways)('with $ids', ({ flags, as, owners, needs }) => {
+    let here = ''
+    beforeAll(async () => {
+      here = as === 'self' && needs ? await copyWorkplace(folder, '0:0') : folder
+    })
+
+    it.skipIf(!needs).each(definitions.filter(canMakeBase))('%s', async (name) => {
+      const { status, stderr } = await sing(buildWords(name, flags), { cwd: here, as })
+      expect(status, stderr).toBe(0)
+      const image = join(here, `${name}.sif`)
+      const files = await fileLines(image, base, true)
+      const does = await behaviourLines(image, here, (args) => sing(args, { cwd: here, as }))
+      const expected = readFileSync(expectedFile(name), 'utf8').trimEnd().split('\n')
+      const shown = (lines: readonly string[]) => (owners ? lines : lines.map(withoutOwner))
+      expect(shown([...files, ...does])).toEqual(shown(expected))
+    })
+  })
+})
