@@ -45,11 +45,14 @@ describe.skipIf(!can('userns', 'fuse'))('definitions of real style', () => {
       const { status, stderr } = await sing(buildWords(name, flags), { cwd: here, as })
       expect(status, stderr).toBe(0)
       const image = join(here, `${name}.sif`)
-      const files = await fileLines(image, base, true)
-      const does = await behaviourLines(image, here, (args) => sing(args, { cwd: here, as }))
-      const expected = readFileSync(expectedFile(name), 'utf8').trimEnd().split('\n')
       const shown = (lines: readonly string[]) => (owners ? lines : lines.map(withoutOwner))
-      expect(shown([...files, ...does])).toEqual(shown(expected))
+      const expected = readFileSync(expectedFile(name), 'utf8').trimEnd().split('\n')
+      const first = expected.findIndex((line) => line.startsWith('$ '))
+      expect(shown(await fileLines(image, base, true))).toEqual(shown(expected.slice(0, first)))
+      // What an image does has nothing to do with the ids that it was built with.
+      if (flags.length > 0 || as === 'self') return
+      const does = await behaviourLines(image, here, (args) => sing(args, { cwd: here, as }))
+      expect(does).toEqual(expected.slice(first))
     })
   })
 })

@@ -158,8 +158,10 @@ async function makeFilesystems(folder: string): Promise<void> {
   await packDirectory(`${bases}/box`, { fd, offset: 0, owner: { uid: 0, gid: 0 } }).finally(() =>
     closeSync(fd),
   )
-  if (can('ext3'))
-    await must(['mke2fs', '-q', '-t', 'ext3', '-d', `${bases}/box`, `${bases}/base.ext3`, '16M'])
+  // The user's files are those of root there.
+  const asRoot = ['unshare', '--user', '--map-root-user']
+  const make = ['mke2fs', '-q', '-t', 'ext3', '-d', `${bases}/box`, `${bases}/base.ext3`, '16M']
+  if (can('ext3')) await must([...asRoot, ...make], { as: 'user' })
 }
 
 /** A long script: assignments, conditions and files. */
@@ -198,21 +200,13 @@ export const expectedFile = (name: string): string => join(fixtures, 'expected',
 
 const packages = 'gcc,libc6-dev,make,python3,python3-pip'
 
-/** Bases of Debian, made once: one as small as debootstrap makes it, one with compilers and Python. */
-export async function makeDebian(folder: string): Promise<{ copyTo: (place: string) => Promise<void> }> {
-  const names = ['debian', 'debian-small']
-  const files = names.map((name) => join(folder, 'bases', `${name}.sif`))
-  const release = debootstrapRelease()?.name
-  const missing = names.filter((_, index) => !existsSync(files[index] ?? ''))
-  for (const name of missing) {
-    const include = name === 'debian' ? `Include: ${packages}\n` : ''
-    const text = `Bootstrap: debootstrap\nOSVersion: ${release}\n${include}`
+/** Bases of Debian for the workplaces, made where they are missing: as debootstrap makes it, and with compilers and Python. */
+export async function makeDebian(folder: string, workplaces: readonly string[]): Promise<void> {
+  for (const [name, include] of Object.entries({ 'debian-small': '', debian: `Include: ${packages}\n` })) {
+    const file = join(folder, 'bases', `${name}.sif`)
+    const text = `Bootstrap: debootstrap\nOSVersion: ${debootstrapRelease()?.name}\n${include}`
     writeFileSync(join(folder, `${name}.def`), text)
-    await mustSing(['build', `bases/${name}.sif`, `${name}.def`], folder)
-  }
-  return {
-    copyTo: async (place) => {
-      await must(['cp', ...files, join(place, 'bases')])
-    },
+    if (!existsSync(file)) await mustSing(['build', file, `${name}.def`], folder)
+    for (const place of workplaces) await must(['cp', '-n', file, join(place, 'bases')])
   }
 }
