@@ -180,6 +180,7 @@ export async function makeWorkplace(): Promise<string> {
   )
   await makeBox(folder)
   await makeArchives(folder)
+  give(folder)
   await makeFilesystems(folder)
   writeFileSync(join(folder, 'base.def'), baseDefinition)
   give(folder)
