@@ -5,7 +5,9 @@ import { dirname, resolve } from 'node:path'
 import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import type { HostFacts } from '../host/facts.ts'
+import type { Fetched } from '../image/fetch.ts'
 import { catchInterruption } from '../runtime/interrupt.ts'
+import { shownAddress } from '../store/http.ts'
 import { rootfsArchitecture } from './architecture.ts'
 import { type Assembly, assembleSandbox, assembleSif } from './assemble.ts'
 import { assembleOciSif } from './assemble-oci.ts'
@@ -15,6 +17,8 @@ import { planDockerfile } from './dockerfile/plan.ts'
 import { buildStages, type FrontEnd } from './engine.ts'
 import { explain, requireBinds, requirePrograms } from './explain.ts'
 import { warnOfOther } from './foreign.ts'
+import { Resolved } from './lock/resolved.ts'
+import { contentDigest } from './lock/sources.ts'
 import { requireNotes } from './notes.ts'
 import type { BuildRequest, BuildTools } from './request.ts'
 import { copyMetadata, mergedTree, metadataDirectories } from './sandbox.ts'
@@ -31,7 +35,7 @@ export type BuildContext = {
   readonly report: Report
   readonly debug: boolean
   readonly ownMounts: boolean
-  readonly obtain: BuildTools['obtain']
+  readonly obtain: (reference: string, signal: AbortSignal) => Promise<Pick<Fetched, 'path' | 'digest'>>
   readonly examine: BuildTools['examine']
   readonly confirm: Confirm
 }
@@ -92,16 +96,27 @@ async function assemble(built: Built, spec: BuildSpec, mode: number, tools: Buil
   await (request.asOciSif ? assembleOciSif : assembleSif)(assembly, tools)
 }
 
+/** Gives images by their references, and notes which ones they were. */
+function obtainer(obtain: BuildContext['obtain'], resolved: Resolved): BuildTools['obtain'] {
+  return async (reference, signal) => {
+    const { path, digest } = await obtain(reference, signal)
+    const name = /^https?:/.test(reference) ? shownAddress(reference) : reference
+    await resolved.note(name, () => digest ?? contentDigest(path, 'keep', signal))
+    return path
+  }
+}
+
 /**
  * Build the image that the request names from the spec. Nothing appears under the target's name before it is whole, and
  * what is there stays until then.
  * @throws SingError SECTION, DISK_FULL, EXISTS, INTERRUPTED and what sources, files and formats throw
  */
 export async function build(request: BuildRequest, spec: BuildSpec, context: BuildContext): Promise<void> {
-  const { facts, environment, gpus, report, debug, ownMounts, obtain, examine } = context
+  const { facts, environment, gpus, report, debug, ownMounts, examine } = context
   requireBinds(request, facts.cwd ?? '/')
   recoverPartials(request.target, report)
   await requireTarget(request, context.confirm)
+  const locking = request.lock && (await (await import('./lock/lock.ts')).openLocking(request))
   using interruption = catchInterruption('the build')
   const { signal } = interruption
   const parent = scratchParent(request.scratchParent, environment)
@@ -112,10 +127,16 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
   try {
     if (spec.isDefinition) requireNotes(scratch.path, facts, report)
     const names = { definitionName: spec.name, isConversion: !spec.isDefinition }
-    const given = { request, facts, environment, gpus, report, signal, debug, ownMounts, obtain, examine }
-    const tools = { ...given, scratch, ...names, steps: new StepCounter(report) }
+    const given = { request, facts, environment, gpus, report, signal, debug, ownMounts, examine }
+    const resolved = locking?.resolved ?? new Resolved()
+    const obtain = obtainer(context.obtain, resolved)
+    const tools = { ...given, scratch, ...names, resolved, obtain, steps: new StepCounter(report) }
     const built = (await packSandbox(spec, tools)) ?? (await buildAll(spec, tools))
+    const { root } = built.tree
+    const architecture = rootfsArchitecture(root, request.architecture)
+    await locking?.settle({ root, architecture }, spec, tools)
     await assemble(built, spec, 0o755 & ~mask, tools)
+    locking?.finish()
     report({ kind: 'info', text: `Build complete: ${shown(request.target)}` })
   } catch (error) {
     if (signal.aborted) throw signal.reason

@@ -74,7 +74,10 @@ async function performCopy(copy: FileCopy, options: CopyFilesOptions): Promise<v
 }
 
 /** The paths that a source stands for; at least one, and all exist. */
-function findSources(pattern: string, options: CopyFilesOptions): string[] {
+export function findSources(
+  pattern: string,
+  options: Pick<CopyFilesOptions, 'fromRoot' | 'cwd' | 'environment'>,
+): string[] {
   const { fromRoot, cwd, environment } = options
   const isStage = fromRoot !== undefined
   const place = (path: string) => (isStage ? resolveInside(fromRoot, path) : hostPlace(path, cwd))

@@ -7,6 +7,7 @@ import type { HostFacts } from '../host/facts.ts'
 import type { GpuFacts } from '../host/gpu.ts'
 import type { Packing } from './compression.ts'
 import type { StepCounter } from './counter.ts'
+import type { Resolved } from './lock/resolved.ts'
 import type { Scratch } from './scratch.ts'
 
 /** Parts of a definition that `--section` can choose. */
@@ -59,6 +60,8 @@ export type BuildRequest = {
   readonly useCache: boolean
   /** What the image is for, in Go's words; undefined when nobody said. */
   readonly architecture: string | undefined
+  /** What was resolved is written beside the image, or compared with what is written there. */
+  readonly lock: 'write' | 'check' | undefined
   readonly reproducible: boolean
   /** The time of a reproducible image, in seconds since 1970; undefined when it comes from the base. */
   readonly time: number | undefined
@@ -86,6 +89,8 @@ export type BuildTools = {
   readonly ownMounts: boolean
   /** The path of the image that a reference names: in the cache, which has it now. */
   readonly obtain: Obtain
+  /** Told what bases are. */
+  readonly resolved: Pick<Resolved, 'note'>
   /** Sees the new image before it has its name, and may refuse it (--check). */
   readonly examine: ((path: string) => Promise<void>) | undefined
   /** The temporary directory of this build. */

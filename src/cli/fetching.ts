@@ -5,7 +5,7 @@ import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { singularityVersion } from '../core/version.ts'
 import { hostArchitecture } from '../image/architecture.ts'
-import type { FetchOptions } from '../image/fetch.ts'
+import type { Fetched, FetchOptions } from '../image/fetch.ts'
 import { requestedPlatform } from '../oci/platform.ts'
 import { openCache } from '../store/cache.ts'
 import { cacheRoot } from '../store/place.ts'
@@ -111,11 +111,11 @@ export class Fetcher implements Disposable {
     this.#call = call
   }
 
-  /** The path of the image in the cache. */
-  readonly obtain = async (reference: string, signal: AbortSignal): Promise<string> => {
+  /** The image in the cache. */
+  readonly obtain = async (reference: string, signal: AbortSignal): Promise<Fetched> => {
     const { fetchImage } = await import('../image/fetch.ts')
     this.#options ??= await fetchingOptions(this.#call, signal)
-    return (await fetchImage(reference, this.#options)).path
+    return await fetchImage(reference, this.#options)
   };
 
   /** A temporary cache goes away with the images in it. */

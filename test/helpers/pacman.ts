@@ -1,6 +1,6 @@
 /** A distribution of two packages of pacman in a repository of its own, made with bsdtar and repo-add. */
 
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from './sing.ts'
 
@@ -8,7 +8,7 @@ const script = `set -e
 cd "$1"
 files() { ls -A | grep -vx '\\.MTREE' || true; }
 bsdtar -czf .MTREE --format=mtree --options='!all,use-set,type,uid,gid,mode,time,size,md5,sha256,link' $(files)
-bsdtar --uid 0 --gid 0 -cf - .MTREE $(files) | zstd -q -o "$2"
+bsdtar --uid 0 --gid 0 -cf - .MTREE $(files) | zstd -qf -o "$2"
 `
 
 const install = `post_install() {
@@ -25,17 +25,30 @@ async function must(command: readonly string[]): Promise<void> {
 
 const machine = (): string => (process.arch === 'arm64' ? 'aarch64' : 'x86_64')
 
-async function pack(tree: string, name: string, depend: string, folder: string): Promise<string> {
-  const lines = [`pkgname = ${name}`, `pkgbase = ${name}`, 'pkgver = 1-1', 'pkgdesc = tiny', 'url = none']
+async function pack(
+  tree: string,
+  name: string,
+  version: string,
+  depend: string,
+  folder: string,
+): Promise<string> {
+  const lines = [
+    `pkgname = ${name}`,
+    `pkgbase = ${name}`,
+    `pkgver = ${version}`,
+    'pkgdesc = tiny',
+    'url = none',
+  ]
   const more = ['builddate = 1700000000', 'packager = nobody', 'size = 1', `arch = ${machine()}`, depend]
   writeFileSync(join(tree, '.PKGINFO'), `${[...lines, ...more].join('\n')}\n`)
-  const file = join(folder, `${name}-1-1-${machine()}.pkg.tar.zst`)
+  const file = join(folder, `${name}-${version}-${machine()}.pkg.tar.zst`)
   await must(['sh', '-c', script, 'sh', tree, file])
   return file
 }
 
 /** Make the repository in a folder of the ordinary user, whom the trees belong to as well. Returns a configuration for it. */
-export async function makePacmanRepository(folder: string): Promise<string> {
+export async function makePacmanRepository(folder: string, version = '1-1'): Promise<string> {
+  for (const name of ['base', 'tool']) rmSync(join(folder, name), { recursive: true, force: true })
   const [base, tool] = [join(folder, 'base'), join(folder, 'tool')]
   const found = await run(['sh', '-c', 'command -v busybox'])
   for (const path of ['base/usr/bin', 'base/dev', 'base/proc', 'tool/opt'])
@@ -49,8 +62,8 @@ export async function makePacmanRepository(folder: string): Promise<string> {
   await run(['chown', '-R', `--reference=${folder}`, base, tool], { as: 'self' })
   chmodSync(join(tool, 'opt/tool'), 0o4755)
   const packages = [
-    await pack(base, 'base', '', folder),
-    await pack(tool, 'tiny-tool', 'depend = base', folder),
+    await pack(base, 'base', '1-1', '', folder),
+    await pack(tool, 'tiny-tool', version, 'depend = base', folder),
   ]
   await must(['repo-add', '-q', join(folder, 'tiny.db.tar.gz'), ...packages])
   return `[options]\nArchitecture = auto\nSigLevel = Never\nDownloadUser = nobody\n[tiny]\nServer = file://${folder}\n`

@@ -18,7 +18,7 @@ mkdir -p %{buildroot}/bin %{buildroot}/etc %{buildroot}/usr/lib/rpm %{buildroot}
 cp ${busybox} %{buildroot}/bin/busybox
 ln -s busybox %{buildroot}/bin/sh
 echo tiny >%{buildroot}/etc/redhat-release
-printf '%%%%_dbpath\\t\\t%%%%{_usr}/lib/sysimage/rpm\\n' >%{buildroot}/usr/lib/rpm/macros
+printf '%%%%_usr /usr\\n%%%%_db_backend sqlite\\n%%%%_dbpath\\t\\t%%%%{_usr}/lib/sysimage/rpm\\n' >%{buildroot}/usr/lib/rpm/macros
 %files
 /bin/busybox
 /bin/sh

@@ -11,6 +11,7 @@ import { type Image, openImage } from '../../image/open.ts'
 import { describeImage } from '../../image/outgoing.ts'
 import { requireSource } from '../../image/refused.ts'
 import { parseReference } from '../../oci/reference.ts'
+import { contentDigest } from '../lock/sources.ts'
 import type { BuildTools } from '../request.ts'
 import { baseOfImage } from '../sources/image.ts'
 import type { SourceBase } from '../sources/index.ts'
@@ -73,6 +74,7 @@ export async function findImage(
   tools: BuildTools,
 ): Promise<FoundImage> {
   const path = from.kind === 'file' ? from.path : await tools.obtain(from.reference, tools.signal)
+  if (from.kind === 'file') await tools.resolved.note(path, () => contentDigest(path, 'keep', tools.signal))
   const image = await openImage(path, { anyArchitecture: !isRun })
   if (!isRun && image.arch === undefined)
     tools.report({ kind: 'debug', text: `${shown(path)} names no architecture` })

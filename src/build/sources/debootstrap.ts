@@ -109,6 +109,11 @@ function unchecked(line: string): string | undefined {
   return `Signatures of the packages are not checked: ${shown(keyring)} is missing. Install the package that has it, such as debian-archive-keyring or ubuntu-keyring`
 }
 
+/** Where the packages come from, for people. */
+export function debootstrapMirror(stage: Stage, tools: BuildTools): string {
+  return shownAddress(mirrorOf(stage, releaseOf(stage, 'bookworm'), tools))
+}
+
 /** @throws SingError for a header that names no release, packages or mirror */
 export function checkDebootstrap(stage: Stage, name: string): void {
   addressOf(stage, 'mirrorurl', releaseOf(stage, 'bookworm'), name)

@@ -12,6 +12,7 @@ import { packDirectory } from '../../native/addon.ts'
 import { dataTypes } from '../../sif/format.ts'
 import { readObject, readSif } from '../../sif/read.ts'
 import { windowDigest } from '../digest.ts'
+import { contentDigest } from '../lock/sources.ts'
 import { mayStayPacked } from '../mountable.ts'
 import type { BuildTools } from '../request.ts'
 import type { StageBase } from '../steps.ts'
@@ -107,8 +108,9 @@ export async function baseOfImage(image: Image, tools: BuildTools): Promise<Sour
 
 /** The image that `From:` names, relative to the working directory. */
 export async function findLocalImage(stage: Stage, tools: BuildTools): Promise<SourceBase> {
-  const options = { anyArchitecture: !runsPrograms(stage), ext3: true }
-  const image = await openImage(resolve(stage.header.from ?? ''), options)
+  const path = resolve(stage.header.from ?? '')
+  await tools.resolved.note(stage.header.from ?? '', () => contentDigest(path, 'keep', tools.signal))
+  const image = await openImage(path, { anyArchitecture: !runsPrograms(stage), ext3: true })
   tools.report({ kind: 'verbose', text: `Taking the files of ${shown(image.path)}` })
   return await baseOfImage(image, tools)
 }

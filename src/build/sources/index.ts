@@ -3,11 +3,12 @@
 import { SingError, shown } from '../../core/errors.ts'
 import { agents } from '../../definition/agents.ts'
 import type { Stage } from '../../definition/types.ts'
+import { shownAddress } from '../../store/http.ts'
 import type { BuildTools } from '../request.ts'
 import type { FoundBase, Step } from '../steps.ts'
 import { checkArch, fetchArch } from './arch.ts'
 import { fetchBusybox } from './busybox.ts'
-import { checkDebootstrap, fetchDebootstrap } from './debootstrap.ts'
+import { checkDebootstrap, debootstrapMirror, fetchDebootstrap } from './debootstrap.ts'
 import { checkDnf, fetchDnf } from './dnf.ts'
 import { findLocalImage, refuseFingerprints } from './image.ts'
 import { checkReference, findReference, references } from './oci.ts'
@@ -35,11 +36,21 @@ const variables: Readonly<Record<string, readonly string[]>> = {
   zypper: ['INCLUDE'],
 }
 
+/** The addresses of a header, for people. */
+function mirrorsOf({ header }: Stage): string {
+  const keys = Object.keys(header).filter((key) => /url\d?$/.test(key))
+  return keys
+    .sort()
+    .map((key) => shownAddress(header[key] ?? ''))
+    .join(' ')
+}
+
 /** The same header makes the same base, as far as anybody can tell before. */
-function made(make: Maker): Source {
+function made(make: Maker, mirrors: (stage: Stage, tools: BuildTools) => string = mirrorsOf): Source {
   return async (stage, tools) => {
     const { header, headerLines } = stage
     const { bootstrap = '', osversion = '' } = header
+    await tools.resolved.note(`${bootstrap} ${osversion}`.trim(), () => mirrors(stage, tools))
     const step: Step = {
       title: `${bootstrap} ${osversion}`.trim(),
       line: headerLines.bootstrap ?? 0,
@@ -63,7 +74,7 @@ const nothing: Source = async () => ({
 const sources: Readonly<Record<string, Source>> = {
   localimage: findLocalImage,
   scratch: nothing,
-  debootstrap: made(fetchDebootstrap),
+  debootstrap: made(fetchDebootstrap, debootstrapMirror),
   yum: made(fetchDnf),
   dnf: made(fetchDnf),
   zypper: made(fetchZypper),

@@ -11,6 +11,8 @@ const targetFlags = grouped('New image:', [
   text('mksquashfs-args', 'the same in words of mksquashfs: -comp, -Xcompression-level, -b, ...', {
     placeholder: 'words',
   }),
+  toggle('lock', 'write what was resolved beside the image: NAME.lock.yaml', { env: [] }),
+  toggle('locked', 'refuse what differs from NAME.lock.yaml', { env: [] }),
   toggle('reproducible', 'equal input makes equal bytes; SOURCE_DATE_EPOCH names the time'),
   text('arch', 'architecture of the image; scripts need a machine that runs its programs', {
     env: ['BUILD_ARCH'],

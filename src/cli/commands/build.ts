@@ -48,6 +48,21 @@ function parseOnError(choice = 'stop'): BuildRequest['onError'] {
   return choice
 }
 
+function lockOf(flags: Flags): BuildRequest['lock'] {
+  if (flags.lock === true && flags.locked === true)
+    throw new SingError('USAGE', '--lock and --locked cannot be given together', { status: 255 })
+  if (flags.lock === true) return 'write'
+  return flags.locked === true ? 'check' : undefined
+}
+
+/** Only what a definition asks for can change between two builds. */
+function refuseLock({ lock, spec }: BuildRequest): void {
+  if (lock === undefined) return
+  throw new SingError('USAGE', `--lock and --locked are for definitions, and ${shown(spec)} is none`, {
+    status: 255,
+  })
+}
+
 function requestOf({ flags, args, context }: Call, config: Config, report: Report): BuildRequest {
   const [target = '', spec = ''] = args
   const sections = new Set(parseSections(words(flags.section)))
@@ -83,6 +98,7 @@ function requestOf({ flags, args, context }: Call, config: Config, report: Repor
     onError: parseOnError(word(flags['on-error'])),
     useCache: flags['disable-cache'] !== true,
     architecture: architectureOf(flags),
+    lock: lockOf(flags),
     reproducible: flags.reproducible === true || time !== undefined,
     time,
   }
@@ -153,11 +169,13 @@ async function run(given: Call): Promise<number> {
   const request = requestOf(call, config, hear)
   const isData = call.flags.data === true
   if (isData || isReferenceBuild(request)) {
+    refuseLock(request)
     for (const event of heard) report(event)
     return await (isData ? fromData : fromReference)(call, request)
   }
   const spec = await openSpec(request, hear)
   requireUsualForm(call, spec)
+  if (!spec.isDefinition) refuseLock(request)
   const facts = readHostFacts(call.context.environment)
   const examine = examinerOf(call)
   if (spec.isDefinition || request.fakeroot) becomeRoot(call, facts, request)
