@@ -23,6 +23,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	exports.Set("mount", mounter(env));
 	exports.Set("unmount", unmounter(env));
 	exports.Set("copyAttribute", attribute_copier(env));
+	exports.Set("lockRange", range_locker(env));
 	exports.Set("lockFile", file_locker(env));
 	exports.Set("noteOwner", owner_noter(env));
 	exports.Set("makePipe", pipe_maker(env));

@@ -29,6 +29,7 @@ struct Source {
 	bool stacked = false;
 	bool repack = false;
 	bool keep_marks = false;
+	bool named_marks = false;
 };
 
 // A packing that takes files from layers as they are.
@@ -61,6 +62,7 @@ void walk(Adopting &packing, const Source &source, sing_failure &failure)
 	options.excludes = excludes.data();
 	options.exclude_count = excludes.size();
 	options.marks = source.keep_marks ? SING_MARKS_KEEP : SING_MARKS_PLAIN;
+	options.named_marks = source.named_marks;
 	if (source.stacked) {
 		if (!open_base(packing, source, failure))
 			return;
@@ -98,6 +100,7 @@ Source read_source(const Napi::Object &object)
 	if (object.Get("base").IsObject())
 		read_base(object.Get("base").As<Napi::Object>(), source);
 	source.keep_marks = to_bool(object, "keepMarks");
+	source.named_marks = to_bool(object, "namedMarks");
 	return source;
 }
 

@@ -97,11 +97,30 @@ Napi::Value make_pipe(const Napi::CallbackInfo &info)
 	return ends;
 }
 
+/* lockRange(descriptor, offset, size): keeps writers out of a part of a file, and is kept out by them; 0, or errno */
+Napi::Value lock_range(const Napi::CallbackInfo &info)
+{
+	struct flock lock = {};
+
+	lock.l_type = F_RDLCK;
+	lock.l_whence = SEEK_SET;
+	lock.l_start = info[1].As<Napi::Number>().Int64Value();
+	lock.l_len = info[2].As<Napi::Number>().Int64Value();
+	const int result = fcntl(info[0].As<Napi::Number>().Int32Value(), F_OFD_SETLK, &lock);
+
+	return Napi::Number::New(info.Env(), result == 0 ? 0 : errno);
+}
+
 } // namespace
 
 Napi::Function process_replacer(Napi::Env env)
 {
 	return Napi::Function::New(env, replace_process, "replaceProcess");
+}
+
+Napi::Function range_locker(Napi::Env env)
+{
+	return Napi::Function::New(env, lock_range, "lockRange");
 }
 
 Napi::Function file_locker(Napi::Env env)

@@ -158,6 +158,15 @@ int sing_xattrs_copy(struct sing_xattr_list *list, struct sing_image *image, con
 	return error;
 }
 
+int sing_xattrs_add(struct sing_xattr_list *list, const char *name, const void *value, size_t size)
+{
+	if (make_room(list, list->values_room, 0) != 0)
+		return ENOMEM;
+	list->items[list->count++] = (struct sing_xattr){ name, value, size };
+	sort(list);
+	return 0;
+}
+
 void sing_xattrs_free(struct sing_xattr_list *list)
 {
 	free(list->items);

@@ -29,6 +29,9 @@ int sing_xattrs_read(struct sing_xattr_list *list, int fd, const char *name);
  */
 int sing_xattrs_copy(struct sing_xattr_list *list, struct sing_image *image, const sqfs_inode_generic_t *inode);
 
+/* Add an attribute whose name and value live longer than the list. Returns 0 or ENOMEM. */
+int sing_xattrs_add(struct sing_xattr_list *list, const char *name, const void *value, size_t size);
+
 void sing_xattrs_free(struct sing_xattr_list *list);
 
 #endif

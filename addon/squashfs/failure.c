@@ -30,6 +30,7 @@ static const struct {
 	{ SING_MANY_BYTES, "LIMIT_BYTES", "more bytes than the limit allows" },
 	{ SING_RATIO, "LIMIT_RATIO", "it grows more by unpacking than the limit allows" },
 	{ SING_MANY_XATTRS, "LIMIT_XATTRS", "more extended attributes than the limit allows" },
+	{ SING_REFERS, "OVERLAY_REFERS", "the overlay keeps only what has changed of it (redirect_dir or metacopy)" },
 	{ SQFS_ERROR_ALLOC, "ENOMEM", "not enough memory" },
 	{ SQFS_ERROR_COMPRESSOR, "SQUASHFS_DAMAGED", "damaged data" },
 	{ SQFS_ERROR_INTERNAL, "SQUASHFS_INTERNAL", "internal error of libsquashfs" },

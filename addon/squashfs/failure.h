@@ -28,6 +28,8 @@ enum {
 	SING_MANY_BYTES = -115,
 	SING_RATIO = -116,
 	SING_MANY_XATTRS = -117,
+
+	SING_REFERS = -118, /* a change of an overlay that lies below under another name, or has its content there */
 };
 
 struct sing_failure {

@@ -79,8 +79,51 @@ static struct sing_item *describe(struct sing_scan *scan, enum sing_item_kind ki
 		scan->xattrs = (struct sing_xattr_list){ 0 };
 		sing_item_take_records(item);
 	}
+	if (scan->options.marks == SING_MARKS_KEEP && sing_marks_refer(&item->xattrs)) {
+		sing_item_free(item);
+		sing_scan_fail(scan, SING_REFERS, "read");
+		return NULL;
+	}
 	item->opaque = sing_marks_take(&item->xattrs, scan->options.marks);
 	return item;
+}
+
+static bool exists(int directory, const char *name)
+{
+	struct stat status;
+
+	return fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* A directory, of the open `fd`. */
+static struct sing_item *describe_directory(struct sing_scan *scan, const char *name, const struct stat *status, int fd)
+{
+	struct sing_item *item = describe(scan, SING_ITEM_DIRECTORY, name, status, fd, NULL);
+
+	if (item == NULL || !scan->options.named_marks || item->opaque || !exists(fd, SING_WHITEOUT_OPAQUE))
+		return item;
+	item->opaque = true;
+	if (sing_marks_add_opaque(&item->xattrs) == 0)
+		return item;
+	sing_item_free(item);
+	sing_scan_fail(scan, ENOMEM, "read");
+	return NULL;
+}
+
+/* A file that is a mark by its name. */
+static int look_at_mark(struct sing_scan *scan, int parent, const char *mark)
+{
+	const char *name = mark + strlen(SING_WHITEOUT_PREFIX);
+	struct sing_item *item;
+
+	if (strncmp(mark, SING_WHITEOUT_OTHER, strlen(SING_WHITEOUT_OTHER)) == 0 || *name == '\0' || exists(parent, name))
+		return 0;
+	item = sing_item_create(SING_ITEM_OTHER, name);
+	if (item == NULL)
+		return sing_scan_fail(scan, ENOMEM, "read");
+	item->status.st_mode = S_IFCHR;
+	item->status.st_nlink = 1;
+	return sing_scan_put(scan, item);
 }
 
 /* Takes the descriptor over. */
@@ -178,7 +221,7 @@ static int look_at_open_directory(struct sing_scan *scan, int fd, const char *na
 
 	if (fstat(fd, &status) != 0)
 		return sing_scan_fail(scan, errno, "read");
-	item = describe(scan, SING_ITEM_DIRECTORY, name, &status, fd, NULL);
+	item = describe_directory(scan, name, &status, fd);
 	if (item == NULL)
 		return -1;
 	if (find_below(scan, level, item->opaque, &below) != 0) {
@@ -208,6 +251,8 @@ static int look_at_host(struct sing_scan *scan, int parent, const char *name, st
 	unsigned char type = sing_names_type(name);
 	struct stat status;
 
+	if (scan->options.named_marks && strncmp(name, SING_WHITEOUT_PREFIX, strlen(SING_WHITEOUT_PREFIX)) == 0)
+		return look_at_mark(scan, parent, name);
 	if (type == DT_REG)
 		return look_at_file(scan, parent, name);
 	if (type == DT_DIR)
@@ -311,7 +356,7 @@ void sing_scan_look(struct sing_scan *scan)
 	if (error != 0)
 		sing_scan_fail(scan, error, "open");
 	else
-		item = describe(scan, SING_ITEM_DIRECTORY, "", &status, fd, NULL);
+		item = describe_directory(scan, "", &status, fd);
 	if (item != NULL)
 		(void)put_directory(scan, item, fd, &below.merged);
 	sing_found_free(&below);

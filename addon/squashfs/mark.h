@@ -8,8 +8,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Whether the name of an attribute is one that overlays use, those of root or of users. */
+/* Whether the name of an attribute is one that overlays use, those of root, of users, or of fuse-overlayfs. */
 bool sing_is_overlay_mark(const char *name);
+
+/* Whether an attribute of that name says that the file itself, or its content, is in a layer below. */
+bool sing_is_referring_mark(const char *name);
 
 /* Whether an attribute makes a directory opaque. */
 bool sing_is_opaque_mark(const char *name, const void *value, size_t size);

@@ -11,6 +11,19 @@ bool sing_is_whiteout(const struct stat *status)
 	return S_ISCHR(status->st_mode) && status->st_rdev == makedev(0, 0);
 }
 
+bool sing_marks_refer(const struct sing_xattr_list *list)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (sing_is_referring_mark(list->items[i].name))
+			return true;
+	return false;
+}
+
+int sing_marks_add_opaque(struct sing_xattr_list *list)
+{
+	return sing_xattrs_add(list, opaque_name, "y", 1);
+}
+
 bool sing_marks_take(struct sing_xattr_list *list, enum sing_marks marks)
 {
 	bool opaque = false;

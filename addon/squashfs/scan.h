@@ -21,6 +21,7 @@ struct sing_scan_options {
 	const char *root;      /* the directory, as messages call it */
 	const char *directory; /* where it is read; NULL: there */
 	enum sing_marks marks;
+	bool named_marks; /* names are marks, too: fuse-overlayfs makes them where it cannot make whiteouts */
 	const struct sing_base *base; /* the layers that it is the upper directory of, whose marks are applied; or NULL */
 	const char *const *excludes; /* paths relative to the root, sorted by byte values, left out with everything below them */
 	size_t exclude_count;

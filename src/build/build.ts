@@ -11,6 +11,7 @@ import { shownAddress } from '../store/http.ts'
 import { rootfsArchitecture } from './architecture.ts'
 import { type Assembly, assembleSandbox, assembleSif } from './assemble.ts'
 import { assembleOciSif } from './assemble-oci.ts'
+import { planCommit } from './commit/plan.ts'
 import { StepCounter } from './counter.ts'
 import { describeStage, fixedTime, planDefinition } from './definition-plan.ts'
 import { planDockerfile } from './dockerfile/plan.ts'
@@ -44,7 +45,8 @@ export type BuildContext = {
 type Built = Pick<Assembly, 'tree' | 'described' | 'base'> & Pick<FoundBase, 'attachments' | 'time'>
 
 function frontEnd(spec: BuildSpec, tools: BuildTools): FrontEnd {
-  const { dockerfile } = spec
+  const { dockerfile, commit, definition } = spec
+  if (commit) return () => planCommit(commit, definition.text, tools)
   return dockerfile
     ? (finished) => planDockerfile(dockerfile, '', finished, tools).plans
     : planDefinition(spec, tools)

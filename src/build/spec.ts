@@ -19,6 +19,7 @@ import { parseJsonDefinition } from '../definition/json.ts'
 import { type ParseOptions, parseDefinition } from '../definition/parse.ts'
 import { type Definition, largestDefinition } from '../definition/types.ts'
 import { openImage } from '../image/open.ts'
+import type { CommitSpec } from './commit/plan.ts'
 import {
   contextOf,
   type DockerSpec,
@@ -36,6 +37,7 @@ export type BuildSpec = {
   readonly definition: Definition
   /** What is built in the place of stages. */
   readonly dockerfile?: DockerSpec
+  readonly commit?: CommitSpec
   /** The definition's file for messages; the image as typed when there is none. */
   readonly name: string
   /** Scripts will run, which needs root. */

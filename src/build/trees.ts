@@ -40,7 +40,7 @@ export async function openTree(
   if (base.kind === 'directory') return new PlainTree(base.path, tools)
   switch (base.kind) {
     case 'packed':
-      return mayStayPacked(tools) && base.layers.length === 1
+      return mayStayPacked(tools)
         ? new LayeredTree(base.layers, root, tools)
         : await unpackedTree(base, root, tools)
     case 'stage':

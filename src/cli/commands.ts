@@ -40,6 +40,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     summary: 'Look for what should not be in an image, and for what it lacks',
     load: async () => (await import('./commands/check.ts')).command,
   },
+  commit: {
+    summary: 'Make an image of another one and the changes that lie over it',
+    load: async () => (await import('./commands/commit.ts')).command,
+  },
   completion: {
     summary: 'Print the completion script for a shell',
     load: async () => (await import('./commands/completion.ts')).command,

@@ -41,7 +41,7 @@ import { makeDirectories, type Prepared, prepare, requirePlan, tellPlan, unpack 
 import { encryptionFlags, registryFlags } from './options.ts'
 
 /** The place of the caller's instances. */
-function ownPlace({ environment }: Context, facts = readHostFacts(environment)): Place {
+export function ownPlace({ environment }: Context, facts = readHostFacts(environment)): Place {
   return placeOf(environment, { ...facts.user, uid: facts.uid })
 }
 

@@ -34,7 +34,7 @@ function requireWritable(path: string): void {
  * Both drivers leave a directory behind in work/: the kernel's has no permissions, that of fuse-overlayfs has some. Looking
  * for the marks themselves would mean to walk through all changes.
  */
-function isMarked(path: string): boolean {
+export function isMarked(path: string): boolean {
   const work = lstatSync(`${path}/work/work`, { throwIfNoEntry: false })
   return work?.isDirectory() === true && (work.mode & 0o777) !== 0
 }

@@ -38,7 +38,10 @@ export type Stat = {
 
 type DirectoryPacker = NativePacker & {
   directory(
-    options: { root: string; exclude: readonly string[]; keepMarks: boolean } & Pick<PackOptions, 'base'>,
+    options: { root: string; exclude: readonly string[]; keepMarks: boolean; namedMarks: boolean } & Pick<
+      PackOptions,
+      'base'
+    >,
   ): Promise<unknown>
 }
 
@@ -129,12 +132,14 @@ async function pack(
 
 const withoutSlashes = (path: string): string => path.replace(/^\/+|\/+$/g, '')
 
-/** Pack a directory. `keepMarks`: it is the upper one of an overlay, and what hides files goes on doing so. */
-function packTree(root: string, options: PackOptions, keepMarks: boolean): Promise<PackResult> {
+/** `keep`: it is the upper directory of an overlay, and what hides files goes on doing so; `named`: names are marks, too. */
+type Marks = { readonly keep: boolean; readonly named: boolean }
+
+function packTree(root: string, options: PackOptions, { keep, named }: Marks): Promise<PackResult> {
   const { base, extra = [], signal } = options
   const exclude = (options.exclude ?? []).map(withoutSlashes)
   return pack(options, async (packer) => {
-    await packer.directory({ root, exclude, keepMarks, ...(base ? { base } : {}) })
+    await packer.directory({ root, exclude, keepMarks: keep, namedMarks: named, ...(base ? { base } : {}) })
     await pushAll(packer, extra, signal)
   })
 }
@@ -146,15 +151,21 @@ function packTree(root: string, options: PackOptions, keepMarks: boolean): Promi
  * @throws SingError SQUASHFS naming the file that cannot be read, or DISK_FULL
  */
 export function packDirectory(root: string, options: PackOptions): Promise<PackResult> {
-  return packTree(root, options, false)
+  return packTree(root, options, { keep: false, named: false })
 }
 
 /**
  * The same for the upper directory of an overlay, as a layer to be stacked on those below it: whiteouts stay, and what makes a directory
- * opaque is `user.overlay.opaque`. Other marks of the overlay are left out.
+ * opaque is `user.overlay.opaque`. Other marks of the overlay are left out. `namedMarks`: fuse-overlayfs has written there, for which names
+ * like `.wh.NAME` are marks.
+ * @throws SingError SQUASHFS also for a change that refers to a file under another name (redirect_dir, metacopy)
  */
-export function packLayer(upper: string, options: PackOptions): Promise<PackResult> {
-  return packTree(upper, options, true)
+export function packLayer(
+  upper: string,
+  options: PackOptions,
+  { namedMarks = false }: { readonly namedMarks?: boolean } = {},
+): Promise<PackResult> {
+  return packTree(upper, options, { keep: true, named: namedMarks })
 }
 
 /**

@@ -17,8 +17,8 @@ import { mayStayPacked } from '../mountable.ts'
 import type { BuildTools } from '../request.ts'
 import type { StageBase } from '../steps.ts'
 import { newestTime } from '../tree.ts'
-import type { Attachment, SourceBase } from './index.ts'
 import { copyingExt3 } from './ext3.ts'
+import type { Attachment, SourceBase } from './index.ts'
 import { describeOciSif } from './oci-sif.ts'
 
 /** The OCI configuration tells tools what the image was made from. */
@@ -47,7 +47,7 @@ async function timeOf(image: Image, squashfsTime: number): Promise<number> {
 async function packedSandbox(directory: string, tools: BuildTools): Promise<Window> {
   const { scratch, report, signal, facts, request } = tools
   const file = join(scratch.path, `base-${randomUUID()}.squashfs`)
-  const fd = openSync(file, 'wx', 0o600)
+  const fd = openSync(file, 'wx+', 0o600)
   try {
     const { compression, blockSize, workers } = request.packing
     const { size } = await packDirectory(directory, {

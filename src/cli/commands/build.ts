@@ -63,7 +63,7 @@ function refuseLock({ lock, spec }: BuildRequest): void {
   })
 }
 
-function requestOf({ flags, args, context }: Call, config: Config, report: Report): BuildRequest {
+export function requestOf({ flags, args, context }: Call, config: Config, report: Report): BuildRequest {
   const [target = '', spec = ''] = args
   const sections = new Set(parseSections(words(flags.section)))
   if (flags.notest === true) sections.delete('test')
@@ -105,7 +105,7 @@ function requestOf({ flags, args, context }: Call, config: Config, report: Repor
 }
 
 /** Scripts run as root, of the machine or of a user namespace, and with mounts of their own: this command starts anew. */
-function becomeRoot(call: Call, facts: HostFacts, request: BuildRequest): void {
+export function becomeRoot(call: Call, facts: HostFacts, request: BuildRequest): void {
   if (isReentered(call.context)) return
   if (facts.isRoot) reenterWithOwnMounts(call, facts)
   if (request.ignoreUserNamespaces) {
