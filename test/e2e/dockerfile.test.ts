@@ -343,6 +343,8 @@ BuildArgs: V=3
     const context = new Context({ Dockerfile: `${from()}\n\nRUN echo said && \\\n  exit 7\n` })
     expect(await context.fails()).toContain('RUN echo said && exit 7 failed with status 7 (Dockerfile:3)')
     expect(readdirSync(context.folder).sort()).toEqual(['cache', 'context'])
+    context.write({ Dockerfile: `${from()}\nRUN <<A\nset -ex\necho fine\n\ncat /missing\necho on\nA\n` })
+    expect(await context.fails()).toContain('RUN <<A failed with status 1 (Dockerfile:6)')
   })
 
   it.each([

@@ -65,23 +65,20 @@ export async function copyIdentity(
   tools: BuildTools,
 ): Promise<readonly string[] | undefined> {
   const { line: _, title: __, ...words } = copy
-  const files = copy.sources.length === 0 ? [] : await giverIdentity(copy.sources, giver, tools, copy)
+  const files = copy.sources.length === 0 ? [] : await filesIdentity(copy, giver, tools)
   return files && [copy.kind, JSON.stringify(words), ...files]
 }
 
-/** What the words stand for, as far as a copy or a look at it can tell. */
-export async function giverIdentity(
-  words: readonly string[],
+async function filesIdentity(
+  copy: Copy,
   { known, open }: Giver,
   { signal }: BuildTools,
-  { excluded, line }: Pick<Copy, 'excluded' | 'line'> = { excluded: [], line: 0 },
 ): Promise<readonly string[] | undefined> {
   if (known) return known.identity
   const origin = await open()
   const hashes: string[] = []
-  for (const source of sourcesOf({ sources: words }, origin)) {
-    const options = { leavesOut: leftOut({ excluded, line }, source, origin), signal }
-    hashes.push(await hashSources([source], options))
+  for (const source of sourcesOf(copy, origin)) {
+    hashes.push(await hashSources([source], { leavesOut: leftOut(copy, source, origin), signal }))
   }
   return hashes
 }

@@ -15,7 +15,7 @@ import {
 import { ociConfigName } from '../../image/open.ts'
 import { readInside, writeInside } from '../inside.ts'
 import { readLabels, writeLabels } from '../labels.ts'
-import { keepHistory, prepareRootfs } from '../metadata.ts'
+import { keepHistory } from '../metadata.ts'
 import type { BuildTools } from '../request.ts'
 import type { Attachment } from '../sources/index.ts'
 
@@ -40,12 +40,11 @@ function keepsRunscript(root: string, { Entrypoint = [], Cmd = [] }: OciConfig):
   return text !== undefined && !text.includes(ociMark) && (program === undefined || runners.includes(program))
 }
 
-/** Write it into the finished tree. */
-export async function describeDocker(root: string, about: Described, tools: BuildTools): Promise<void> {
+/** Write it into the tree. What every image has must be there, or come afterwards. */
+export function describeDocker(root: string, about: Described, tools: BuildTools): void {
   const { config, text, header, time, arch } = about
   const command = { entrypoint: config.Entrypoint ?? [], command: config.Cmd ?? [] }
   if (!keepsRunscript(root, config)) writeInside(root, runscript, ociRunscript(command), 0o755)
-  await prepareRootfs(root)
   keepHistory(root, 'docker', text)
   writeInside(root, `${folder}/Singularity`, text, 0o644)
   writeInside(root, ociEnvironmentFile, ociEnvironmentScript({ environment: config.Env ?? [] }), 0o755)

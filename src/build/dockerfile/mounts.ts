@@ -11,7 +11,8 @@ import { cacheRoot, folderOf } from '../../store/place.ts'
 import { type BytePath, toBytes, toText } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import { transfer } from '../transfer.ts'
-import { findSources, leavesOut, type Origin } from './context.ts'
+import { findSources, hashSources, leavesOut, type Origin, type Source } from './context.ts'
+import type { Giver } from './copy.ts'
 
 /** Where binds come from: the context, or a stage or image by the word that names it. */
 export type MountSources = (from: string | undefined) => Promise<Origin>
@@ -45,6 +46,39 @@ export async function openMounts(
   return { operations, [Symbol.asyncDispose]: () => held.disposeAsync() }
 }
 
+/** What is bound: a file or directory of that name. @throws SingError BUILD when there is none */
+function bindSource({ source: word }: Extract<RunMount, { kind: 'bind' }>, origin: Origin): Source {
+  const [source] = findSources(word.replace(/[\\*?[]/g, '\\$&'), origin)
+  if (source) return source
+  throw new SingError('BUILD', `--mount=type=bind: ${shown(word)} is not in ${origin.name}`)
+}
+
+/** What of the binds decides what a command does; undefined where that cannot be told. */
+export async function mountsIdentity(
+  mounts: readonly RunMount[],
+  give: (from: string | undefined) => Giver,
+  { signal }: BuildTools,
+): Promise<readonly string[] | undefined> {
+  const parts: string[] = []
+  for (const mount of mounts) {
+    if (mount.kind !== 'bind') continue
+    const { known, open } = give(mount.from)
+    if (known && !known.identity) return undefined
+    if (known?.identity) parts.push(...known.identity)
+    else parts.push(await boundHash(mount, await open(), signal))
+  }
+  return parts
+}
+
+async function boundHash(
+  mount: Extract<RunMount, { kind: 'bind' }>,
+  origin: Origin,
+  signal: AbortSignal,
+): Promise<string> {
+  const options = { leavesOut: (place: BytePath) => leavesOut(origin, place), signal }
+  return await hashSources([bindSource(mount, origin)], options)
+}
+
 /** Files that are written to, or that are not all of a directory, are copied for the command. */
 async function bindMount(
   mount: Extract<RunMount, { kind: 'bind' }>,
@@ -52,9 +86,7 @@ async function bindMount(
   name: string,
   tools: BuildTools,
 ): Promise<Op> {
-  const [source, ...more] = findSources(mount.source.replace(/[\\*?[]/g, '\\$&'), origin)
-  if (!source || more.length > 0)
-    throw new SingError('BUILD', `--mount=type=bind: ${shown(mount.source)} is not in ${origin.name}`)
+  const source = bindSource(mount, origin)
   const isWhole = origin.ignore.isEmpty || !source.stats.isDirectory()
   if (isWhole && !mount.writable) return bindOp(toText(source.place), mount.target, { readonly: true })
   const own = join(tools.scratch.directory(name), 'files')

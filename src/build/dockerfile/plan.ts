@@ -19,6 +19,7 @@ import type { DockerStage } from '../../definition/dockerfile/types.ts'
 import { inShort } from '../../definition/dockerfile/words.ts'
 import { hostArchitecture } from '../../image/architecture.ts'
 import { fixedTime } from '../definition-plan.ts'
+import { prepareRootfs } from '../metadata.ts'
 import type { BuildTools } from '../request.ts'
 import type { SourceBase } from '../sources/index.ts'
 import type { FinishedStages, FoundBase, StagePlan, Step } from '../steps.ts'
@@ -30,7 +31,7 @@ import type { DockerSpec } from './spec.ts'
 import { stepOf, withPlace } from './steps.ts'
 
 /** The plans of a Dockerfile, and what a stage that begins with its image finds. */
-export type DockerPlans = { readonly plans: readonly StagePlan[]; readonly result: () => FoundBase }
+export type DockerPlans = { readonly plans: readonly StagePlan[]; readonly result: () => SourceBase }
 
 /** What is known of a stage once its base is. */
 type Known = { readonly state: State; readonly actions: readonly Action[]; readonly time: number | undefined }
@@ -85,12 +86,18 @@ class Planner {
     return [...images.map((word) => this.#imagePlan(word)), ...stages.map((index) => this.#stagePlan(index))]
   }
 
-  result(): FoundBase {
-    const { target } = this.#spec
+  result(): SourceBase {
+    const { target, file } = this.#spec
+    const { state, time } = this.#knownOf(target)
+    const attachment = configAttachment(state)
     return {
       base: { kind: 'stage', name: this.#stageName(target) },
-      attachments: [configAttachment(this.#knownOf(target).state)],
-      time: this.#knownOf(target).time,
+      attachments: [attachment],
+      time,
+      addition: {
+        identity: [attachment.data.toString(), file.text],
+        write: (root) => this.#describe(target, root, this.#architecture),
+      },
     }
   }
 
@@ -159,7 +166,10 @@ class Planner {
     const steps = async () => this.#steps(index, stage)
     const base = () => this.#base(index, stage)
     if (index !== this.#spec.target) return { ...plan, base, steps }
-    const describe = (root: string, arch: string) => this.#describe(index, root, arch)
+    const describe = async (root: string, arch: string) => {
+      this.#describe(index, root, arch)
+      await prepareRootfs(root)
+    }
     return { ...plan, base, steps, describe, description: [this.#spec.file.text] }
   }
 
@@ -248,21 +258,18 @@ class Planner {
     return this.#context
   }
 
-  async #describe(index: number, root: string, arch: string): Promise<void> {
+  #describe(index: number, root: string, arch: string): void {
     const { file, context } = this.#spec
     const { state, time: baseTime } = this.#knownOf(index)
     const time = fixedTime({ time: baseTime }, this.#tools)
-    await describeDocker(
-      root,
-      {
-        config: state.config,
-        text: file.text,
-        header: { bootstrap: 'dockerfile', from: context },
-        time: time === undefined ? new Date() : new Date(time * 1000),
-        arch,
-      },
-      this.#tools,
-    )
+    const about = {
+      config: state.config,
+      text: file.text,
+      header: { bootstrap: 'dockerfile', from: context },
+      time: time === undefined ? new Date() : new Date(time * 1000),
+      arch,
+    }
+    describeDocker(root, about, this.#tools)
   }
 }
 

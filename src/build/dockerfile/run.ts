@@ -76,8 +76,11 @@ export async function performRun(
   )
 }
 
-/** What is known of the command's text: where the lines of a script stand in the Dockerfile. */
-function scriptOf({ title, line, script }: Run, { definitionName: definition }: BuildTools): Script {
-  const { path = '', text = '' } = script ?? {}
-  return { title: inShort(title), text, path, definition, line, lines: [] }
+/** What is known of the command's text: where its lines stand in the Dockerfile. */
+function scriptOf(run: Run, { definitionName: definition }: BuildTools): Script {
+  const { title, line, script, textLine, words } = run
+  const about = { title: inShort(title), definition, line }
+  if (textLine === undefined) return { ...about, path: '', text: '', lines: [] }
+  const { path = words[0] ?? '', text = words.at(-1) ?? '' } = script ?? {}
+  return { ...about, path, text, lines: text.split('\n').map((_, index) => textLine + index) }
 }

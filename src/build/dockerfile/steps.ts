@@ -7,16 +7,8 @@ import { makeDirectoryInside } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import type { Step } from '../steps.ts'
 import { Adder } from './adder.ts'
-import {
-  Copier,
-  type Copy,
-  copyIdentity,
-  type Giver,
-  giverIdentity,
-  requireDirectory,
-  sourcesOf,
-} from './copy.ts'
-import { requireGivable } from './mounts.ts'
+import { Copier, type Copy, copyIdentity, type Giver, requireDirectory, sourcesOf } from './copy.ts'
+import { mountsIdentity, requireGivable } from './mounts.ts'
 import { modeOf } from './owner.ts'
 import { performRun, type Run } from './run.ts'
 
@@ -85,15 +77,9 @@ function performed(action: Action, sources: StepSources, place: string, tools: B
 function runStep(run: Run, { give, buildArguments }: StepSources, tools: BuildTools): Performed {
   return {
     async identity() {
-      const { line: _, title: __, ...words } = run
-      const parts: string[] = []
-      for (const mount of run.mounts) {
-        if (mount.kind !== 'bind') continue
-        const part = await giverIdentity([mount.source], give(mount.from), tools)
-        if (!part) return undefined
-        parts.push(...part)
-      }
-      return ['run', JSON.stringify(words), ...parts]
+      const { line: _, title: __, textLine: ___, ...words } = run
+      const mounts = await mountsIdentity(run.mounts, give, tools)
+      return mounts && ['run', JSON.stringify(words), ...mounts]
     },
     run: (root) => performRun(run, root, (from) => give(from).open(), buildArguments, tools),
   }

@@ -17,6 +17,8 @@ export type Action = { readonly line: number; readonly title: string } & (
       readonly words: readonly string[]
       /** A file that is run instead, which is there only while it runs. */
       readonly script: { readonly path: string; readonly text: string } | undefined
+      /** Where the text that is run begins in the Dockerfile, when it stands there line by line. */
+      readonly textLine: number | undefined
       readonly environment: Readonly<Record<string, string>>
       readonly user: string
       readonly directory: string
@@ -79,18 +81,25 @@ function programOf(
   scope: Scope,
   command: Command,
   texts: readonly Heredoc[],
-): { words: string[]; script: { path: string; text: string } | undefined } {
+): Pick<Extract<Action, { kind: 'run' }>, 'words' | 'script' | 'textLine'> {
   const [first] = texts
-  if (command.form === 'exec' || !first) return { words: scope.words(command), script: undefined }
+  if (command.form === 'exec' || !first)
+    return { words: scope.words(command), script: undefined, textLine: undefined }
   const isAlone = texts.length === 1 && /^\d*<<-?\S+$/.test(command.text)
   if (!isAlone) {
     const below = texts.map(({ text, name }) => `\n${text}${name}`).join('')
-    return { words: scope.words({ form: 'shell', text: command.text + below }), script: undefined }
+    return {
+      words: scope.words({ form: 'shell', text: command.text + below }),
+      script: undefined,
+      textLine: undefined,
+    }
   }
   const text = heredocText(first)
-  if (!text.startsWith('#!')) return { words: scope.words({ form: 'shell', text }), script: undefined }
+  const textLine = first.line
+  if (!text.startsWith('#!'))
+    return { words: scope.words({ form: 'shell', text }), script: undefined, textLine }
   const path = '/.run.script'
-  return { words: [path], script: { path, text } }
+  return { words: [path], script: { path, text }, textLine }
 }
 
 /** What COPY and ADD do. */

@@ -105,7 +105,7 @@ function takesTexts(line: string): boolean {
   return line.includes('<<') && withTexts.test(line) && !/^(?:onbuild\s+)?\w+\s+\[/i.test(line)
 }
 
-type Announced = Omit<Heredoc, 'text'>
+type Announced = Omit<Heredoc, 'text' | 'line'>
 
 /** What `<<NAME`, `<<-NAME` or `<<"NAME"` announces; undefined for any other word. */
 export function announced(word: string): Announced | undefined {
@@ -139,8 +139,9 @@ function readHeredocs(
       .slice(at, end)
       .map((line) => `${line}\n`)
       .join('')
+    const line = at + 1
     at = end + 1
-    return { ...one, text }
+    return { ...one, text, line }
   })
   return { heredocs, next: at }
 }

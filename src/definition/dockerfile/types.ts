@@ -8,6 +8,8 @@ export type Heredoc = {
   readonly name: string
   /** Lines with their ends; of `<<-` with their tabs. */
   readonly text: string
+  /** The line of the Dockerfile where the text begins. */
+  readonly line: number
   /** The name was not quoted, so variables count. */
   readonly expands: boolean
   /** `<<-`: tabs at the beginning of lines go. */

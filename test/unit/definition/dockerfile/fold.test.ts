@@ -167,6 +167,7 @@ describe('what is done', () => {
       kind: 'run',
       words: ['/bin/sh', '-c', 'x $A'],
       script: undefined,
+      textLine: undefined,
       environment: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', A: '1', B: '2' },
       user: 'u',
       directory: '/w',

@@ -24,6 +24,7 @@ function failure(text: string): string {
 const shell = (text: string) => ({ form: 'shell', text })
 const exec = (...words: string[]) => ({ form: 'exec', words })
 const heredoc = (name: string, text: string, more = {}) => ({
+  line: expect.any(Number),
   name,
   text,
   expands: true,
@@ -144,7 +145,7 @@ describe('a text below an instruction', () => {
         kind: 'run',
         command: shell('<<EOF'),
         flags: [],
-        texts: [heredoc('EOF', '# not a comment\n\nFROM here \\\n')],
+        texts: [heredoc('EOF', '# not a comment\n\nFROM here \\\n', { line: 3 })],
         line: 2,
       },
       { kind: 'workdir', text: '/a', line: 7 },
