@@ -30,9 +30,9 @@ void note_owners(bool noted)
 	owners_are_noted = noted;
 }
 
-static int change_owner(const struct asker *asker, int file, uid_t uid, gid_t gid)
+static int change_owner(int file, uid_t uid, gid_t gid)
 {
-	struct ownership ownership, followed;
+	struct ownership ownership;
 	struct stat status;
 
 	if (file < 0)
@@ -40,11 +40,6 @@ static int change_owner(const struct asker *asker, int file, uid_t uid, gid_t gi
 	if (fstat(file, &status) != 0)
 		return -errno;
 	ownership = read_ownership(file, status.st_mode); /* the next line may remove it */
-	if (!ownership.noted && uid == 0 && gid == 0 && S_ISREG(status.st_mode) &&
-	    follows_another(asker, file, &followed)) {
-		uid = followed.uid;
-		gid = followed.gid;
-	}
 	if (fchownat(file, "", uid == (uid_t)SAME ? uid : geteuid(), gid == (gid_t)SAME ? gid : getegid(), AT_EMPTY_PATH) != 0)
 		/* Files of others are not in the image: those of the machine, bound into it. */
 		return errno == EPERM && status.st_uid != geteuid() ? 0 : -errno;
@@ -58,8 +53,11 @@ static int change_owner(const struct asker *asker, int file, uid_t uid, gid_t gi
 static int perform_fchown(const struct asker *asker, int number, uid_t uid, gid_t gid)
 {
 	AUTO_CLOSE int file = number < 0 ? -EBADF : open_descriptor(asker, number);
+	struct ownership followed;
 
-	return change_owner(asker, file, uid, gid);
+	if (file >= 0 && uid == 0 && gid == 0 && follows_another(asker, file, &followed))
+		return change_owner(file, followed.uid, followed.gid);
+	return change_owner(file, uid, gid);
 }
 
 static int perform_fchownat(const struct asker *asker, int from, __u64 address, uid_t uid, gid_t gid, int flags)
@@ -75,7 +73,7 @@ static int perform_fchownat(const struct asker *asker, int from, __u64 address, 
 	AUTO_CLOSE int file = path[0] == '\0' && flags & AT_EMPTY_PATH
 				      ? open_descriptor(asker, from)
 				      : find_file(asker, from, path, !(flags & AT_SYMLINK_NOFOLLOW));
-	return change_owner(asker, file, uid, gid);
+	return change_owner(file, uid, gid);
 }
 
 /* Cut a path before its last name. Returns the name, with the slashes behind it, or NULL when there is none. */

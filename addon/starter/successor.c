@@ -1,7 +1,7 @@
 /*
  * A program that replaces a file gives the new one the owner of the old, which it knows from stat(2): root, whatever is noted. useradd and
  * its relatives, which nearly every package with a service runs, do so to /etc/shadow, whose group is not root's. They write
- * FILE+, to be renamed, and FILE-, a copy; these get the note of FILE.
+ * FILE+, to be renamed, and FILE-, a copy, and give them away by descriptors (fchown), which no script can; these get the note of FILE.
  */
 #include "successor.h"
 

@@ -5,7 +5,7 @@
 #include "asker.h"
 #include "ownership.h"
 
-/* The file, open as O_PATH, is given to root. What is noted of the one that it follows; false when it follows none. */
+/* A file, open as O_PATH, is given to root by a descriptor. What is noted of the one that it follows; false when it follows none. */
 bool follows_another(const struct asker *asker, int file, struct ownership *ownership);
 
 #endif

@@ -4,6 +4,7 @@
  *   asks answers [devices [ids]]   `NAME ERRNO` for each case, with devices, and with the largest ids
  *   asks list                      `PATH TYPE MODE UID GID DEVICE CAPABLE` of every file below it, notes applied
  *   asks another                   as another user than root
+ *   asks give FILE...              as useradd gives what it writes to the owner of what it replaces
  *   asks stress                    from many threads, with signals, and by processes that are killed
  *   asks fuse                      while another call waits for a file system that does not answer
  */
@@ -476,6 +477,9 @@ int main(int argc, char **argv)
 		stress();
 	} else if (strcmp(what, "another") == 0) {
 		ask_as_another();
+	} else if (strcmp(what, "give") == 0) {
+		for (int index = 2; index < argc; index++)
+			say(argv[index], fchown(open(argv[index], O_RDWR), 0, 0));
 	} else if (strcmp(what, "fuse") == 0) {
 		wait_for_the_mute();
 	} else {

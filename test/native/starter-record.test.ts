@@ -127,16 +127,19 @@ describe.skipIf(!can('userns', 'overlay'))('owners that are recorded', () => {
 
   it.skipIf(!can('xattrs'))('go on with what takes the place of /etc/shadow', async () => {
     const work = temporaryFolder()
+    const give = `${asks} give etc/shadow+ etc/shadow- etc/motd+ etc/group+ shadow+`
     const lines = [
       'mkdir etc; touch etc/shadow etc/shadow+ etc/shadow- etc/motd etc/motd+ etc/group etc/group+ shadow shadow+',
-      'chown 0:42 etc/shadow etc/motd shadow; chown 0:0 etc/*+ etc/shadow- shadow+',
-      'mv etc/shadow+ etc/shadow',
+      'touch etc/gshadow etc/gshadow+; chown 0:42 etc/shadow etc/motd shadow etc/gshadow; chown 0:0 etc/gshadow+',
+      // The second time the copy is there, with a note.
+      `${give}; ${give}; mv etc/shadow+ etc/shadow`,
     ]
     const { status, stderr } = await onHost(['sh', '-ec', lines.join('\n')], work)
     expect([status, stderr]).toEqual([0, ''])
     for (const [name, note] of [
       ['etc/shadow', 'user.sing.stat="0:42"'],
       ['etc/shadow-', 'user.sing.stat="0:42"'],
+      ['etc/gshadow+', undefined],
       ['etc/motd+', undefined],
       ['etc/group+', undefined],
       ['shadow+', undefined],
