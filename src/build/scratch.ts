@@ -4,7 +4,7 @@ import { accessSync, constants, lstatSync, mkdirSync, readdirSync, statfsSync } 
 import { join, resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
-import { isAbandoned, makeMarked, removeMark, removeUnmarked } from '../host/mark.ts'
+import { isAbandoned, makeMarked, markName, removeMark, removeUnmarked } from '../host/mark.ts'
 import { mountOf } from './mount.ts'
 import { removeTree } from './tree.ts'
 
@@ -25,6 +25,14 @@ export type Scratch = {
   readonly close: () => void
 }
 
+/**
+ * Remove a temporary directory, its mark at last: when this is killed half way, the next build still knows that nobody owns the rest.
+ */
+function removeDirectory(path: string): void {
+  for (const name of readdirSync(path)) if (name !== markName) removeTree(join(path, name))
+  removeTree(path)
+}
+
 /** Remove the directories that builds of this user left behind because they were killed. */
 export function removeAbandoned(parent: string, report: Report): void {
   const uid = process.geteuid?.()
@@ -38,7 +46,7 @@ export function removeAbandoned(parent: string, report: Report): void {
       continue
     }
     try {
-      removeTree(path)
+      removeDirectory(path)
       report({ kind: 'verbose', text: `Removed ${path}, which a build that was killed had left` })
     } catch (error) {
       // Files of subordinate ids can be removed only by a build that has these ids.
@@ -112,7 +120,7 @@ export function openScratch(parent: string, options: { keep: boolean; report: Re
         return report({ kind: 'info', text: `The temporary files are kept in ${path}` })
       }
       try {
-        removeTree(path)
+        removeDirectory(path)
       } catch (error) {
         report({ kind: 'warning', text: `cannot remove the temporary files in ${path}: ${reasonOf(error)}` })
       }

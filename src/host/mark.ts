@@ -8,7 +8,7 @@ import { readIfThere } from './look.ts'
 import { startTime } from './process.ts'
 
 /** A link to nowhere: its text is there at once and whole, which that of a file is not. */
-const markName = 'owner'
+export const markName = 'owner'
 
 /** A process id means something only together with where and when it was given. */
 export type Mark = {

@@ -111,6 +111,26 @@ describe('temporary directories of builds', () => {
     expect(readdirSync(parent)).toEqual([])
   })
 
+  it('of a build that was killed while it removed its own are removed too', async () => {
+    const module = new URL('../../../src/build/scratch.ts', import.meta.url).href
+    const code = `import { writeFileSync } from 'node:fs'
+      import { openScratch } from ${JSON.stringify(module)}
+      const scratch = openScratch(${JSON.stringify(parent)}, { keep: false, report: () => {} })
+      const tree = scratch.directory('tree')
+      for (let number = 0; number < 4000; number += 1) writeFileSync(tree + '/' + number, '')
+      console.log(scratch.path)
+      scratch.close()`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    const tree = join(String(await once(child.stdout, 'data')).trim(), 'tree')
+    await until(() => !existsSync(tree) || readdirSync(tree).length < 4000)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    openScratch(parent, options).close()
+    expect(readdirSync(parent)).toEqual([])
+  })
+
   it('of builds that may still run are left alone', () => {
     const kept = [
       abandoned('sing-build-running', {}),
