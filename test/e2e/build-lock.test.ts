@@ -136,6 +136,9 @@ describe.skipIf(!can('userns', 'fuse'))('a lock', () => {
     const program = `%files\n  ${found.stdout.split('\n')[0]} /usr/bin/rpm\n  /usr/lib/rpm/rpmrc\n${files.join('')}`
     const lock = await must(build(['--lock'], `${header}${program}`))
     expect(lock).toMatch(/\n {2}rpm:\n {4}tiny-release: 1-1\.\w+\n {4}tiny-tool: 2-3\.\w+\n$/)
+    // An image is read-only: its database must be readable all the same.
+    const asked = await sing(['exec', 'x.sif', '/usr/bin/rpm', '-q', 'tiny-tool'], { cwd: folder })
+    expect(asked.stdout).toMatch(/^tiny-tool-2-3\./)
     const without = await build(['--lock', '--force'], header)
     expect(without.stderr).toContain(
       'The lock has no packages of RPM: the image has no rpm that could list them',

@@ -12,6 +12,7 @@ import { checkDebootstrap, debootstrapMirror, fetchDebootstrap } from './deboots
 import { checkDnf, fetchDnf } from './dnf.ts'
 import { findLocalImage, refuseFingerprints } from './image.ts'
 import { checkReference, findReference, references } from './oci.ts'
+import { forgetMoment } from './times.ts'
 import { checkZypper, fetchZypper } from './zypper.ts'
 
 /** A JSON object of a SIF. */
@@ -57,9 +58,13 @@ function made(make: Maker, mirrors: (stage: Stage, tools: BuildTools) => string 
       identity: async () => [
         ...['made', ...Object.entries(header).sort().flat()],
         tools.request.architecture ?? '',
+        tools.request.reproducible ? String(tools.request.time) : '',
         ...(variables[bootstrap] ?? []).map((name) => tools.environment[name] ?? ''),
       ],
-      run: (root) => make(stage, root, tools),
+      async run(root) {
+        await make(stage, root, tools)
+        forgetMoment(root, tools.request)
+      },
     }
     return { base: { kind: 'made', step }, attachments: [], time: undefined }
   }

@@ -1,6 +1,18 @@
 /** The database of rpm, wherever the host's own one lies: in the new system it must be where that looks for it. */
 
-import { lstatSync, mkdtempSync, readdirSync, renameSync, rmdirSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { readIfThere } from '../../host/look.ts'
 import { makeDirectoryInside, readInside, resolveInside } from '../inside.ts'
@@ -48,11 +60,34 @@ export function makeRpmHome(place: string, tools: BuildTools): string {
   return home
 }
 
+/** Bytes 18 and 19 of an SQLite file: with a log for writers (2), which readers need to write to as well, or without (1). */
+const journalAt = 18
+
+/**
+ * Close a database that has a log for writers with nothing in it (SQLite file format, 1.3.3): readers of an image cannot write
+ * to the files beside it, and these differ each time. The next writer has its log again.
+ */
+function closeLog(directory: string): void {
+  const sizeOf = (name: string): number | undefined => {
+    const stats = lstatSync(join(directory, name), { throwIfNoEntry: false })
+    return stats?.isFile() ? stats.size : undefined
+  }
+  if (sizeOf('rpmdb.sqlite-wal') !== 0 || !sizeOf('rpmdb.sqlite')) return
+  const fd = openSync(join(directory, 'rpmdb.sqlite'), constants.O_RDWR | constants.O_NOFOLLOW)
+  try {
+    writeSync(fd, Uint8Array.of(1, 1), 0, 2, journalAt)
+  } finally {
+    closeSync(fd)
+  }
+  for (const name of ['rpmdb.sqlite-wal', 'rpmdb.sqlite-shm']) rmSync(join(directory, name), { force: true })
+}
+
 /** Bring the database to where the new system looks for it. */
 export function settleDatabase(root: string, used: string): void {
   const wanted = databasePlaceOf(root) ?? used
   const from = resolveInside(root, used)
   const to = resolveInside(root, wanted)
+  closeLog(from)
   if (from === to || !lstatSync(from, { throwIfNoEntry: false })?.isDirectory()) return
   makeDirectoryInside(root, wanted)
   for (const name of readdirSync(from)) renameSync(join(from, name), join(to, name))
