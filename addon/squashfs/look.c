@@ -1,7 +1,4 @@
-/*
- * The scanning thread's work. On the host it goes by descriptors and opens nothing by a path of more than one component, so that
- * links planted while it runs lead nowhere.
- */
+/* The scanning thread's work: directories of the host and those of layers below them, name by name. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,9 +8,6 @@
 
 #include "names.h"
 #include "scan_internal.h"
-
-/* What the kernel reads of a file before anybody asks. */
-enum { AHEAD_BYTES = 2 << 20 };
 
 /* One level of the tree: names on the host, and those of the layers below. */
 struct level {
@@ -60,130 +54,6 @@ static bool excluded(const struct sing_scan *scan)
 		       sing_names_compare) != NULL;
 }
 
-/* An item with all that is to be said of an entry: of the open `fd`, or of the one named `in` there. NULL after a failure. */
-static struct sing_item *describe(struct sing_scan *scan, enum sing_item_kind kind, const char *name,
-				  const struct stat *status, int fd, const char *in)
-{
-	struct sing_item *item = sing_item_create(kind, name);
-	int error = item == NULL ? ENOMEM : sing_xattrs_read(&scan->xattrs, fd, in);
-
-	if (error != 0) {
-		sing_scan_fail(scan, error, "read the attributes of");
-		if (item != NULL)
-			sing_item_free(item);
-		return NULL;
-	}
-	item->status = *status;
-	if (scan->xattrs.count > 0) {
-		item->xattrs = scan->xattrs;
-		scan->xattrs = (struct sing_xattr_list){ 0 };
-		sing_item_take_records(item);
-	}
-	if (scan->options.marks == SING_MARKS_KEEP && sing_marks_refer(&item->xattrs)) {
-		sing_item_free(item);
-		sing_scan_fail(scan, SING_REFERS, "read");
-		return NULL;
-	}
-	item->opaque = sing_marks_take(&item->xattrs, scan->options.marks);
-	return item;
-}
-
-static bool exists(int directory, const char *name)
-{
-	struct stat status;
-
-	return fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* A directory, of the open `fd`. */
-static struct sing_item *describe_directory(struct sing_scan *scan, const char *name, const struct stat *status, int fd)
-{
-	struct sing_item *item = describe(scan, SING_ITEM_DIRECTORY, name, status, fd, NULL);
-
-	if (item == NULL || !scan->options.named_marks || item->opaque || !exists(fd, SING_WHITEOUT_OPAQUE))
-		return item;
-	item->opaque = true;
-	if (sing_marks_add_opaque(&item->xattrs) == 0)
-		return item;
-	sing_item_free(item);
-	sing_scan_fail(scan, ENOMEM, "read");
-	return NULL;
-}
-
-/* A file that is a mark by its name. */
-static int look_at_mark(struct sing_scan *scan, int parent, const char *mark)
-{
-	const char *name = mark + strlen(SING_WHITEOUT_PREFIX);
-	struct sing_item *item;
-
-	if (strncmp(mark, SING_WHITEOUT_OTHER, strlen(SING_WHITEOUT_OTHER)) == 0 || *name == '\0' || exists(parent, name))
-		return 0;
-	item = sing_item_create(SING_ITEM_OTHER, name);
-	if (item == NULL)
-		return sing_scan_fail(scan, ENOMEM, "read");
-	item->status.st_mode = S_IFCHR;
-	item->status.st_nlink = 1;
-	return sing_scan_put(scan, item);
-}
-
-/* Takes the descriptor over. */
-static int look_at_open_file(struct sing_scan *scan, int fd, const char *name)
-{
-	struct sing_item *item = NULL;
-	struct stat status;
-
-	if (fstat(fd, &status) != 0)
-		sing_scan_fail(scan, errno, "read");
-	else if (!S_ISREG(status.st_mode))
-		sing_scan_fail(scan, SING_CHANGED, "read");
-	else
-		item = describe(scan, SING_ITEM_FILE, name, &status, fd, NULL);
-	if (item == NULL || item->kind != SING_ITEM_FILE) {
-		close(fd);
-		return item == NULL ? -1 : sing_scan_put(scan, item);
-	}
-	item->fd = fd;
-	posix_fadvise(fd, 0, AHEAD_BYTES, POSIX_FADV_WILLNEED);
-	return sing_scan_put(scan, item);
-}
-
-/* O_NONBLOCK: should a pipe have taken the file's place, opening it must not wait for a writer. */
-static int look_at_file(struct sing_scan *scan, int parent, const char *name)
-{
-	int fd = openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-
-	return fd < 0 ? sing_scan_fail(scan, errno, "open") : look_at_open_file(scan, fd, name);
-}
-
-static int read_target(struct sing_scan *scan, int parent, struct sing_item *item)
-{
-	ssize_t length = readlinkat(parent, item->name, scan->target, TARGET_SIZE - 1);
-
-	if (length < 0)
-		return errno;
-	scan->target[length] = '\0';
-	item->target = strdup(scan->target);
-	return item->target == NULL ? ENOMEM : 0;
-}
-
-static int look_at_other(struct sing_scan *scan, int parent, const char *name, const struct stat *status)
-{
-	struct sing_item *item;
-	int error;
-
-	if (scan->options.marks == SING_MARKS_APPLY && sing_is_whiteout(status))
-		return 0;
-	item = describe(scan, SING_ITEM_OTHER, name, status, parent, name);
-	if (item == NULL)
-		return -1;
-	error = S_ISLNK(status->st_mode) ? read_target(scan, parent, item) : 0;
-	if (error != 0) {
-		sing_item_free(item);
-		return sing_scan_fail(scan, error, "read");
-	}
-	return sing_scan_put(scan, item);
-}
-
 static int look_below(struct sing_scan *scan, int fd, const struct sing_merged *merged);
 
 /* Hand over a directory and all that is in it. */
@@ -221,7 +91,7 @@ static int look_at_open_directory(struct sing_scan *scan, int fd, const char *na
 
 	if (fstat(fd, &status) != 0)
 		return sing_scan_fail(scan, errno, "read");
-	item = describe_directory(scan, name, &status, fd);
+	item = sing_item_of_directory(scan, name, &status, fd);
 	if (item == NULL)
 		return -1;
 	if (find_below(scan, level, item->opaque, &below) != 0) {
@@ -252,18 +122,18 @@ static int look_at_host(struct sing_scan *scan, int parent, const char *name, st
 	struct stat status;
 
 	if (scan->options.named_marks && strncmp(name, SING_WHITEOUT_PREFIX, strlen(SING_WHITEOUT_PREFIX)) == 0)
-		return look_at_mark(scan, parent, name);
+		return sing_look_at_mark(scan, parent, name);
 	if (type == DT_REG)
-		return look_at_file(scan, parent, name);
+		return sing_look_at_file(scan, parent, name);
 	if (type == DT_DIR)
 		return look_at_directory(scan, parent, name, level);
 	if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0)
 		return sing_scan_fail(scan, errno, "read");
 	if (S_ISREG(status.st_mode))
-		return look_at_file(scan, parent, name);
+		return sing_look_at_file(scan, parent, name);
 	if (S_ISDIR(status.st_mode))
 		return look_at_directory(scan, parent, name, level);
-	return look_at_other(scan, parent, name, &status);
+	return sing_look_at_other(scan, parent, name, &status);
 }
 
 static int look_at_found(struct sing_scan *scan, const char *name, struct sing_found *found)
@@ -356,7 +226,7 @@ void sing_scan_look(struct sing_scan *scan)
 	if (error != 0)
 		sing_scan_fail(scan, error, "open");
 	else
-		item = describe_directory(scan, "", &status, fd);
+		item = sing_item_of_directory(scan, "", &status, fd);
 	if (item != NULL)
 		(void)put_directory(scan, item, fd, &below.merged);
 	sing_found_free(&below);

@@ -39,6 +39,20 @@ void sing_item_free(struct sing_item *item);
 /* Take records out of the attributes of an item, and let them say what they may; what else is noted there becomes as it is for all. */
 void sing_item_take_records(struct sing_item *item);
 
+/* An item with all that is to be said of an entry: of the open `fd`, or of the one named `in` there. NULL after a failure. */
+struct sing_item *sing_item_of_host(struct sing_scan *scan, enum sing_item_kind kind, const char *name,
+				    const struct stat *status, int fd, const char *in);
+
+/* Hand over an entry of the open directory `parent`. -1 when the scan is to end. */
+int sing_look_at_file(struct sing_scan *scan, int parent, const char *name);
+int sing_look_at_other(struct sing_scan *scan, int parent, const char *name, const struct stat *status);
+
+/* The same for a file that is a mark by its name. */
+int sing_look_at_mark(struct sing_scan *scan, int parent, const char *mark);
+
+/* The same of a directory, which is opaque also when a name in it says so. */
+struct sing_item *sing_item_of_directory(struct sing_scan *scan, const char *name, const struct stat *status, int fd);
+
 /* What layers have under a name. The inode of a file is taken over. NULL after a failure. */
 struct sing_item *sing_item_of_layer(struct sing_scan *scan, const char *name, struct sing_found *found);
 

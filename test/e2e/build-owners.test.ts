@@ -66,10 +66,45 @@ describe.skipIf(!can('userns'))('a build with one id', () => {
         name,
         'block 640 0:6 8:1',
         'symlink 777 8:9',
-        'directory 755 7:0',
-        'file 644 5:6',
-        'fifo 644 10:11',
-        'file 644 0:0',
+        'directory 775 7:0',
+        'file 664 5:6',
+        'fifo 664 10:11',
+        'file 664 0:0',
+      ])
+    }
+  })
+
+  it('carries them on from its base, changed or not, mounted or unpacked', async () => {
+    const folder = folderWith(definition)
+    const next = `Bootstrap: localimage
+From: base.sif
+
+%setup
+  cd "$SINGULARITY_ROOTFS"
+  mv moved/file moved/renamed; chmod 600 disk; mv link link2; chown 12 plain
+`
+    writeFileSync(join(folder, 'next.def'), next)
+    const builds = [
+      { target: 'base.sif', from: 'x.def', flags: ['--ignore-subuid'] },
+      { target: 'mounted.sif', from: 'next.def', flags: ['--ignore-subuid'] },
+      { target: 'sandbox', from: 'next.def', flags: ['--ignore-subuid', '--sandbox'] },
+      { target: 'unpacked.sif', from: 'sandbox', flags: [] },
+    ]
+    for (const { target, from, flags } of builds) {
+      const { status, stderr } = await sing(['build', ...flags, target, from], { cwd: folder })
+      expect([target, status, stderr]).toEqual([target, 0, expect.not.stringMatching('FATAL|WARNING')])
+    }
+    for (const name of ['mounted.sif', 'unpacked.sif']) {
+      const tree = await treeOf(join(folder, name))
+      const seen = ['disk', 'link2', 'moved', 'moved/renamed', 'pipe', 'plain'].map((path) => tree.get(path))
+      expect([name, ...seen]).toEqual([
+        name,
+        'block 600 0:6 8:1',
+        'symlink 777 8:9',
+        'directory 775 7:0',
+        'file 664 5:6',
+        'fifo 664 10:11',
+        'file 664 12:0',
       ])
     }
   })
