@@ -7,15 +7,25 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { hostArchitecture } from '../../src/image/architecture.ts'
+import { openImage } from '../../src/image/open.ts'
 import { can } from '../helpers/can.ts'
 import { give } from '../helpers/give.ts'
+import { type Layout, uploadLayout } from '../helpers/oci.ts'
 import { startRegistry } from '../helpers/registry.ts'
 import { tarOf } from '../helpers/tar.ts'
 import { baseLayout, Context } from './dockerfiles.ts'
 
 let layout = ''
+let digests: Layout['digests'] = {}
 beforeAll(async () => {
   layout = await baseLayout()
+  const { manifests } = JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8'))
+  const named = manifests.map((one: { digest: string; annotations: Record<string, string> }) => [
+    one.annotations['org.opencontainers.image.ref.name'],
+    one.digest,
+  ])
+  digests = Object.fromEntries(named)
 })
 
 const from = (tag = 'base') => `FROM oci:${layout}:${tag}`
@@ -186,6 +196,41 @@ MAINTAINER Jane
     })
     expect(document.author).toBe('Jane')
     expect(document.history.map(({ created_by }) => created_by)).toContain('ENTRYPOINT ["echo"]')
+  })
+
+  it.skipIf(!can('registry'))('begins with images of a registry', async () => {
+    await using registry = await startRegistry()
+    await uploadLayout({ folder: layout, digests }, 'base', `http://${registry.host}`, 'team/base')
+    const context = new Context({
+      Dockerfile: `ARG TAG=none
+FROM ${registry.host}/team/base:$TAG AS build
+RUN echo built > /built
+FROM docker://${registry.host}/team/base:base
+COPY --from=build /built /
+COPY --from=${registry.host}/team/base:base /data/added /added
+`,
+    })
+    await context.builds('--no-https', '--build-arg', 'TAG=base')
+    expect(await context.sh('cat /built /added')).toBe('built\nadded\n')
+    expect(await context.fails('--no-https')).toContain('Dockerfile:2: ')
+  })
+
+  it('is made for another machine where nothing has to run', async () => {
+    const context = new Context({
+      a: 'a',
+      Dockerfile: `ARG TARGETARCH
+${from('arm')}
+ARG TARGETARCH
+ARG BUILDARCH
+COPY a /$TARGETARCH/
+LABEL build=$BUILDARCH
+`,
+    })
+    await context.builds('--arch', 'arm64')
+    const image = await openImage(join(context.folder, 'app.sif'), { anyArchitecture: true })
+    expect(image).toMatchObject({ arch: 'arm64', oci: { Labels: { build: hostArchitecture() } } })
+    context.write({ Dockerfile: `${from('arm')}\nRUN true\n` })
+    expect(await context.fails('--arch', 'arm64')).toContain('Dockerfile:1: cannot run ')
   })
 
   it('is built with one id', async () => {

@@ -46,6 +46,7 @@ export async function baseLayout(): Promise<string> {
   const { folder } = writeLayout(join(temporaryFolder(), 'layout'), {
     base: { layers, config },
     triggers: { layers, config: triggers },
+    arm: { layers: [[{ path: 'etc/', type: 'directory' }]], platform: { architecture: 'arm64' } },
   })
   return folder
 }
