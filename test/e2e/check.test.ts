@@ -297,6 +297,11 @@ describe('build --check', () => {
     }
   })
 
+  it('has nothing to look for in data', async () => {
+    const { status, stderr } = await sing(['build', '--data', '--check', join(folder, 'data.sif'), sandbox])
+    expect([status, stderr]).toEqual([255, expect.stringContaining('--check: there is nothing to check')])
+  })
+
   it.skipIf(!can('userns'))('looks at what a definition makes', async () => {
     const definition = join(folder, 'check.def')
     writeFileSync(

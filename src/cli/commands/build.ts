@@ -151,6 +151,10 @@ async function fromReference(call: Call, request: BuildRequest): Promise<number>
 /** No definition and no scripts: data alone. */
 async function fromData(call: Call, request: BuildRequest): Promise<number> {
   const { buildData } = await import('../../build/data.ts')
+  if (examinerOf(call))
+    throw new SingError('USAGE', '--check: there is nothing to check in an image that holds only data', {
+      status: 255,
+    })
   const facts = readHostFacts(call.context.environment)
   if (request.fakeroot) becomeRoot(call, facts, request)
   const { report } = call.context
