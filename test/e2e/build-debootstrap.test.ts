@@ -1,4 +1,4 @@
-import { readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { can, debootstrapRelease } from '../helpers/can.ts'
@@ -72,6 +72,14 @@ describe.skipIf(!can('userns'))('a debootstrap that cannot be', () => {
     )
     expect([status, stderr]).toEqual([255, expect.stringContaining('debootstrap failed with status 1')])
     expect(stdout).toMatch(/E: .*127\.0\.0\.1:9/)
+  })
+
+  it('warns of packages that nobody can check', async () => {
+    const keyring = '/usr/share/keyrings/ubuntu-archive-keyring.gpg'
+    if (!can('debootstrap') || existsSync(keyring)) return
+    const { status, stderr } = await build('OSVersion: jammy\nMirrorURL: http://127.0.0.1:9/ubuntu\n')
+    expect(status).toBe(255)
+    expect(stderr).toContain(`WARNING: Signatures of the packages are not checked: ${keyring} is missing`)
   })
 
   it('names the release that debootstrap does not know', async () => {

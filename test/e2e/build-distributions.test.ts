@@ -118,6 +118,14 @@ describe.skipIf(!can('zypper'))('a distribution made by zypper', () => {
     expect(listing).not.toMatch(/zypp\n|keeppackages=1/)
   })
 
+  it('is made although the script of a package fails', async () => {
+    const header = `Bootstrap: zypper\nMirrorURL: ${signed.path}`
+    const { status, stderr, look } = await build(header, { env: { INCLUDE: 'tiny-broken' } })
+    expect({ status, stderr }).toMatchObject({ status: 0 })
+    expect(stderr).toContain('WARNING: All packages are installed, but scripts of some failed')
+    expect(await look('busybox cat /opt/broken')).toBe('broken\n')
+  })
+
   it('takes updates and other repositories, and none that is not signed', async () => {
     await using server = await serveFiles(signed.path)
     const more = `UpdateURL: ${server.address}\nOtherURL0: ${server.address}/./\nInclude: tiny-tool`
@@ -156,6 +164,18 @@ describe.skipIf(!can('pacman'))('a distribution made by pacman', () => {
     const { status, stderr, look } = await build(`Bootstrap: arch\nConfURL: ${server.address}/pacman.conf`)
     expect({ status, stderr }).toMatchObject({ status: 0 })
     expect(await look('busybox ls -d /opt 2>&1')).toMatch(/No such file/)
+  })
+
+  it('has keys of its own where it has the tool for them', async () => {
+    const header = `Bootstrap: arch\nConfURL: ${configuration}\nInclude: tiny-keys`
+    const { status, stderr, look } = await build(header)
+    expect({ status, stderr }).toMatchObject({ status: 0 })
+    expect(await look('busybox cat /opt/keys')).toBe('--init\n--populate archlinux\n')
+    const failed = await build(`${header} tiny-tool`)
+    expect([failed.status, failed.stderr]).toEqual([
+      255,
+      expect.stringContaining('pacman-key failed with status 3\n         no keys'),
+    ])
   })
 
   it('says what is wrong with its settings or packages', async () => {

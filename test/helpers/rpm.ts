@@ -1,4 +1,4 @@
-/** A distribution of two RPM packages in a repository of its own, made with rpmbuild and createrepo_c; signed when asked. */
+/** A distribution of three RPM packages in a repository of its own, made with rpmbuild and createrepo_c; signed when asked. */
 
 import { copyFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -47,6 +47,24 @@ echo nothing >/dev/null
 %attr(4755,root,root) /opt/tool
 `
 
+/** A package whose script fails behind its files. */
+const broken = `Name: tiny-broken
+Version: 1
+Release: 1
+Summary: A package with a script that fails
+License: none
+AutoReqProv: no
+Requires(post): tiny-release
+%description
+%install
+mkdir -p %{buildroot}/opt
+echo broken >%{buildroot}/opt/broken
+%post
+exit 3
+%files
+/opt/broken
+`
+
 export type RpmRepository = {
   /** The directory. */
   readonly path: string
@@ -78,7 +96,9 @@ async function sign(folder: string, key: string): Promise<void> {
     await must(['install', '-d', '-m', '700', env.GNUPGHOME])
     await must([...gpg, '--quick-generate-key', 'tiny', 'rsa3072', 'sign', 'never'], env)
     await must([...gpg, '--armor', '--output', key, '--export', 'tiny'], env)
-    const packages = ['tiny-release-1-1', 'tiny-tool-2-3'].map((name) => `${name}.${machine()}.rpm`)
+    const packages = ['tiny-release-1-1', 'tiny-tool-2-3', 'tiny-broken-1-1'].map(
+      (name) => `${name}.${machine()}.rpm`,
+    )
     const paths = packages.map((name) => join(folder, 'packages', machine(), name))
     await must(['rpmsign', '-D', '__gpg /usr/bin/gpg', '-D', '_gpg_name tiny', '--addsign', ...paths], env)
     await must(['createrepo_c', '-q', join(folder, 'packages')])
@@ -100,6 +120,7 @@ export async function makeRpmRepository(
   const { stdout } = await run(['sh', '-c', 'command -v busybox'])
   await build(release(stdout.trim()), 'tiny-release', folder)
   await build(tool, 'tiny-tool', folder)
+  await build(broken, 'tiny-broken', folder)
   const [path, key] = [join(folder, 'packages'), join(folder, 'packages.key')]
   if (options.signed) await sign(folder, key)
   else await must(['createrepo_c', '-q', path])

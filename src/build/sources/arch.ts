@@ -8,7 +8,7 @@ import type { Stage } from '../../definition/types.ts'
 import { readIfThere } from '../../host/look.ts'
 import { runSection } from '../../runtime/section.ts'
 import { download } from '../../store/http.ts'
-import { existsInside } from '../inside.ts'
+import { existsInside, makeDirectoryInside } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import { requireRoom } from '../space.ts'
 import { removeTree } from '../tree.ts'
@@ -64,6 +64,7 @@ async function prepareKeys(root: string, tools: BuildTools): Promise<void> {
   const hasKeys = existsInside(root, '/usr/share/pacman/keyrings/archlinux.gpg')
   if (!hasKeys || !existsInside(root, '/usr/bin/pacman-key')) return
   report({ kind: 'info', text: 'Preparing the keys of the packages' })
+  for (const name of ['/dev', '/proc', '/sys', '/tmp']) makeDirectoryInside(root, name)
   const last: string[] = []
   const status = await runSection(
     {
