@@ -7,6 +7,7 @@ import type { Report } from '../core/events.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { Fetched } from '../image/fetch.ts'
 import { catchInterruption } from '../runtime/interrupt.ts'
+import type { Cache } from '../store/cache.ts'
 import { shownAddress } from '../store/http.ts'
 import { rootfsArchitecture } from './architecture.ts'
 import { type Assembly, assembleSandbox, assembleSif } from './assemble.ts'
@@ -20,11 +21,13 @@ import { explain, requireBinds, requirePrograms } from './explain.ts'
 import { warnOfOther } from './foreign.ts'
 import { Resolved } from './lock/resolved.ts'
 import { contentDigest } from './lock/sources.ts'
+import { canMountLayers, keepsResults } from './mountable.ts'
 import { requireNotes } from './notes.ts'
 import type { BuildRequest, BuildTools } from './request.ts'
 import { copyMetadata, mergedTree, metadataDirectories } from './sandbox.ts'
 import { openScratch, scratchParent } from './scratch.ts'
 import type { BuildSpec } from './spec.ts'
+import { StepResults } from './step-results.ts'
 import type { FoundBase } from './steps.ts'
 import { type Confirm, recoverPartials, requireTarget } from './target.ts'
 import { newestTime } from './tree.ts'
@@ -38,6 +41,8 @@ export type BuildContext = {
   readonly ownMounts: boolean
   readonly obtain: (reference: string, signal: AbortSignal) => Promise<Pick<Fetched, 'path' | 'digest'>>
   readonly examine: BuildTools['examine']
+  /** The cache of this command, opened for the first who asks. */
+  readonly cache: () => Promise<Cache>
   readonly confirm: Confirm
 }
 
@@ -108,6 +113,17 @@ function obtainer(obtain: BuildContext['obtain'], resolved: Resolved): BuildTool
   }
 }
 
+/** Undefined where nothing is kept: because nobody wants it, or in a cache that goes with this command. */
+async function openResults(
+  tools: Pick<BuildTools, 'request' | 'report' | 'signal' | 'scratch'>,
+  { isDefinition }: BuildSpec,
+  context: BuildContext,
+): Promise<StepResults | undefined> {
+  if (!keepsResults(tools.request, isDefinition)) return undefined
+  const cache = await context.cache()
+  return cache.isPrivate ? undefined : new StepResults(cache, tools)
+}
+
 /**
  * Build the image that the request names from the spec. Nothing appears under the target's name before it is whole, and
  * what is there stays until then.
@@ -132,7 +148,10 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
     const given = { request, facts, environment, gpus, report, signal, debug, ownMounts, examine }
     const resolved = locking?.resolved ?? new Resolved()
     const obtain = obtainer(context.obtain, resolved)
-    const tools = { ...given, scratch, ...names, resolved, obtain, steps: new StepCounter(report) }
+    const canMount = await canMountLayers({ ...given, scratch })
+    const results = await openResults({ ...given, scratch }, spec, context)
+    const steps = new StepCounter(request, report)
+    const tools = { ...given, ...names, scratch, canMount, results, resolved, obtain, steps }
     const built = (await packSandbox(spec, tools)) ?? (await buildAll(spec, tools))
     const { root } = built.tree
     const architecture = rootfsArchitecture(root, request.architecture)

@@ -1,18 +1,20 @@
 /** Definitions as plans of stages: the front end of files with sections. */
 
-import { chmodSync } from 'node:fs'
+import { chmodSync, statSync } from 'node:fs'
 import { SingError } from '../core/errors.ts'
 import { singularityVersion } from '../core/version.ts'
 import type { Stage } from '../definition/types.ts'
+import { baseDirectories, baseFiles, baseLinks } from '../image/texts.ts'
 import { planDockerfile } from './dockerfile/plan.ts'
 import { dockerfileOf, isDockerStage } from './dockerfile/spec.ts'
 import type { FrontEnd } from './engine.ts'
-import { copyFiles } from './files.ts'
+import { copiesIdentity, copyFiles } from './files.ts'
+import { type ContentOptions, fileId } from './fingerprint.ts'
 import { prepareApps, prepareRootfs, writeMetadata } from './metadata.ts'
 import { postSteps, takeLabels, testStep } from './post.ts'
 import type { BuildTools, SectionName } from './request.ts'
 import { runHostSection } from './sections.ts'
-import { type Source, type SourceBase, sourceOf } from './sources/index.ts'
+import { baseTitle, type Source, type SourceBase, sourceOf } from './sources/index.ts'
 import type { BuildSpec } from './spec.ts'
 import type { FinishedStages, StagePlan, Step } from './steps.ts'
 
@@ -64,43 +66,77 @@ export async function describeStage(
   })
 }
 
-/** What every image has, what an OCI-SIF says beside its layers, and the apps with their files. */
-function prepareStep(stage: Stage, { addition }: SourceBase, tools: BuildTools): Step {
-  const { facts, environment, definitionName: name, report } = tools
+const baseTexts = JSON.stringify([baseDirectories, baseFiles, baseLinks])
+
+function contentOptions({ results, signal, scratch }: BuildTools): ContentOptions {
+  return { facts: results?.facts, signal, without: fileId(statSync(scratch.path)) }
+}
+
+/** Values as text, without the lines that they were read from: these change with what stands above. */
+function wordsOf(...values: readonly unknown[]): string[] {
+  const isPlace = (key: string): boolean => key === 'line' || key === 'lines'
+  return values.map((value) => JSON.stringify(value, (key, part) => (isPlace(key) ? undefined : part)))
+}
+
+/** What every image has, and what an OCI-SIF says beside its layers. */
+function preparation(title: string, { addition }: SourceBase, tools: BuildTools): Step {
   return {
-    title: stage.apps.length > 0 ? '%appfiles' : '',
+    title,
     line: 0,
-    identity: async () => ['prepare', JSON.stringify(stage.apps), ...(addition?.identity ?? [])],
+    identity: async () => ['prepare', baseTexts, ...(addition?.identity ?? [])],
     async run(root) {
       if (!tools.request.update) chmodSync(root, 0o755)
-      addition?.write(root)
+      await addition?.write(root)
       await prepareRootfs(root)
-      await prepareApps(root, stage, { cwd: facts.cwd ?? '/', name, environment, report })
     },
   }
 }
 
-/** How many steps of a stage are shown. */
-function countSteps(stage: Stage, isUpdate: boolean, tools: BuildTools): number {
-  const { pre, setup, test } = stage.sections
-  const parts = [!isUpdate && pre, !isUpdate, stage.apps.length > 0, setup, test]
-  return parts.filter(Boolean).length + stage.files.length + postSteps(stage, tools).length
+/** The apps, with their files. */
+function appSteps(stage: Stage, tools: BuildTools): Step[] {
+  const { facts, environment, definitionName: name, report } = tools
+  const options = { cwd: facts.cwd ?? '/', name, environment, report }
+  if (stage.apps.length === 0) return []
+  return [
+    {
+      title: '%appfiles',
+      line: stage.line,
+      async identity() {
+        const words = ['apps', ...wordsOf(stage.apps)]
+        for (const app of stage.apps) {
+          const files = await copiesIdentity(app.files, { ...options, root: '/' }, contentOptions(tools))
+          if (!files) return undefined
+          words.push(...files)
+        }
+        return words
+      },
+      run: (root) => prepareApps(root, stage, options),
+    },
+  ]
 }
 
 /** One `%files`; those that copy from earlier stages come before %setup. */
 function filesSteps(stage: Stage, isFromStage: boolean, finished: FinishedStages, tools: BuildTools): Step[] {
   const { facts, environment, definitionName: name, report, signal } = tools
   const blocks = stage.files.filter(({ from }) => (from !== undefined) === isFromStage)
-  return blocks.map(({ from, copies, line }) => ({
-    title: from === undefined ? '%files' : `%files from ${from}`,
-    line,
-    identity: async () => undefined,
-    async run(root) {
-      const fromRoot = from === undefined ? undefined : await finished.get(from)?.root()
-      const source = fromRoot === undefined ? {} : { fromRoot }
-      await copyFiles(copies, { root, cwd: facts.cwd ?? '/', environment, name, report, signal, ...source })
-    },
-  }))
+  const options = { cwd: facts.cwd ?? '/', environment, name, report, signal }
+  return blocks.map(({ from, copies, line }) => {
+    const stageBefore = from === undefined ? undefined : finished.get(from)
+    return {
+      title: from === undefined ? '%files' : `%files from ${from}`,
+      line,
+      async identity() {
+        if (!stageBefore)
+          return await copiesIdentity(copies, { ...options, root: '/' }, contentOptions(tools))
+        const words = copies.flatMap(({ source, destination }) => [source, destination])
+        return stageBefore.identity && ['from', ...stageBefore.identity, ...words]
+      },
+      async run(root) {
+        const fromRoot = await stageBefore?.described()
+        await copyFiles(copies, { ...options, root, ...(fromRoot === undefined ? {} : { fromRoot }) })
+      },
+    }
+  })
 }
 
 function setupStep(stage: Stage, tools: BuildTools): Step[] {
@@ -108,6 +144,12 @@ function setupStep(stage: Stage, tools: BuildTools): Step[] {
   if (!setup) return []
   const run = (root: string) => runHostSection('setup', stage, root, tools)
   return [{ title: '%setup', line: setup.line, identity: async () => undefined, run }]
+}
+
+/** What `describeStage` makes files of. */
+function descriptionOf({ header, sections, apps }: Stage, { request }: BuildTools): readonly string[] {
+  const { pre: _pre, setup: _setup, post: _post, ...texts } = sections
+  return wordsOf(header, texts, apps, request.force)
 }
 
 const update = (path: string): SourceBase => ({
@@ -123,38 +165,42 @@ function planStage(
   finished: FinishedStages,
   spec: BuildSpec,
   tools: BuildTools,
-) {
+): StagePlan {
   const stage = selectSections(whole, tools.request.sections)
   let found: SourceBase = update(tools.request.target)
-  const plan: StagePlan = {
+  const from = isUpdate ? '' : baseTitle(stage)
+  const stepsOf = () => [
+    ...appSteps(stage, tools),
+    ...filesSteps(stage, true, finished, tools),
+    ...setupStep(stage, tools),
+    ...filesSteps(stage, false, finished, tools),
+    ...postSteps(stage, tools),
+  ]
+  const test = testStep(stage, tools)
+  return {
     name: stage.name,
-    from: isUpdate
-      ? ''
-      : [stage.header.bootstrap, stage.header.from ?? stage.header.osversion].join(' ').trim(),
-    count: countSteps(stage, isUpdate, tools),
+    from,
+    get titles() {
+      const { pre } = stage.sections
+      const steps = stepsOf().map(({ title }) => title)
+      return [isUpdate ? [] : [...(pre ? ['%pre'] : []), from], steps, test ? [test.title] : []].flat()
+    },
     async before(root) {
       if (isUpdate || !stage.sections.pre) return
       await tools.steps.run('%pre', () => runHostSection('pre', stage, root, tools))
     },
     async base() {
       if (!isUpdate) found = await (source ?? sourceOf(stage))(stage, tools)
-      return found
+      return { ...found, preparation: preparation(from, found, tools) }
     },
-    steps: async () => [
-      prepareStep(stage, found, tools),
-      ...filesSteps(stage, true, finished, tools),
-      ...setupStep(stage, tools),
-      ...filesSteps(stage, false, finished, tools),
-      ...postSteps(stage, tools),
-    ],
+    steps: async () => stepsOf(),
     async describe(root, arch) {
       const time = fixedTime(found, tools)
       await describeStage(stage, { root, arch, time }, takeLabels(stage, root), spec, tools)
     },
-    description: [JSON.stringify(stage.sections), JSON.stringify(stage.apps)],
-    test: testStep(stage, tools),
+    description: descriptionOf(stage, tools),
+    test,
   }
-  return plan
 }
 
 /** A stage, and before it those of the Dockerfile that it begins with. */

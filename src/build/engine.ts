@@ -2,8 +2,9 @@
 
 import { rootfsArchitecture } from './architecture.ts'
 import type { BuildTools } from './request.ts'
+import { Stage } from './stage.ts'
 import type { StageTree } from './stage-tree.ts'
-import type { FinishedStage, FinishedStages, FoundBase, StagePlan } from './steps.ts'
+import type { FinishedStages, FoundBase, StagePlan } from './steps.ts'
 import { openTree } from './trees.ts'
 
 /** The stage that becomes the image. */
@@ -16,22 +17,19 @@ export type BuiltStage = {
 /** A front end: what it wants done, given the stages that are finished by the time a plan is asked. */
 export type FrontEnd = (finished: FinishedStages) => readonly StagePlan[]
 
-/** Write what the finished tree says about itself, and try it. */
-async function finish(plan: StagePlan, root: string, tools: BuildTools): Promise<string> {
-  await plan.describe(root, rootfsArchitecture(root, tools.request.architecture))
-  const { test } = plan
-  if (test) await tools.steps.run(test.title, () => test.run(root))
-  return root
+/** Find what the stage begins with, and make it what the steps expect. */
+async function openBase(plan: StagePlan, root: string, finished: FinishedStages, tools: BuildTools) {
+  tools.steps.mustRun(plan.from)
+  const found = await plan.base()
+  tools.signal.throwIfAborted()
+  const tree = await openTree(found.base, root, finished, tools)
+  if (found.preparation) await tree.take(found.preparation)
+  return { found, tree }
 }
 
-async function takeSteps(plan: StagePlan, number: number, finished: FinishedStages, tools: BuildTools) {
-  const root = tools.scratch.directory(`rootfs-${number}`)
+async function takeSteps(plan: StagePlan, root: string, finished: FinishedStages, tools: BuildTools) {
   await plan.before(root)
-  const { found, tree } = await tools.steps.run(plan.from, async () => {
-    const base = await plan.base()
-    tools.signal.throwIfAborted()
-    return { found: base, tree: await openTree(base.base, root, finished, tools) }
-  })
+  const { found, tree } = await tools.steps.run(plan.from, () => openBase(plan, root, finished, tools))
   for (const step of await plan.steps()) {
     await tree.take(step)
     tools.signal.throwIfAborted()
@@ -39,25 +37,28 @@ async function takeSteps(plan: StagePlan, number: number, finished: FinishedStag
   return { tree, found }
 }
 
-async function finishedStage(plan: StagePlan, tree: StageTree, tools: BuildTools): Promise<FinishedStage> {
-  const root = await finish(plan, await tree.open(), tools)
-  return { identity: undefined, root: async () => root }
+/** The image as it will be: described, and tried. */
+async function finishLast(plan: StagePlan, tree: StageTree, tools: BuildTools): Promise<string> {
+  const root = await (tools.request.sandbox ? tree.unpack() : tree.open())
+  await plan.describe(root, rootfsArchitecture(root, tools.request.architecture))
+  const { test } = plan
+  if (test) await tools.steps.run(test.title, () => test.run(root))
+  return root
 }
 
 /** Build all stages. Resolves with the last one. */
 export async function buildStages(front: FrontEnd, tools: BuildTools): Promise<BuiltStage | undefined> {
-  const finished = new Map<string, FinishedStage>()
+  const finished = new Map<string, Stage>()
   const plans = front(finished)
-  tools.steps.add(plans.reduce((sum, { count }) => sum + count, 0))
+  tools.steps.expect(plans.flatMap(({ titles }) => titles))
   for (const [index, plan] of plans.entries()) {
-    const { tree, found } = await takeSteps(plan, index + 1, finished, tools)
-    if (index < plans.length - 1) {
-      const stage = await finishedStage(plan, tree, tools)
-      if (plan.name !== undefined) finished.set(plan.name, stage)
-      continue
-    }
-    const root = await finish(plan, await (tools.request.sandbox ? tree.unpack() : tree.open()), tools)
-    return { root, base: tree.base, found }
+    const root = tools.scratch.directory(`rootfs-${index + 1}`)
+    const { tree, found } = await takeSteps(plan, root, finished, tools)
+    if (index === plans.length - 1)
+      return { root: await finishLast(plan, tree, tools), base: tree.base, found }
+    const stage = new Stage(plan, tree, tools.request.architecture)
+    await stage.test(tools)
+    if (plan.name !== undefined) finished.set(plan.name, stage)
   }
   return undefined
 }

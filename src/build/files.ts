@@ -6,6 +6,7 @@ import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import type { FileCopy } from '../definition/types.ts'
 import { plainWord } from '../definition/words.ts'
+import { type ContentOptions, contentHash } from './fingerprint.ts'
 import { expandPattern } from './glob.ts'
 import { type BytePath, look, makeDirectoryBytes, resolveBytes, resolveInside, toBytes } from './inside.ts'
 import { transfer } from './transfer.ts'
@@ -51,6 +52,29 @@ function located(error: SingError, line: number, name: string | undefined): Sing
     hint: error.hint,
     cause: error,
   })
+}
+
+/**
+ * What decides what the copies from the host do, beside the tree that they go to; undefined when something is missing or cannot be
+ * read, which the copying tells better. `without`: see `ContentOptions`.
+ */
+export async function copiesIdentity(
+  copies: readonly FileCopy[],
+  options: CopyFilesOptions,
+  content: ContentOptions,
+): Promise<readonly string[] | undefined> {
+  const words: string[] = [options.base ?? '']
+  try {
+    for (const { source, destination } of copies) {
+      words.push(destination)
+      for (const found of findSources(source, options))
+        words.push(found, await contentHash(sourcePlace(found, options), content))
+    }
+    return words
+  } catch {
+    content.signal.throwIfAborted()
+    return undefined
+  }
 }
 
 async function performCopy(copy: FileCopy, options: CopyFilesOptions): Promise<void> {

@@ -1,70 +1,162 @@
-/** A stage as packed layers below an overlay: nothing is unpacked, and only what changes is written. */
+/**
+ * A stage as packed layers below an overlay: nothing is unpacked, and only what changes is written. Where results are kept, what a
+ * step changed becomes the next layer, and the tree is mounted only while a step runs. Elsewhere all steps change the same overlay.
+ */
 
+import { lstatSync, readdirSync } from 'node:fs'
 import { basename } from 'node:path'
 import { reasonOf } from '../core/errors.ts'
 import type { Window } from '../image/open.ts'
 import type { PackOptions } from '../native/addon.ts'
-import { mountStack } from '../runtime/mounted.ts'
+import { type Mounted, mountStack } from '../runtime/mounted.ts'
+import { changedAddress, nextAddress } from './address.ts'
+import { windowDigest } from './digest.ts'
 import { unpackInto } from './plain-tree.ts'
 import type { BuildTools } from './request.ts'
-import type { StageTree } from './stage-tree.ts'
+import type { Keeping, StageTree } from './stage-tree.ts'
+import { packChanges, type Result } from './step-results.ts'
 import type { Step } from './steps.ts'
+import { removeTree } from './tree.ts'
+
+/** What an overlay shows of its uppermost directory itself. */
+function ownAttributes(directory: string): string {
+  const { mode, uid, gid } = lstatSync(directory)
+  return `${mode} ${uid} ${gid}`
+}
 
 export class LayeredTree implements StageTree {
-  readonly address = undefined
-  readonly #layers: readonly Window[]
   readonly #root: string
   readonly #tools: BuildTools
-  #isOpen = false
-  #changes: string | undefined
+  readonly #keeping: Keeping | undefined
+  /** Topmost first. */
+  #layers: readonly Window[]
+  #address: string | undefined
+  #mounted: Mounted | undefined
+  #mounts = 0
+  /** It could not be mounted. */
+  #isUnpacked = false
 
   /** @param root an empty directory */
-  constructor(layers: readonly Window[], root: string, tools: BuildTools) {
+  constructor(layers: readonly Window[], root: string, keeping: Keeping | undefined, tools: BuildTools) {
     this.#layers = layers
     this.#root = root
+    this.#keeping = keeping
+    this.#address = keeping?.address
     this.#tools = tools
+    tools.scratch.hold({ [Symbol.dispose]: () => this.#unmount() })
   }
 
-  async take(step: Step): Promise<void> {
-    await this.#tools.steps.run(step.title, async () => step.run(await this.open()))
-  }
-
-  async open(): Promise<string> {
-    if (!this.#isOpen) await this.#show()
-    this.#isOpen = true
-    return this.#root
-  }
-
-  /** Mounted where the kernel does it, else unpacked. */
-  async #show(): Promise<void> {
-    const { facts, scratch, report } = this.#tools
-    const root = this.#root
-    try {
-      const options = {
-        at: root,
-        directory: `${root}.changes`,
-        allRoot: facts.idsMapped === 1,
-        inUserNamespace: facts.inUserNamespace,
-      }
-      const mounted = await mountStack(this.#layers, options)
-      scratch.hold(mounted)
-      this.#changes = mounted.changes
-    } catch (error) {
-      report({
-        kind: 'debug',
-        text: `the base is unpacked, because it cannot be mounted: ${reasonOf(error)}`,
-      })
-      await unpackInto(root, this.#layers, this.#tools)
-    }
+  get address(): string | undefined {
+    return this.#address
   }
 
   get base(): PackOptions['base'] {
-    return this.#changes === undefined ? undefined : { layers: this.#layers, changes: this.#changes }
+    const changes = this.#mounted?.changes
+    return changes === undefined ? undefined : { layers: this.#layers, changes }
+  }
+
+  async take(step: Step): Promise<void> {
+    const { steps } = this.#tools
+    if (!this.#keeping) return await steps.run(step.title, async () => await step.run(await this.open()))
+    const isAnew = steps.mustRun(step.title)
+    const identity = await step.identity()
+    if (identity) await this.#takeByName(step, identity, isAnew, this.#keeping)
+    else await this.#takeByContent(step, this.#keeping)
+  }
+
+  async #takeByName(
+    step: Step,
+    identity: readonly string[],
+    isAnew: boolean,
+    keeping: Keeping,
+  ): Promise<void> {
+    const address = nextAddress(keeping.way, this.#address ?? '', identity)
+    let changes: string | undefined
+    let isRun = false
+    const run = async () => {
+      isRun = true
+      changes = await this.#changesOf(step)
+      return changes
+    }
+    const result = await keeping.results.provide(address, step.title || 'preparation', run, isAnew)
+    if (!isRun) this.#tools.steps.cached(step.title)
+    this.#push(result, address, changes)
+  }
+
+  /** What it does can only be told when it is done. */
+  async #takeByContent(step: Step, { results, way }: Keeping): Promise<void> {
+    const changes = await this.#changesOf(step)
+    if (changes === undefined) return
+    const address = changedAddress(way, this.#address ?? '', await this.#digestOf(changes))
+    const result = await results.provide(address, step.title, async () => changes, false)
+    this.#push(result, address, changes)
+  }
+
+  #push(result: Result, address: string, changes: string | undefined): void {
+    if (result) this.#layers = [result, ...this.#layers]
+    this.#address = address
+    if (changes !== undefined) removeTree(changes)
+  }
+
+  /** Run the step on a mounted tree. Resolves with the directory of what it changed, undefined for nothing. */
+  async #changesOf(step: Step): Promise<string | undefined> {
+    return await this.#tools.steps.run(step.title, async () => {
+      const { changes } = await this.#mount()
+      const before = ownAttributes(changes)
+      try {
+        await step.run(this.#root)
+      } finally {
+        this.#unmount()
+      }
+      return readdirSync(changes).length > 0 || ownAttributes(changes) !== before ? changes : undefined
+    })
+  }
+
+  /** A hash of what is in a directory of changes, but for times: the same files give the same image. */
+  async #digestOf(changes: string): Promise<string> {
+    const path = `${changes}.squashfs`
+    await packChanges(changes, path, this.#tools, { time: 0, quick: true })
+    const { size } = lstatSync(path)
+    const digest = await windowDigest({ file: path, offset: 0, size }, { signal: this.#tools.signal })
+    removeTree(path)
+    return digest
+  }
+
+  async open(): Promise<string> {
+    if (this.#mounted || this.#isUnpacked) return this.#root
+    try {
+      await this.#mount()
+    } catch (error) {
+      if (this.#keeping) throw error
+      const text = `the base is unpacked, because it cannot be mounted: ${reasonOf(error)}`
+      this.#tools.report({ kind: 'debug', text })
+      await unpackInto(this.#root, this.#layers, this.#tools)
+      this.#isUnpacked = true
+    }
+    return this.#root
+  }
+
+  async #mount(): Promise<Mounted> {
+    this.#mounts += 1
+    const directory = `${this.#root}.changes-${this.#mounts}`
+    const { idsMapped, inUserNamespace } = this.#tools.facts
+    const options = { at: this.#root, directory, allRoot: idsMapped === 1, inUserNamespace }
+    this.#mounted = await mountStack(this.#layers, options)
+    return this.#mounted
+  }
+
+  #unmount(): void {
+    this.#mounted?.[Symbol.dispose]()
+    this.#mounted = undefined
+  }
+
+  fork(root: string): StageTree | undefined {
+    if (!this.#keeping || this.#address === undefined) return undefined
+    return new LayeredTree(this.#layers, root, { ...this.#keeping, address: this.#address }, this.#tools)
   }
 
   async unpack(): Promise<string> {
-    const { scratch } = this.#tools
-    const root = scratch.directory(`${basename(this.#root)}-files`)
+    const root = this.#tools.scratch.directory(`${basename(this.#root)}-files`)
     await unpackInto(root, this.#layers, this.#tools)
     return root
   }

@@ -6,6 +6,7 @@ import { parseLabels } from '../definition/labels.ts'
 import { joinPieces, ownPiece } from '../definition/pieces.ts'
 import { imageScriptLines, sectionCommand } from '../definition/script.ts'
 import type { Section, Stage } from '../definition/types.ts'
+import { surroundingsIdentity } from './binds.ts'
 import { existsInside, readInside, writeInside } from './inside.ts'
 import { appInstall } from './metadata.ts'
 import type { BuildTools } from './request.ts'
@@ -60,6 +61,12 @@ async function runPost(title: string, section: Section, root: string, tools: Bui
   )
 }
 
+/** What decides what a section does. Not the proxies and the terminal, which it is given to reach the same things. */
+function sectionIdentity(name: string, section: Section, tools: BuildTools): readonly string[] | undefined {
+  const surroundings = surroundingsIdentity(tools)
+  return surroundings && [name, ...sectionCommand(section), section.text, ...surroundings]
+}
+
 /** One step for each part of %post. */
 export function postSteps(stage: Stage, tools: BuildTools): Step[] {
   const parts = postParts(stage)
@@ -68,7 +75,7 @@ export function postSteps(stage: Stage, tools: BuildTools): Step[] {
     return {
       title,
       line: section.line,
-      identity: async () => undefined,
+      identity: async () => sectionIdentity('post', section, tools),
       async run(root) {
         // What a base has under that name is not ours.
         if (index === 0 || !existsInside(root, labelFile)) writeInside(root, labelFile, '', 0o644)
@@ -96,7 +103,7 @@ export function testStep(stage: Stage, tools: BuildTools): Step | undefined {
   return {
     title: '%test',
     line: section.line,
-    identity: async () => undefined,
+    identity: async () => sectionIdentity('test', section, tools),
     async run(root) {
       const options = { variables: {}, writable: false, memoryUpper: writableTest }
       await runScript(script, tools, (streams, shell) =>

@@ -9,6 +9,7 @@ import type { Packing } from './compression.ts'
 import type { StepCounter } from './counter.ts'
 import type { Resolved } from './lock/resolved.ts'
 import type { Scratch } from './scratch.ts'
+import type { StepResults } from './step-results.ts'
 
 /** Parts of a definition that `--section` can choose. */
 const sectionNames = [
@@ -62,6 +63,10 @@ export type BuildRequest = {
   readonly architecture: string | undefined
   /** What was resolved is written beside the image, or compared with what is written there. */
   readonly lock: 'write' | 'check' | undefined
+  /** Steps whose result is known are not run. */
+  readonly takeKnown: boolean
+  /** A step, by number or title, that runs although it is known, with all behind it. */
+  readonly fromStep: string | undefined
   readonly reproducible: boolean
   /** The time of a reproducible image, in seconds since 1970; undefined when it comes from the base. */
   readonly time: number | undefined
@@ -87,6 +92,10 @@ export type BuildTools = {
   readonly isConversion: boolean
   /** The mount namespace is this process's own: what it mounts nobody else sees, and is gone with it. */
   readonly ownMounts: boolean
+  /** The kernel mounts layers for this build. */
+  readonly canMount: boolean
+  /** What steps made, of this build and others; undefined where nothing is kept. */
+  readonly results: StepResults | undefined
   /** The path of the image that a reference names: in the cache, which has it now. */
   readonly obtain: Obtain
   /** Told what bases are. */

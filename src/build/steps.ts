@@ -5,6 +5,7 @@
 
 import type { Window } from '../image/open.ts'
 import type { Attachment } from './sources/index.ts'
+import type { StageTree } from './stage-tree.ts'
 
 /** One step: it changes the tree that it stands on. */
 export type Step = {
@@ -40,6 +41,8 @@ export type StageBase =
 /** What a stage begins with, and what is known of it. */
 export type FoundBase = {
   readonly base: StageBase
+  /** What comes on top of it before the steps, and is counted as a part of it. */
+  readonly preparation?: Step
   /** JSON objects that the descendants of the base carry on. */
   readonly attachments: readonly Attachment[]
   /** When the base was made, in seconds since 1970; undefined when it is made just now. */
@@ -51,8 +54,8 @@ export type StagePlan = {
   readonly name: string | undefined
   /** What it begins with, in a few words: `docker debian:12`. */
   readonly from: string
-  /** How many steps will be shown, with %pre, base and test, as far as that can be told before anything is done. */
-  readonly count: number
+  /** The steps that will be shown, with %pre, base and test, as far as that can be told before anything is done. */
+  readonly titles: readonly string[]
   /** What happens before there is a tree (%pre). */
   readonly before: (root: string) => Promise<void>
   readonly base: () => Promise<FoundBase>
@@ -67,10 +70,16 @@ export type StagePlan = {
 }
 
 /** An earlier stage, for steps that copy out of it. It is mounted or unpacked when one must run. */
-export type FinishedStage = {
-  /** What made its files what they are, description and all; undefined where nothing is kept. */
+export interface FinishedStage {
+  /** A hash of everything that made its files what they are; undefined where nothing is kept. */
+  readonly address: string | undefined
+  /** The same with what it says about itself. */
   readonly identity: readonly string[] | undefined
-  /** Its files. Steps only read there. */
-  readonly root: () => Promise<string>
+  /** Its root as the last step left it. Steps only read there. */
+  files(): Promise<string>
+  /** Its root with what it says about itself. Not to be mixed with `files`. */
+  described(): Promise<string>
+  /** See `StageTree`. */
+  fork(root: string): StageTree | undefined
 }
 export type FinishedStages = ReadonlyMap<string, FinishedStage>

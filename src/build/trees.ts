@@ -2,14 +2,15 @@
 
 import { dirname } from 'node:path'
 import { sizeOfLayers } from '../image/unpack.ts'
+import { baseAddress, type Way } from './address.ts'
 import { copyTree } from './copy.ts'
 import { LayeredTree } from './layered-tree.ts'
-import { mayStayPacked } from './mountable.ts'
+import { staysPacked } from './mountable.ts'
 import { PlainTree, unpackInto } from './plain-tree.ts'
 import type { BuildTools } from './request.ts'
 import { requireRoom } from './space.ts'
-import type { StageTree } from './stage-tree.ts'
-import type { FinishedStages, StageBase } from './steps.ts'
+import type { Keeping, StageTree } from './stage-tree.ts'
+import type { FinishedStage, FinishedStages, StageBase } from './steps.ts'
 import { grantOwner } from './tree.ts'
 
 /** Unpacked files take at least as much as packed ones. Scripts may remove most of them, a mere copy will not. */
@@ -18,16 +19,45 @@ function requireRoomFor(bytes: number, { isConversion, request, scratch }: Build
   requireRoom(dirname(scratch.path), dirname(request.target), { unpacked: bytes, packed })
 }
 
-async function unpackedTree(base: StageBase & { kind: 'packed' }, root: string, tools: BuildTools) {
-  requireRoomFor((await sizeOfLayers(base.layers)).bytes, tools)
-  await unpackInto(root, base.layers, tools)
-  return new PlainTree(root, tools)
+export const wayOf = ({ facts }: BuildTools): Way => ({ ids: facts.idsMapped === 1 ? 'single' : 'all' })
+
+function keepingFrom(identity: readonly string[], tools: BuildTools): Keeping | undefined {
+  const { results } = tools
+  const way = wayOf(tools)
+  return results && { results, way, address: baseAddress(way, identity) }
 }
 
-async function copiedTree(from: string, root: string, tools: BuildTools): Promise<StageTree> {
-  const { scratch, facts, report, signal } = tools
-  await copyTree(from, root, { scratch: scratch.path, ownership: facts.isRoot, report, signal })
-  return new PlainTree(root, tools)
+async function packedTree(base: StageBase & { kind: 'packed' }, root: string, tools: BuildTools) {
+  const { layers } = base
+  const keeping = tools.results && keepingFrom(await base.identity(), tools)
+  if (staysPacked(tools)) return new LayeredTree(layers, root, keeping, tools)
+  const fill = async () => {
+    requireRoomFor((await sizeOfLayers(layers)).bytes, tools)
+    await unpackInto(root, layers, tools)
+  }
+  return new PlainTree(root, fill, keeping, tools)
+}
+
+/** What a step makes of nothing. */
+async function madeTree({ step }: StageBase & { kind: 'made' }, root: string, tools: BuildTools) {
+  const keeping = keepingFrom(['nothing'], tools)
+  const isLayered = keeping !== undefined && staysPacked(tools)
+  const tree = isLayered
+    ? new LayeredTree([], root, keeping, tools)
+    : new PlainTree(root, async () => {}, keeping, tools)
+  await tree.take(step)
+  if (tools.request.fixPermissions) grantOwner(root)
+  return tree
+}
+
+function copiedTree(stage: FinishedStage | undefined, root: string, tools: BuildTools): StageTree {
+  const fill = async () => {
+    const { scratch, facts, report, signal } = tools
+    const from = (await stage?.files()) ?? ''
+    await copyTree(from, root, { scratch: scratch.path, ownership: facts.isRoot, report, signal })
+  }
+  const keeping = stage?.address === undefined ? undefined : keepingFrom(['stage', stage.address], tools)
+  return new PlainTree(root, fill, keeping, tools)
 }
 
 /** The tree of a stage that begins with `base`, in the empty directory `root`. */
@@ -37,19 +67,14 @@ export async function openTree(
   stages: FinishedStages,
   tools: BuildTools,
 ): Promise<StageTree> {
-  if (base.kind === 'directory') return new PlainTree(base.path, tools)
   switch (base.kind) {
     case 'packed':
-      return mayStayPacked(tools)
-        ? new LayeredTree(base.layers, root, tools)
-        : await unpackedTree(base, root, tools)
+      return await packedTree(base, root, tools)
+    case 'made':
+      return await madeTree(base, root, tools)
     case 'stage':
-      return await copiedTree((await stages.get(base.name)?.root()) ?? '', root, tools)
-    case 'made': {
-      const tree = new PlainTree(root, tools)
-      await tree.take(base.step)
-      if (tools.request.fixPermissions) grantOwner(root)
-      return tree
-    }
+      return stages.get(base.name)?.fork(root) ?? copiedTree(stages.get(base.name), root, tools)
+    case 'directory':
+      return new PlainTree(base.path, async () => {}, undefined, tools)
   }
 }

@@ -7,7 +7,7 @@ import { singularityVersion } from '../core/version.ts'
 import { hostArchitecture } from '../image/architecture.ts'
 import type { Fetched, FetchOptions } from '../image/fetch.ts'
 import { requestedPlatform } from '../oci/platform.ts'
-import { openCache } from '../store/cache.ts'
+import { type Cache, openCache } from '../store/cache.ts'
 import { cacheRoot } from '../store/place.ts'
 import type { Call, Flags } from './command.ts'
 import { parseLayerLimits } from './layer-limits.ts'
@@ -62,11 +62,19 @@ function scratchParent(isPrivate: boolean, temporary: string, environment: Envir
 const temporaryOf = ({ flags, context }: Call): string =>
   word(flags.tmpdir) ?? context.environment.TMPDIR ?? '/tmp'
 
+/** The cache that the flags, the environment and the settings of a call name. */
+async function openCallCache(call: Call): Promise<Cache> {
+  const { environment, report } = call.context
+  const { config } = await call.context.settings()
+  const disabled = call.flags['disable-cache'] === true
+  return openCache({ environment, config, disabled, temporary: temporaryOf(call), report })
+}
+
 /**
  * Everything that fetching an image needs. Dispose of the cache at the end: a temporary one is removed then.
  * @throws SingError for flags, variables and settings that make no sense
  */
-export async function fetchingOptions(call: Call, signal: AbortSignal): Promise<FetchOptions> {
+export async function fetchingOptions(call: Call, signal: AbortSignal, cache?: Cache): Promise<FetchOptions> {
   const { flags, context } = call
   const { environment, report } = context
   const { config } = await context.settings()
@@ -76,17 +84,15 @@ export async function fetchingOptions(call: Call, signal: AbortSignal): Promise<
     { arch: word(flags.arch), archVariant: word(flags['arch-variant']), platform: word(flags.platform) },
     host,
   )
-  const temporary = temporaryOf(call)
-  const disabled = flags['disable-cache'] === true
-  const cache = openCache({ environment, config, disabled, temporary, report })
+  const cacheOrNew = cache ?? (await openCallCache(call))
   return {
-    cache,
+    cache: cacheOrNew,
     parallel: parallelOf(environment, config.downloads.parallel),
     host,
     platform,
     version: singularityVersion,
     limits: parseLayerLimits(words(flags['layer-limits'])),
-    scratch: scratchParent(cache.isPrivate, temporary, environment),
+    scratch: scratchParent(cacheOrNew.isPrivate, temporaryOf(call), environment),
     report,
     signal,
     source: {
@@ -105,7 +111,9 @@ export async function fetchingOptions(call: Call, signal: AbortSignal): Promise<
 /** Fetches what it is asked for. Most builds ask for nothing: what fetching needs is made for the first who does. */
 export class Fetcher implements Disposable {
   readonly #call: Call
+  #cache: Promise<Cache> | undefined
   #options: FetchOptions | undefined
+  #opened: Cache | undefined
 
   constructor(call: Call) {
     this.#call = call
@@ -114,12 +122,21 @@ export class Fetcher implements Disposable {
   /** The image in the cache. */
   readonly obtain = async (reference: string, signal: AbortSignal): Promise<Fetched> => {
     const { fetchImage } = await import('../image/fetch.ts')
-    this.#options ??= await fetchingOptions(this.#call, signal)
+    this.#options ??= await fetchingOptions(this.#call, signal, await this.cache())
     return await fetchImage(reference, this.#options)
+  }
+
+  /** The cache of this command. */
+  readonly cache = async (): Promise<Cache> => {
+    this.#cache ??= openCallCache(this.#call).then((cache) => {
+      this.#opened = cache
+      return cache
+    })
+    return await this.#cache
   };
 
   /** A temporary cache goes away with the images in it. */
   [Symbol.dispose](): void {
-    this.#options?.cache[Symbol.dispose]()
+    this.#opened?.[Symbol.dispose]()
   }
 }

@@ -4,7 +4,9 @@
  *
  *     blobs/sha256/HEX            layers and documents      HEX.partial: on its way, locked by who fetches it
  *     oci-tmp/KEY, net/KEY, ...   images                    KEY.json: its size and name; KEY.lock, KEY.work: being made
- *     build/...                   packages of distributions
+ *     build/ADDRESS               what steps of builds made, as images
+ *     packages/TOOL/...           packages of distributions
+ *     facts                       what is known of files of this machine
  *
  * A name without an ending is a whole file: it was renamed from beside. Times of modification tell the last use.
  */
@@ -40,6 +42,7 @@ import {
 } from './blob.ts'
 import { type CacheEntry, readContents, removeEntry, removePartial } from './contents.ts'
 import { chooseVictims } from './evict.ts'
+import { Facts } from './facts.ts'
 import { forgetImage, type ImageOptions, type Make, provideImage } from './images.ts'
 import { blobPath, cacheRoot, type ImageKey, imagePath, siteRoot } from './place.ts'
 import { makePrivateCache, type PrivateCache } from './private.ts'
@@ -79,6 +82,8 @@ export interface Cache extends Disposable {
    * `make` must leave it synced.
    */
   image(key: ImageKey, make: Make, options: ImageOptions): Promise<string>
+  /** What was found out once about something that does not change; see `Facts`. */
+  readonly facts: Facts
   /** Forget a blob whose content turned out wrong, so that it is fetched anew. */
   discard(descriptor: Descriptor): void
   /** Forget an image that turned out broken. */
@@ -138,6 +143,7 @@ class DirectoryCache implements Cache {
   readonly #limit: number
   readonly #report: Report
   readonly #room: Room
+  readonly facts: Facts
   /** Descriptors of the images that were handed out. */
   readonly #held: number[] = []
   readonly #arriving = new Map<string, Promise<unknown>>()
@@ -151,6 +157,7 @@ class DirectoryCache implements Cache {
     this.#fronts = fronts
     this.#limit = limit
     this.#report = report
+    this.facts = new Facts(this.#root)
     this.#room = isOwn ? cacheRoom(root) : temporaryRoom(dirname(root.root))
   }
 
@@ -269,7 +276,7 @@ class DirectoryCache implements Cache {
   }
 
   async image(key: ImageKey, make: Make, options: ImageOptions): Promise<string> {
-    const found = this.find(key)
+    const found = options.anew ? undefined : this.find(key)
     if (found !== undefined) return found
     const path = this.#place(imagePath(key))
     const onWait = (): void =>

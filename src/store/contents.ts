@@ -85,7 +85,7 @@ function readEntry(type: EntryType, folder: string, stem: string, names: Readonl
 }
 
 /** Blobs lie in a folder for each kind of digest, packages in one for each tool. */
-const hasFolders = (type: EntryType): boolean => type === 'blob' || type === 'build'
+const hasFolders = (type: EntryType): boolean => type === 'blob' || type === 'packages'
 
 function readFolder(type: EntryType, folder: string): CacheEntry[] {
   const found = listFolder(folder).filter(({ name }) => !name.startsWith('.'))

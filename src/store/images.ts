@@ -19,6 +19,8 @@ export type ImageOptions = {
   readonly name: string
   /** Bytes that it will take at least, where that is known. */
   readonly expected?: number
+  /** Made also when it is there, and replaces that. */
+  readonly anew?: boolean
   /** Called once when another process makes the same and takes long. */
   readonly onWait?: () => void
 }
@@ -44,13 +46,13 @@ async function makeInPlace(path: string, make: Make, name: string): Promise<void
 
 /** The image at the path; made now unless it is there. */
 export async function provideImage(path: string, make: Make, options: ImageOptions): Promise<void> {
-  const { signal, name, onWait } = options
-  if (isWholeImage(path)) return
-  const isDone = (): boolean => isWholeImage(path)
+  const { signal, name, onWait, anew = false } = options
+  const isDone = (): boolean => !anew && isWholeImage(path)
+  if (isDone()) return
   const lock = await waitForLock(path + lockEnding, { signal, onWait, isDone })
   if (!lock) return
   try {
-    if (!isWholeImage(path)) await makeInPlace(path, make, name)
+    if (!isDone()) await makeInPlace(path, make, name)
   } finally {
     await releaseLock(lock, path + lockEnding)
   }

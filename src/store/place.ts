@@ -7,8 +7,8 @@ import { SingError, shown } from '../core/errors.ts'
 
 type Environment = Readonly<Record<string, string>>
 
-/** Kinds of images that are kept whole, named as the peers name the folders of theirs. */
-export const imageTypes = ['library', 'oci-tmp', 'shub', 'net', 'oras'] as const
+/** Kinds of images that are kept whole, named as the peers name the folders of theirs; and what steps of builds made. */
+export const imageTypes = ['library', 'oci-tmp', 'shub', 'net', 'oras', 'build'] as const
 export type ImageType = (typeof imageTypes)[number]
 
 /** A built or fetched image in the cache. */
@@ -20,7 +20,7 @@ export function imageKey(type: ImageType, ...parts: readonly string[]): ImageKey
 }
 
 /** What is kept besides images: layers and documents, and packages of distributions for builds. */
-export const entryTypes = [...imageTypes, 'blob', 'build'] as const
+export const entryTypes = [...imageTypes, 'blob', 'packages'] as const
 export type EntryType = (typeof entryTypes)[number]
 
 /** The folder of a type below that of the cache. */

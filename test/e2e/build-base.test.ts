@@ -136,7 +136,7 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('an image file as a base', ()
   it('is unpacked where files are to stay, or all of them change', async () => {
     await mustBuild(tell, ['--fix-perms', 'x.sif'])
     expect(await inImage('x.sif', 'cat /told')).toBe('0\n')
-    await mustBuild(tell, ['--sandbox', 'box'])
+    await mustBuild(tell, ['--sandbox', '--disable-cache', 'box'])
     expect(await inImage('box', 'cat /told')).toBe('0\n')
   })
 

@@ -33,7 +33,7 @@ export function planCommit(spec: CommitSpec, definition: string, tools: BuildToo
   const plan: StagePlan = {
     name: undefined,
     from: spec.base,
-    count: 1,
+    titles: [spec.base],
     before: async () => {},
     async base() {
       found = await findBase(spec, tools)

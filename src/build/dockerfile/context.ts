@@ -1,11 +1,12 @@
 /** The directory that COPY and ADD take files from, or the tree of a stage: what is in it, for patterns, copies and hashes. */
 
 import { createHash, type Hash } from 'node:crypto'
-import { createReadStream, readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { SingError, shown } from '../../core/errors.ts'
 import { compilePattern, isPattern, matches } from '../../definition/dockerfile/glob.ts'
 import { type Ignore, ignorePatterns, readIgnore } from '../../definition/dockerfile/ignore.ts'
+import { type DigestOptions, partDigest } from '../digest.ts'
 import { type BytePath, failure, look, onDisk, resolveBytes, toBytes, toText } from '../inside.ts'
 
 export type Origin = {
@@ -120,9 +121,8 @@ export function leavesOut(origin: Origin, place: BytePath): boolean {
   return !(look(place)?.isDirectory() && holdsKept(origin, place))
 }
 
-export type HashOptions = {
+export type HashOptions = DigestOptions & {
   readonly leavesOut: (place: BytePath) => boolean
-  readonly signal: AbortSignal
 }
 
 /** A hash of everything that a copy of these sources can bring along: names, types, modes, contents; not times and owners. */
@@ -140,7 +140,7 @@ async function hashEntry(name: BytePath, place: BytePath, hash: Hash, options: H
     const type = stats.mode & 0o170000
     hash.update(`${type.toString(8)} ${(stats.mode & 0o7777).toString(8)} ${stats.size} ${name}\0`, 'latin1')
     if (stats.isSymbolicLink()) hash.update(readlinkSync(onDisk(place), 'latin1'), 'latin1').update('\0')
-    if (stats.isFile()) for await (const bytes of createReadStream(onDisk(place))) hash.update(bytes)
+    if (stats.isFile()) hash.update(await partDigest(onDisk(place), { offset: 0, size: stats.size }, options))
     if (stats.isDirectory()) await hashDirectory(name, place, hash, options)
   } catch (error) {
     throw failure(`cannot read ${shown(toText(place))}`, error)

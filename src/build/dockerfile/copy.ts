@@ -72,13 +72,14 @@ export async function copyIdentity(
 async function filesIdentity(
   copy: Copy,
   { known, open }: Giver,
-  { signal }: BuildTools,
+  { signal, results }: BuildTools,
 ): Promise<readonly string[] | undefined> {
   if (known) return known.identity
   const origin = await open()
   const hashes: string[] = []
   for (const source of sourcesOf(copy, origin)) {
-    hashes.push(await hashSources([source], { leavesOut: leftOut(copy, source, origin), signal }))
+    const options = { leavesOut: leftOut(copy, source, origin), facts: results?.facts, signal }
+    hashes.push(await hashSources([source], options))
   }
   return hashes
 }

@@ -161,7 +161,7 @@ class Planner {
     const changing = stage.instructions.filter(({ kind }) => changesFiles.includes(kind))
     const plan = {
       ...emptyPlan(this.#stageName(index), inShort(stage.title)),
-      count: 1 + changing.length,
+      titles: [stage.title, ...changing.map(({ title }) => title)].map(inShort),
     }
     const steps = async () => this.#steps(index, stage)
     const base = () => this.#base(index, stage)
@@ -248,8 +248,8 @@ class Planner {
       throw new SingError('UNSUPPORTED', `--from=${shown(from)}: this stage was not built`, { hint })
     }
     return {
-      known: { identity: stage.identity },
-      open: async () => treeOrigin(await stage.root(), `the stage ${shown(from)}`),
+      known: { identity: stage.address === undefined ? undefined : [stage.address] },
+      open: async () => treeOrigin(await stage.files(), `the stage ${shown(from)}`),
     }
   }
 
@@ -287,7 +287,7 @@ const rootStep: Step = {
 const emptyPlan = (name: string, from: string): StagePlan => ({
   name,
   from: shown(from),
-  count: 1,
+  titles: [shown(from)],
   before: async () => {},
   base: async () => nothing,
   steps: async () => [],

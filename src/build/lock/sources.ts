@@ -23,7 +23,7 @@ export async function contentDigest(
 }
 
 const fileDigest = (file: string, { size }: Stats, signal: AbortSignal): Promise<string> =>
-  windowDigest({ file, offset: 0, size }, signal)
+  windowDigest({ file, offset: 0, size }, { signal })
 
 async function addEntry(
   hash: Hash,

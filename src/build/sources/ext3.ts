@@ -24,7 +24,10 @@ export function copyingExt3(image: Window, tools: BuildTools): Step {
   return {
     title: `localimage ${shown(basename(image.file))}`,
     line: 0,
-    identity: async () => ['ext3', await windowDigest(image, tools.signal)],
+    identity: async () => [
+      'ext3',
+      await windowDigest(image, { facts: tools.results?.facts, signal: tools.signal }),
+    ],
     run: (root) => copyExt3(image, root, tools),
   }
 }

@@ -13,7 +13,7 @@ import { dataTypes } from '../../sif/format.ts'
 import { readObject, readSif } from '../../sif/read.ts'
 import { windowDigest } from '../digest.ts'
 import { contentDigest } from '../lock/sources.ts'
-import { mayStayPacked } from '../mountable.ts'
+import { staysPacked } from '../mountable.ts'
 import type { BuildTools } from '../request.ts'
 import type { StageBase } from '../steps.ts'
 import { newestTime } from '../tree.ts'
@@ -53,7 +53,7 @@ async function packedSandbox(directory: string, tools: BuildTools): Promise<Wind
     const { size } = await packDirectory(directory, {
       fd,
       offset: 0,
-      compression: mayStayPacked(tools) ? compression : { kind: 'lz4' },
+      compression: staysPacked(tools) ? compression : { kind: 'lz4' },
       report,
       signal,
       ...(blockSize === undefined ? {} : { blockSize }),
@@ -67,8 +67,9 @@ async function packedSandbox(directory: string, tools: BuildTools): Promise<Wind
 }
 
 /** Layers, the topmost first, as a base that is known by what they hold. */
-function packed(layers: readonly Window[], { signal }: BuildTools): StageBase {
-  const identity = async () => await Promise.all(layers.map((layer) => windowDigest(layer, signal)))
+function packed(layers: readonly Window[], { signal, results }: BuildTools): StageBase {
+  const options = { facts: results?.facts, signal }
+  const identity = async () => await Promise.all(layers.map((layer) => windowDigest(layer, options)))
   return { kind: 'packed', layers, identity }
 }
 
@@ -89,7 +90,7 @@ export function runsPrograms({ sections, apps }: Stage): boolean {
 }
 
 /** The image, which stays packed, as the base of a stage. */
-export async function baseOfImage(image: Image, tools: BuildTools): Promise<SourceBase> {
+export async function baseOfImage(image: Image, tools: BuildTools, place?: 'cached'): Promise<SourceBase> {
   const { rootfs } = image
   if ('directory' in rootfs) {
     const time = tools.request.reproducible ? newestTime(rootfs.directory) : undefined
@@ -99,7 +100,10 @@ export async function baseOfImage(image: Image, tools: BuildTools): Promise<Sour
     const base = { kind: 'made', step: copyingExt3(rootfs, tools) } as const
     return { base, attachments: await readAttachments(image), time: undefined }
   }
-  const layers = unpackedLayers(image).reverse()
+  const held = place === 'cached' || undefined
+  const layers = unpackedLayers(image)
+    .reverse()
+    .map((layer) => ({ ...layer, held }))
   const base = packed(layers, tools)
   if (image.kind === 'oci-sif') return { ...(await describeOciSif(image.path)), base }
   const { time } = await sizeOfLayers(layers)

@@ -46,20 +46,24 @@ function mirrorsOf({ header }: Stage): string {
     .join(' ')
 }
 
+/** How people know the base of a stage: `docker debian:12`. */
+export function baseTitle({ header: { bootstrap = '', from, osversion = '' } }: Stage): string {
+  return `${bootstrap} ${from ?? osversion}`.trim()
+}
+
 /** The same header makes the same base, as far as anybody can tell before. */
 function made(make: Maker, mirrors: (stage: Stage, tools: BuildTools) => string = mirrorsOf): Source {
   return async (stage, tools) => {
     const { header, headerLines } = stage
-    const { bootstrap = '', osversion = '' } = header
-    await tools.resolved.note(`${bootstrap} ${osversion}`.trim(), () => mirrors(stage, tools))
+    await tools.resolved.note(baseTitle(stage), () => mirrors(stage, tools))
     const step: Step = {
-      title: `${bootstrap} ${osversion}`.trim(),
+      title: baseTitle(stage),
       line: headerLines.bootstrap ?? 0,
       identity: async () => [
         ...['made', ...Object.entries(header).sort().flat()],
         tools.request.architecture ?? '',
         tools.request.reproducible ? String(tools.request.time) : '',
-        ...(variables[bootstrap] ?? []).map((name) => tools.environment[name] ?? ''),
+        ...(variables[header.bootstrap ?? ''] ?? []).map((name) => tools.environment[name] ?? ''),
       ],
       async run(root) {
         await make(stage, root, tools)

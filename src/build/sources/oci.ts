@@ -47,5 +47,5 @@ export function checkReference(stage: Stage): void {
 /** The image, which the cache has or gets. */
 export async function findReference(stage: Stage, tools: BuildTools): Promise<SourceBase> {
   const path = await tools.obtain(referenceOf(stage), tools.signal)
-  return baseOfImage(await openImage(path, { anyArchitecture: !runsPrograms(stage) }), tools)
+  return baseOfImage(await openImage(path, { anyArchitecture: !runsPrograms(stage) }), tools, 'cached')
 }

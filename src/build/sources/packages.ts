@@ -49,7 +49,7 @@ export function packageCache(name: string, tools: BuildTools): string | undefine
   if (!request.useCache) return undefined
   const root = cacheRoot(environment)
   if (root === undefined) return undefined
-  const directory = join(root, folderOf('build'), name)
+  const directory = join(root, folderOf('packages'), name)
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     accessSync(directory, constants.W_OK)

@@ -83,6 +83,11 @@ const deviceFlags = grouped('Devices:', [
   }),
 ])
 
+const stepFlags = grouped('Steps:', [
+  toggle('no-cache', 'run all steps, although results of the same ones are kept'),
+  text('from-step', 'run the steps from this one on: its number, or its title', { placeholder: 'step' }),
+])
+
 const temporaryFlags = grouped('Temporary files:', [
   text('tmpdir', 'directory for temporary files', { placeholder: 'path' }),
   toggle('no-cleanup', 'keep the temporary files'),
@@ -115,6 +120,7 @@ export const buildFlags: readonly Flag[] = [
   ...runFlags,
   ...failureFlags,
   ...deviceFlags,
+  ...stepFlags,
   ...temporaryFlags,
   ...encryptionFlags,
   ...registryFlags,

@@ -99,6 +99,8 @@ export function requestOf({ flags, args, context }: Call, config: Config, report
     useCache: flags['disable-cache'] !== true,
     architecture: architectureOf(flags),
     lock: lockOf(flags),
+    takeKnown: flags['no-cache'] !== true,
+    fromStep: word(flags['from-step']),
     reproducible: flags.reproducible === true || time !== undefined,
     time,
   }
@@ -196,6 +198,7 @@ async function run(given: Call): Promise<number> {
     ownMounts: isReentered(call.context),
     obtain: fetcher.obtain,
     examine,
+    cache: fetcher.cache,
     confirm: isatty(0) ? confirm : undefined,
   })
   return 0

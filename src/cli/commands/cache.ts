@@ -52,11 +52,15 @@ const ofType = (entries: readonly CacheEntry[], type: EntryType): CacheEntry[] =
 /** The sentences of the peers. */
 function summary(entries: readonly CacheEntry[]): string {
   const blobs = ofType(entries, 'blob')
-  const packages = ofType(entries, 'build')
-  const images = entries.filter(({ type }) => type !== 'blob' && type !== 'build')
+  const packages = ofType(entries, 'packages')
+  const steps = ofType(entries, 'build')
+  const images = entries.filter(({ type }) => !['blob', 'build', 'packages'].includes(type))
   const part = (found: readonly CacheEntry[], what: string): string =>
     `${found.length} ${what} using ${formatSize(total(found))}`
-  const more = packages.length > 0 ? `, ${part(packages, 'package file(s)')},` : ''
+  const some = (found: readonly CacheEntry[], what: string): string =>
+    found.length > 0 ? `, ${part(found, what)}` : ''
+  const others = some(steps, 'build step(s)') + some(packages, 'package file(s)')
+  const more = others === '' ? '' : `${others},`
   return (
     `There are ${part(images, 'container file(s)')}${more} and ${part(blobs, 'oci blob file(s)')} of space\n` +
     `Total space used: ${formatSize(total(entries))}\n`

@@ -117,6 +117,7 @@ async function run(given: Call): Promise<number> {
     debug: call.context.debug,
     ownMounts: isReentered(call.context),
     obtain: fetcher.obtain,
+    cache: fetcher.cache,
     examine,
     confirm: isatty(0) ? confirm : undefined,
   })

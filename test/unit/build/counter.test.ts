@@ -4,9 +4,11 @@ import { describe, expect, it } from 'vitest'
 import { StepCounter } from '../../../src/build/counter.ts'
 import { LastLines } from '../../../src/build/script.ts'
 
+const takesKnown = { takeKnown: true, fromStep: undefined }
+
 function count(work: (steps: StepCounter) => Promise<unknown>): Promise<string[]> {
   const said: string[] = []
-  const steps = new StepCounter((event) => {
+  const steps = new StepCounter(takesKnown, (event) => {
     if (event.kind === 'step') said.push(`${event.number}/${event.total} ${event.title} ${event.state}`)
   })
   return work(steps).then(() => said)
@@ -17,7 +19,7 @@ const nothing = async () => {}
 describe('the counter of steps', () => {
   it('goes over all stages', async () => {
     const said = await count(async (steps) => {
-      steps.add(3)
+      steps.expect(['base', '%post', '%test'])
       await steps.run('base', nothing)
       steps.cached('%post')
       await steps.run('', nothing)
@@ -34,7 +36,7 @@ describe('the counter of steps', () => {
 
   it('takes what a step does as part of it', async () => {
     const said = await count(async (steps) => {
-      steps.add(2)
+      steps.expect(['debootstrap trixie', 'debootstrap trixie'])
       await steps.run('debootstrap trixie', async () => steps.cached('made'))
       await steps.run('debootstrap trixie', () => steps.run('made', nothing))
     })
@@ -46,6 +48,43 @@ describe('the counter of steps', () => {
 
   it('never counts past the end', async () => {
     expect(await count(async (steps) => steps.cached('more'))).toEqual(['1/1 more cached'])
+  })
+})
+
+describe('steps that must run', () => {
+  const titles = ['docker debian', '%files', '%post (1 of 2)', '%post (2 of 2)']
+
+  /** Which of the steps must run; the first has a nameless one within. */
+  async function must(options: { takeKnown?: boolean; fromStep?: string }): Promise<string> {
+    const steps = new StepCounter({ ...takesKnown, ...options }, () => {})
+    steps.expect(titles)
+    const told: boolean[] = []
+    await steps.run(titles[0] ?? '', async () => {
+      steps.mustRun(titles[0] ?? '')
+      told.push(steps.mustRun(''))
+    })
+    for (const title of titles.slice(1)) {
+      told.push(steps.mustRun(title))
+      steps.cached(title)
+    }
+    return told.map((isAnew) => (isAnew ? 'x' : '-')).join('')
+  }
+
+  it.each([
+    [{}, '----'],
+    [{ takeKnown: false }, 'xxxx'],
+    [{ fromStep: '1' }, 'xxxx'],
+    [{ fromStep: 'docker' }, 'xxxx'],
+    [{ fromStep: '2' }, '-xxx'],
+    [{ fromStep: '%post' }, '--xx'],
+    [{ fromStep: '%post (2 of 2)' }, '---x'],
+    [{ fromStep: '4' }, '---x'],
+  ])('with %o are these: %s', async (options, expected) => {
+    expect(await must(options)).toBe(expected)
+  })
+
+  it.each(['0', '5', '%pos', ''])('cannot begin with %o', async (fromStep) => {
+    await expect(must({ fromStep })).rejects.toThrow(`--from-step ${fromStep}: there is no such step`)
   })
 })
 

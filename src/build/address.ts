@@ -1,0 +1,36 @@
+/** Addresses of trees: hashes of everything that made their files what they are. Equal addresses, equal files. Pure. */
+
+import { createHash } from 'node:crypto'
+
+/** Another number makes all that is kept unknown: for when steps do something else than before, or layers look otherwise. */
+const format = '1'
+
+/** What all steps of a build have in common. */
+export type Way = {
+  /** Files of any owner can be made, or only those of one. */
+  readonly ids: 'all' | 'single'
+}
+
+function hash(...parts: readonly unknown[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+}
+
+/** The address of what a stage begins with. */
+export function baseAddress({ ids }: Way, identity: readonly string[]): string {
+  return hash('base', format, ids, identity)
+}
+
+/** The address of the tree that a step makes of the tree at `address`. */
+export function nextAddress({ ids }: Way, address: string, identity: readonly string[]): string {
+  return hash('step', format, ids, address, identity)
+}
+
+/** The address of a tree that is known by what was changed in the one at `address`. */
+export function changedAddress({ ids }: Way, address: string, digest: string): string {
+  return hash('changed', format, ids, address, digest)
+}
+
+/** The address of the fact that a finished tree passed its test. */
+export function passedAddress({ ids }: Way, tree: readonly string[], identity: readonly string[]): string {
+  return hash('passed', format, ids, tree, identity)
+}
