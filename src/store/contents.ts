@@ -5,6 +5,7 @@ import {
   constants,
   type Dirent,
   fstatSync,
+  lstatSync,
   openSync,
   readdirSync,
   rmSync,
@@ -106,6 +107,9 @@ export function readContents(root: string, types: readonly EntryType[] = entryTy
   return types.flatMap((type) => readFolder(type, join(root, folderOf(type))))
 }
 
+const isDirectory = (path: string): boolean =>
+  lstatSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false
+
 /** Do something while holding the lock of an entry, unless somebody else has it. */
 function withFreeLock(path: string, act: () => void): void {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600)
@@ -116,9 +120,11 @@ function withFreeLock(path: string, act: () => void): void {
   }
 }
 
+/** A directory is what commands of a build wanted to keep (`RUN --mount=type=cache`). */
 function remove(path: string): void {
   try {
-    unlinkSync(path)
+    if (isDirectory(path)) rmSync(path, { recursive: true })
+    else unlinkSync(path)
   } catch {
     // Gone already.
   }
@@ -126,6 +132,8 @@ function remove(path: string): void {
 
 /** Whether nobody reads the file. Who does has a shared lock, which on a network file system only a writer can see. */
 function isUnused(path: string): boolean {
+  // Who uses a directory holds the lock of the entry.
+  if (isDirectory(path)) return true
   let fd: number
   try {
     fd = openSync(path, 'r+')

@@ -219,6 +219,20 @@ RUN ls /t /in /cache >> /seen
     )
   })
 
+  it('keeps what commands cache until the cache is cleaned', async () => {
+    const text = (name: string, sharing: string) =>
+      `${from()}\nRUN --mount=type=cache,target=/c,sharing=${sharing} echo ${name} >> /c/names; cat /c/names > /names\n`
+    const context = new Context({ Dockerfile: text('one', 'shared') })
+    await context.builds()
+    context.write({ Dockerfile: text('two', 'locked') })
+    await context.builds()
+    expect(await context.inside('cat', '/names')).toBe('one\ntwo\n')
+    expect((await context.run(['cache', 'clean', '--force'])).status).toBe(0)
+    context.write({ Dockerfile: text('three', 'private') })
+    await context.builds()
+    expect(await context.inside('cat', '/names')).toBe('three\n')
+  })
+
   it('runs commands as a user of the image', async () => {
     const context = new Context({
       Dockerfile: `${from()}

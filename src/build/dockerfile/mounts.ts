@@ -1,10 +1,20 @@
 /** `RUN --mount`: directories that a command sees while it runs, and that do not come into the image. */
 
 import { createHash, randomUUID } from 'node:crypto'
-import { chmodSync, lchownSync, lstatSync, mkdirSync, readdirSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  lchownSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import type { RunMount } from '../../definition/dockerfile/mounts.ts'
+import { shareLock } from '../../native/lock.ts'
 import { bindOp, type Op } from '../../plan/spec.ts'
 import { waitForLock } from '../../store/lock.ts'
 import { cacheRoot, folderOf } from '../../store/place.ts'
@@ -127,7 +137,10 @@ async function cacheDirectory(
   const folder = join(root, folderOf('build'), 'mounts')
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    if (sharing === 'shared') return join(folder, name)
+    if (sharing === 'shared') {
+      stack.defer(holdShared(join(folder, `${name}.lock`)))
+      return join(folder, name)
+    }
     const onWait = (): void =>
       report({ kind: 'info', text: `Waiting for another build that uses the cache ${shown(id)}` })
     const lock = await waitForLock(join(folder, `${name}.lock`), { signal, onWait })
@@ -138,6 +151,13 @@ async function cacheDirectory(
     report({ kind: 'verbose', text: `The cache ${shown(id)} is not kept: ${reasonOf(error)}` })
     return join(scratch.path, `cache-${name}`)
   }
+}
+
+/** Nobody removes what is in use. Returns what lets go of it. */
+function holdShared(path: string): () => void {
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  shareLock(fd)
+  return () => closeSync(fd)
 }
 
 function takeBack(path: string): void {
