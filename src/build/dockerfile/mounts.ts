@@ -134,7 +134,7 @@ async function cacheDirectory(
   const name = createHash('sha256').update(id).digest('hex').slice(0, 32)
   const root = request.useCache ? cacheRoot(environment) : undefined
   if (root === undefined) return join(scratch.path, `cache-${name}`)
-  const folder = join(root, folderOf('build'), 'mounts')
+  const folder = join(root, folderOf('packages'), 'mounts')
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
     if (sharing === 'shared') {

@@ -3,6 +3,7 @@
 import { SingError } from '../../core/errors.ts'
 import type { Action } from '../../definition/dockerfile/actions.ts'
 import { inShort } from '../../definition/dockerfile/words.ts'
+import { surroundingsIdentity } from '../binds.ts'
 import { makeDirectoryInside } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import type { Step } from '../steps.ts'
@@ -79,7 +80,8 @@ function runStep(run: Run, { give, buildArguments }: StepSources, tools: BuildTo
     async identity() {
       const { line: _, title: __, textLine: ___, ...words } = run
       const mounts = await mountsIdentity(run.mounts, give, tools)
-      return mounts && ['run', JSON.stringify(words), ...mounts]
+      const surroundings = surroundingsIdentity(tools)
+      return mounts && surroundings && ['run', JSON.stringify(words), ...mounts, ...surroundings]
     },
     run: (root) => performRun(run, root, (from) => give(from).open(), buildArguments, tools),
   }
