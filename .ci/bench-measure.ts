@@ -56,9 +56,15 @@ export const peerEnvironment: NodeJS.ProcessEnv = {
 }
 
 export function must(command: readonly string[], env: NodeJS.ProcessEnv = peerEnvironment): void {
+  output(command, env)
+}
+
+/** What a command that must succeed writes to its standard output. */
+export function output(command: readonly string[], env: NodeJS.ProcessEnv): string {
   const [file = '', ...args] = command
   const { status, stderr, stdout } = spawnSync(file, args, { cwd: work, env, encoding: 'utf8' })
-  if (status !== 0) throw new Error(`${command.join(' ')} ended with status ${status}:\n${stdout}${stderr}`)
+  if (status === 0) return stdout
+  throw new Error(`${command.join(' ')} ended with status ${status}:\n${stdout}${stderr}`)
 }
 
 /** A new empty folder of the measuring user's. */

@@ -7,6 +7,7 @@ import { formatSize } from '../src/core/units.ts'
 import { can } from '../test/helpers/can.ts'
 import { launcher, makeMpiImage } from '../test/helpers/mpi.ts'
 import { commandLine, environment, program } from '../test/helpers/sing.ts'
+import { measureBuild } from './bench-build.ts'
 import {
   bound,
   bytes,
@@ -188,6 +189,10 @@ const parts = {
   serve: measureServe,
   ranks: measureRanks,
   pull: measurePull,
+  build: () => {
+    needBigImages()
+    measureBuild({ peers: images.peersBig, ours: images.oursBig })
+  },
 }
 const chosen = process.argv.slice(2)
 for (const [name, measure] of Object.entries(parts)) {

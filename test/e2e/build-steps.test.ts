@@ -253,6 +253,24 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('steps', () => {
     expect(await ran(two('one', 'two'))).toBe('ran-one ran-two')
   })
 
+  it('are not kept, and not lost either, when the cache is full', async () => {
+    write(
+      'x.def',
+      `${header}%post\n  head -c 3000000 /dev/urandom > /large; echo ran\n  # ---\n  ls -l /large\n`,
+    )
+    const script =
+      'mkdir -p cache && mount -t tmpfs -o size=1m none cache && "$0" "$@" && find cache -size +500k && find cache -name "*.work"'
+    const call = ['unshare', '-Urm', 'sh', '-c', script, program, 'build', 'x.sif', 'x.def']
+    const { status, stdout, stderr } = await run(call, { cwd: folder, env: variables() })
+    expect(stderr).toContain(
+      'WARNING: What %post (1 of 2) made is not kept: there is no space left in the cache',
+    )
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^ran\n-rw.* 3000000 .* \/large\n$/)
+    expect(await inImage('stat -c %s /large')).toBe('3000000\n')
+    expect(readdirSync(join(folder, 'tmp'))).toEqual([])
+  })
+
   it('are unpacked as a whole where the kernel mounts nothing', async () => {
     const text = `%files\n  data /data\n${two('one', 'two')}`
     write('x.def', header + text)
