@@ -124,6 +124,14 @@ async function openResults(
   return cache.isPrivate ? undefined : new StepResults(cache, tools)
 }
 
+/** @throws SingError when --resume has nothing to go on with */
+function requireResumable(results: StepResults | undefined): asserts results is StepResults {
+  if (results) return
+  throw new SingError('BUILD', '--resume: this build keeps nothing that it could go on with', {
+    hint: 'Leave out --disable-cache, --no-cleanup, --fix-perms and --update; and images that are taken as they are have no steps',
+  })
+}
+
 /**
  * Build the image that the request names from the spec. Nothing appears under the target's name before it is whole, and
  * what is there stays until then.
@@ -150,14 +158,20 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
     const obtain = obtainer(context.obtain, resolved)
     const canMount = await canMountLayers({ ...given, scratch })
     const results = await openResults({ ...given, scratch }, spec, context)
+    if (request.resume) {
+      requireResumable(results)
+      results.failed.require()
+    }
     const steps = new StepCounter(request, report)
     const tools = { ...given, ...names, scratch, canMount, results, resolved, obtain, steps }
     const built = (await packSandbox(spec, tools)) ?? (await buildAll(spec, tools))
+    results?.failed.explainUnused()
     const { root } = built.tree
     const architecture = rootfsArchitecture(root, request.architecture)
     await locking?.settle({ root, architecture }, spec, tools)
     await assemble(built, spec, 0o755 & ~mask, tools)
     locking?.finish()
+    results?.failed.forget()
     report({ kind: 'info', text: `Build complete: ${shown(request.target)}` })
   } catch (error) {
     if (signal.aborted) throw signal.reason

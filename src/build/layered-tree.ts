@@ -11,10 +11,10 @@ import type { PackOptions } from '../native/addon.ts'
 import { type Mounted, mountStack } from '../runtime/mounted.ts'
 import { changedAddress, nextAddress } from './address.ts'
 import { windowDigest } from './digest.ts'
+import { packChanges, type Result } from './pack-changes.ts'
 import { unpackInto } from './plain-tree.ts'
 import type { BuildTools } from './request.ts'
 import type { Keeping, StageTree } from './stage-tree.ts'
-import { packChanges, type Result } from './step-results.ts'
 import type { Step } from './steps.ts'
 import { removeTree } from './tree.ts'
 
@@ -27,7 +27,7 @@ function ownAttributes(directory: string): string {
 export class LayeredTree implements StageTree {
   readonly #root: string
   readonly #tools: BuildTools
-  readonly #keeping: Keeping | undefined
+  #keeping: Keeping | undefined
   /** Topmost first. */
   #layers: readonly Window[]
   #address: string | undefined
@@ -58,6 +58,8 @@ export class LayeredTree implements StageTree {
   async take(step: Step): Promise<void> {
     const { steps } = this.#tools
     if (!this.#keeping) return await steps.run(step.title, async () => await step.run(await this.open()))
+    const left = this.#keeping.results.failed.leftBy(step, this.#address ?? '')
+    if (left.length > 0) return await this.#resume(step, left, this.#keeping)
     const isAnew = steps.mustRun(step.title)
     const identity = await step.identity()
     if (identity) await this.#takeByName(step, identity, isAnew, this.#keeping)
@@ -98,6 +100,26 @@ export class LayeredTree implements StageTree {
     if (changes !== undefined) removeTree(changes)
   }
 
+  /** Run a step on what it left when it failed. From here on nobody can tell what made the tree, and nothing is kept. */
+  async #resume(step: Step, left: readonly Window[], { results }: Keeping): Promise<void> {
+    const address = this.#address ?? ''
+    const text = `${step.title} runs on what it left when it failed; what is made now is not kept`
+    this.#tools.report({ kind: 'info', text })
+    this.#layers = [...left, ...this.#layers]
+    this.#keeping = undefined
+    this.#address = undefined
+    await this.#tools.steps.run(step.title, async () => {
+      const root = await this.open()
+      try {
+        await step.run(root)
+      } catch (error) {
+        const changes = this.#mounted?.changes
+        this.#unmount()
+        throw await results.failed.keep({ step, address, below: left.length, changes }, error)
+      }
+    })
+  }
+
   /** Run the step on a mounted tree. Resolves with the directory of what it changed, undefined for nothing. */
   async #changesOf(step: Step): Promise<string | undefined> {
     return await this.#tools.steps.run(step.title, async () => {
@@ -105,8 +127,11 @@ export class LayeredTree implements StageTree {
       const before = ownAttributes(changes)
       try {
         await step.run(this.#root)
-      } finally {
         this.#unmount()
+      } catch (error) {
+        this.#unmount()
+        const left = { step, address: this.#address ?? '', below: 0, changes }
+        throw (await this.#keeping?.results.failed.keep(left, error)) ?? error
       }
       return readdirSync(changes).length > 0 || ownAttributes(changes) !== before ? changes : undefined
     })

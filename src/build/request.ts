@@ -58,6 +58,8 @@ export type BuildRequest = {
   readonly keepScratch: boolean
   /** What to do when a script fails: end, or let the person look around first. */
   readonly onError: 'stop' | 'shell'
+  /** Go on with what a script left that failed in a shell. */
+  readonly resume: boolean
   readonly useCache: boolean
   /** What the image is for, in Go's words; undefined when nobody said. */
   readonly architecture: string | undefined

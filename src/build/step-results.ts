@@ -1,62 +1,13 @@
 /** What steps made, in the cache: a squashfs with what each of them changed, found by the address of the tree behind it. */
 
-import { closeSync, constants, fsyncSync, openSync, statSync, writeSync } from 'node:fs'
+import { writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { shown } from '../core/errors.ts'
-import type { Window } from '../image/open.ts'
-import { packLayer } from '../native/addon.ts'
 import type { Cache } from '../store/cache.ts'
 import { isFull } from '../store/space.ts'
-import { standard } from './compression.ts'
+import { FailedStates } from './failed-states.ts'
+import { nothing, type PackTools, packChanges, type Result, readLayer, writeLayer } from './pack-changes.ts'
 import type { BuildTools } from './request.ts'
-
-/** A layer; undefined when the step changed nothing. */
-export type Result = Window | undefined
-
-/** Stands for a layer where nothing changed. Shorter than the head of any squashfs. */
-const nothing = 'nothing\n'
-
-type PackTools = Pick<BuildTools, 'request' | 'report' | 'signal'>
-
-/** Write a new file. */
-async function writeFile(path: string, write: (fd: number) => Promise<unknown>): Promise<void> {
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600)
-  try {
-    await write(fd)
-    // The cache believes a name after a power cut too.
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
-}
-
-/** Pack what changed, the upper directory of an overlay, as a layer. */
-export async function packChanges(
-  changes: string,
-  path: string,
-  tools: PackTools,
-  options: { readonly time?: number; readonly quick?: boolean } = {},
-): Promise<void> {
-  const { report, signal, request } = tools
-  const { workers } = request.packing
-  const { time, quick = false } = options
-  await writeFile(path, (fd) =>
-    packLayer(changes, {
-      fd,
-      offset: 0,
-      compression: quick ? { kind: 'lz4' } : standard,
-      report,
-      signal,
-      ...(workers === undefined ? {} : { workers }),
-      ...(time === undefined ? {} : { time }),
-    }),
-  )
-}
-
-function read(path: string): Result {
-  const { size } = statSync(path)
-  return size > nothing.length ? { file: path, offset: 0, size } : undefined
-}
 
 /** Runs a step; resolves with the directory of what changed, undefined when nothing did. */
 export type Run = () => Promise<string | undefined>
@@ -64,11 +15,14 @@ export type Run = () => Promise<string | undefined>
 export class StepResults {
   readonly #cache: Cache
   readonly #tools: PackTools & Pick<BuildTools, 'scratch'>
+  /** What steps left that failed. */
+  readonly failed: FailedStates
   #count = 0
 
   constructor(cache: Cache, tools: PackTools & Pick<BuildTools, 'scratch'>) {
     this.#cache = cache
     this.#tools = tools
+    this.failed = new FailedStates(cache, tools)
   }
 
   get facts(): Cache['facts'] {
@@ -78,7 +32,7 @@ export class StepResults {
   /** The result of a step that somebody ran; null when nobody did. */
   find(address: string): Result | null {
     const path = this.#cache.find({ type: 'build', id: address })
-    return path === undefined ? null : read(path)
+    return path === undefined ? null : readLayer(path)
   }
 
   /**
@@ -91,11 +45,11 @@ export class StepResults {
       // Not again when the cache was full.
       changes ??= { path: await run() }
       if (changes.path !== undefined) await packChanges(changes.path, path, this.#tools)
-      else await writeFile(path, async (fd) => writeSync(fd, nothing))
+      else await writeLayer(path, async (fd) => writeSync(fd, nothing))
     }
     try {
       const { signal } = this.#tools
-      return read(
+      return readLayer(
         await this.#cache.image({ type: 'build', id: address }, make, { signal, name: title, anew }),
       )
     } catch (error) {
@@ -113,6 +67,6 @@ export class StepResults {
     this.#count += 1
     const path = join(scratch.path, `layer-${this.#count}.squashfs`)
     await packChanges(changes, path, this.#tools)
-    return read(path)
+    return readLayer(path)
   }
 }

@@ -40,11 +40,11 @@ import {
   hashFor,
   WholeBlob,
 } from './blob.ts'
-import { type CacheEntry, readContents, removeEntry, removePartial } from './contents.ts'
+import { type CacheEntry, readContents, readImages, removeEntry, removePartial } from './contents.ts'
 import { chooseVictims } from './evict.ts'
 import { Facts } from './facts.ts'
 import { forgetImage, type ImageOptions, type Make, provideImage } from './images.ts'
-import { blobPath, cacheRoot, type ImageKey, imagePath, siteRoot } from './place.ts'
+import { blobPath, cacheRoot, type ImageKey, type ImageType, imagePath, siteRoot } from './place.ts'
 import { makePrivateCache, type PrivateCache } from './private.ts'
 import { isWholeImage } from './record.ts'
 import { cacheRoom, diskFull, isFull, type Room, temporaryRoom } from './space.ts'
@@ -86,7 +86,9 @@ export interface Cache extends Disposable {
   readonly facts: Facts
   /** Forget a blob whose content turned out wrong, so that it is fetched anew. */
   discard(descriptor: Descriptor): void
-  /** Forget an image that turned out broken. */
+  /** The images of a type whose ids begin so. */
+  list(type: ImageType, beginning: string): readonly CacheEntry[]
+  /** Forget an image that turned out broken, or that nobody wants any more. */
   discardImage(key: ImageKey): void
 }
 
@@ -290,6 +292,10 @@ class DirectoryCache implements Cache {
   discard({ digest }: Descriptor): void {
     this.#wrong.add(digest)
     this.#forgetBlob(this.#place(blobPath(digest)))
+  }
+
+  list(type: ImageType, beginning: string): readonly CacheEntry[] {
+    return readImages(this.#root, type, beginning)
   }
 
   discardImage(key: ImageKey): void {

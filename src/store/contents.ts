@@ -19,6 +19,7 @@ import {
   type EntryType,
   entryTypes,
   folderOf,
+  type ImageType,
   lockEnding,
   partialEnding,
   recordEnding,
@@ -96,8 +97,9 @@ function readFolder(type: EntryType, folder: string): CacheEntry[] {
   return readFiles(type, folder)
 }
 
-function readFiles(type: EntryType, folder: string): CacheEntry[] {
-  const names = new Set(listFolder(folder).map(({ name }) => name))
+function readFiles(type: EntryType, folder: string, beginning = ''): CacheEntry[] {
+  const files = listFolder(folder).map(({ name }) => name)
+  const names = new Set(files.filter((name) => name.startsWith(beginning)))
   const stems = new Set([...names].map(stemOf))
   return [...stems].map((stem) => readEntry(type, folder, stem, names))
 }
@@ -105,6 +107,11 @@ function readFiles(type: EntryType, folder: string): CacheEntry[] {
 /** Everything in a cache, by type. */
 export function readContents(root: string, types: readonly EntryType[] = entryTypes): CacheEntry[] {
   return types.flatMap((type) => readFolder(type, join(root, folderOf(type))))
+}
+
+/** The images of a type whose ids begin so. */
+export function readImages(root: string, type: ImageType, beginning: string): CacheEntry[] {
+  return readFiles(type, join(root, folderOf(type)), beginning).filter(({ isPartial }) => !isPartial)
 }
 
 const isDirectory = (path: string): boolean =>

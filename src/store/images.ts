@@ -10,7 +10,7 @@ import { mkdirSync, renameSync, rmSync, statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { SingError, shown } from '../core/errors.ts'
 import { releaseLock, waitForLock } from './lock.ts'
-import { lockEnding, workEnding } from './place.ts'
+import { lockEnding, recordEnding, workEnding } from './place.ts'
 import { isWholeImage, writeRecord } from './record.ts'
 
 export type ImageOptions = {
@@ -58,11 +58,13 @@ export async function provideImage(path: string, make: Make, options: ImageOptio
   }
 }
 
-/** Forget an image that turned out broken. */
+/** Forget an image. */
 export function forgetImage(path: string): void {
-  try {
-    unlinkSync(path)
-  } catch {
-    // Somebody else was faster, or it cannot be changed; then it is not for us to repair.
+  for (const name of [path, path + recordEnding]) {
+    try {
+      unlinkSync(name)
+    } catch {
+      // Somebody else was faster, or it cannot be changed; then it is not for us to repair.
+    }
   }
 }

@@ -142,7 +142,7 @@ describe.skipIf(!needs)('a build that is interrupted', () => {
       at: /\[1\/1\]|Downloading/,
     },
     { step: '%setup', text: `%setup\n  touch $SINGULARITY_ROOTFS/a\n  ${wait}\n`, at: /now 2/ },
-    { step: '%files', text: '%files\n  large /large\n', at: /Copying/, large: true },
+    { step: '%files', text: '%files\n  large /large\n', at: /\[1\/2\] .* s\r?\n/, large: true },
     { step: '%post', text: `%post\n  touch /a\n  ${wait}\n`, at: /now 2/ },
     { step: 'a second part of %post', text: `%post\n  touch /a\n  # ---\n  ${wait}\n`, at: /now 2/ },
     { step: '%post that catches signals', text: `%post\n  trap "" INT TERM HUP\n  ${wait}\n`, at: /now 2/ },
@@ -213,7 +213,7 @@ ${header}%files from one
     for (let round = 0; round < 20; round += 1) {
       const moment = Math.floor(Math.random() * whole)
       // Every other time it finds nothing that is known.
-      const flags = round % 2 === 0 ? ['--disable-cache'] : []
+      const flags = round % 2 === 0 ? ['--no-cache'] : []
       const job = inBackground(['build', '--force', ...flags, 'x.sif', 'x.def'], folder)
       await pause(moment)
       try {

@@ -170,7 +170,7 @@ describe.skipIf(!needs)('a shell where a step failed', () => {
     terminal.type('echo $((50 + 1)) on\nexit\n')
     expect(await terminal.status).toBe(255)
     expect(terminal.text()).toContain('51 on')
-    expect(terminal.text()).toMatch(/FATAL: .*%post failed with status 127 \(x\.def:5\)\s*$/)
+    expect(terminal.text()).toMatch(/FATAL: .*%post failed with status 127 \(x\.def:5\)\s/)
     expect(await leftBy(folder)).toEqual([])
   })
 

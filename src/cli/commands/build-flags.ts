@@ -72,6 +72,7 @@ const runFlags = grouped('Sections:', [
 
 const failureFlags = grouped('Failures:', [
   text('on-error', 'when a script fails: stop, or shell to look around first', { placeholder: 'what' }),
+  toggle('resume', 'go on with what the failed build left, as it was left in that shell'),
 ])
 
 const deviceFlags = grouped('Devices:', [

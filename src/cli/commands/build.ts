@@ -96,6 +96,7 @@ export function requestOf({ flags, args, context }: Call, config: Config, report
     scratchParent: word(flags.tmpdir),
     keepScratch: flags['no-cleanup'] === true,
     onError: parseOnError(word(flags['on-error'])),
+    resume: flags.resume === true,
     useCache: flags['disable-cache'] !== true,
     architecture: architectureOf(flags),
     lock: lockOf(flags),

@@ -1,0 +1,56 @@
+/** What a step changed as a layer of its own: written, and found again. */
+
+import { closeSync, constants, fsyncSync, openSync, statSync } from 'node:fs'
+import type { Window } from '../image/open.ts'
+import { packLayer } from '../native/addon.ts'
+import { standard } from './compression.ts'
+import type { BuildTools } from './request.ts'
+
+/** A layer; undefined when the step changed nothing. */
+export type Result = Window | undefined
+
+/** Stands for a layer where nothing changed. Shorter than the head of any squashfs. */
+export const nothing = 'nothing\n'
+
+export type PackTools = Pick<BuildTools, 'request' | 'report' | 'signal'>
+
+/** Write a new file, whole and on the disk. */
+export async function writeLayer(path: string, write: (fd: number) => Promise<unknown>): Promise<void> {
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600)
+  try {
+    await write(fd)
+    // The cache believes a name after a power cut too.
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Pack what changed, the upper directory of an overlay, as a layer. */
+export async function packChanges(
+  changes: string,
+  path: string,
+  tools: PackTools,
+  options: { readonly time?: number; readonly quick?: boolean } = {},
+): Promise<void> {
+  const { report, signal, request } = tools
+  const { workers } = request.packing
+  const { time, quick = false } = options
+  await writeLayer(path, (fd) =>
+    packLayer(changes, {
+      fd,
+      offset: 0,
+      compression: quick ? { kind: 'lz4' } : standard,
+      report,
+      signal,
+      ...(workers === undefined ? {} : { workers }),
+      ...(time === undefined ? {} : { time }),
+    }),
+  )
+}
+
+/** A layer of the cache; undefined when it holds nothing. */
+export function readLayer(path: string): Result {
+  const { size } = statSync(path)
+  return size > nothing.length ? { file: path, offset: 0, size } : undefined
+}
