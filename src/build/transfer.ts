@@ -1,9 +1,10 @@
 /** Copies one file or tree into a root file system: names are bytes, nothing is written through a link of the image. */
 
-import type { Stats } from 'node:fs'
+import { closeSync, constants, openSync, type Stats } from 'node:fs'
 import { chmod, lchown, lutimes, mkdir, readdir, readlink, stat, symlink, unlink } from 'node:fs/promises'
 import { errnoOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
+import { copyOwnerNote } from '../native/mount.ts'
 import { copyContents } from './contents.ts'
 import { type BytePath, failure, look, onDisk, resolveBytes, toText } from './inside.ts'
 
@@ -32,6 +33,8 @@ type State = TransferOptions & {
   /** Set once the system refused an owner: one warning is enough. */
   isOwnerRefused: boolean
 }
+
+const unfollowed = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 const identity = (stats: Stats): string => `${stats.dev}:${stats.ino}`
 
@@ -87,7 +90,9 @@ async function copyDirectory(from: BytePath, to: BytePath, stats: Stats, state: 
     if (!state.leavesOut?.(`${from}/${name}`)) await copyEntry(`${from}/${name}`, `${place}/${name}`, state)
   }
   state.above.delete(id)
-  if (!existing) await setAttributes(place, stats, state)
+  if (existing) return
+  copyNote(from, place, state)
+  await setAttributes(place, stats, state)
 }
 
 /** Make room for a file or link. What is there goes, so that no other name of the same file changes with it; says what it was. */
@@ -106,6 +111,7 @@ async function copyRegular(from: BytePath, to: BytePath, stats: Stats, state: St
   await copyContents(onDisk(from), onDisk(to), stats.size, state.signal)
   // As `cp` writes into a file that is there: to the image it is the same file with other contents.
   const isKept = state.kind === 'host' && existing?.isFile()
+  copyNote(from, to, state)
   await setAttributes(to, stats, state, isKept ? existing : undefined)
 }
 
@@ -113,6 +119,19 @@ async function copyLink(from: BytePath, to: BytePath, stats: Stats, state: State
   await clear(from, to)
   await symlink(await readlink(onDisk(from), 'buffer'), onDisk(to))
   await setAttributes(to, stats, state)
+}
+
+/** An owner or a device that one id alone cannot have stands in a note on the file (docs/fakeroot.md). */
+function copyNote(from: BytePath, to: BytePath, { kind, owner }: State): void {
+  if (kind !== 'stage' || owner) return
+  // By number: names are bytes.
+  const [source, target] = [openSync(onDisk(from), unfollowed), openSync(onDisk(to), unfollowed)]
+  try {
+    copyOwnerNote(`/proc/self/fd/${source}`, `/proc/self/fd/${target}`)
+  } finally {
+    closeSync(source)
+    closeSync(target)
+  }
 }
 
 async function setAttributes(to: BytePath, stats: Stats, state: State, kept?: Stats): Promise<void> {

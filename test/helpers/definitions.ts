@@ -113,7 +113,7 @@ async function makeBox(folder: string): Promise<void> {
 }
 
 async function mustSing(args: readonly string[], cwd: string): Promise<void> {
-  const { status, stderr } = await sing(args, { cwd, timeout: 600_000 })
+  const { status, stderr } = await sing(args, { cwd, timeout: 1_500_000 })
   if (status !== 0) throw new Error(`sing ${args.join(' ')}: ${stderr}`)
 }
 
