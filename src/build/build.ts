@@ -115,7 +115,7 @@ function obtainer(obtain: BuildContext['obtain'], resolved: Resolved): BuildTool
 
 /** Undefined where nothing is kept: because nobody wants it, or in a cache that goes with this command. */
 async function openResults(
-  tools: Pick<BuildTools, 'request' | 'report' | 'signal' | 'scratch'>,
+  tools: Pick<BuildTools, 'request' | 'report' | 'signal' | 'scratch' | 'definitionName'>,
   { isDefinition }: BuildSpec,
   context: BuildContext,
 ): Promise<StepResults | undefined> {
@@ -157,7 +157,7 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
     const resolved = locking?.resolved ?? new Resolved()
     const obtain = obtainer(context.obtain, resolved)
     const canMount = await canMountLayers({ ...given, scratch })
-    const results = await openResults({ ...given, scratch }, spec, context)
+    const results = await openResults({ ...given, ...names, scratch }, spec, context)
     if (request.resume) {
       requireResumable(results)
       results.failed.require()

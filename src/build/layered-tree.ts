@@ -5,7 +5,7 @@
 
 import { lstatSync, readdirSync } from 'node:fs'
 import { basename } from 'node:path'
-import { reasonOf } from '../core/errors.ts'
+import { reasonOf, SingError } from '../core/errors.ts'
 import type { Window } from '../image/open.ts'
 import type { PackOptions } from '../native/addon.ts'
 import { type Mounted, mountStack } from '../runtime/mounted.ts'
@@ -80,7 +80,7 @@ export class LayeredTree implements StageTree {
       changes = await this.#changesOf(step)
       return changes
     }
-    const result = await keeping.results.provide(address, step.title || 'preparation', run, isAnew)
+    const result = await keeping.results.provide(address, step.title, run, isAnew)
     if (!isRun) this.#tools.steps.cached(step.title)
     this.#push(result, address, changes)
   }
@@ -149,16 +149,20 @@ export class LayeredTree implements StageTree {
 
   async open(): Promise<string> {
     if (this.#mounted || this.#isUnpacked) return this.#root
+    if (this.#keeping) await this.#mount()
+    else await this.#mountOrUnpack()
+    return this.#root
+  }
+
+  async #mountOrUnpack(): Promise<void> {
     try {
       await this.#mount()
     } catch (error) {
-      if (this.#keeping) throw error
       const text = `the base is unpacked, because it cannot be mounted: ${reasonOf(error)}`
       this.#tools.report({ kind: 'debug', text })
       await unpackInto(this.#root, this.#layers, this.#tools)
       this.#isUnpacked = true
     }
-    return this.#root
   }
 
   async #mount(): Promise<Mounted> {
@@ -166,8 +170,15 @@ export class LayeredTree implements StageTree {
     const directory = `${this.#root}.changes-${this.#mounts}`
     const { idsMapped, inUserNamespace } = this.#tools.facts
     const options = { at: this.#root, directory, allRoot: idsMapped === 1, inUserNamespace }
-    this.#mounted = await mountStack(this.#layers, options)
-    return this.#mounted
+    try {
+      this.#mounted = await mountStack(this.#layers, options)
+      return this.#mounted
+    } catch (cause) {
+      throw new SingError('BUILD', `cannot mount what the steps before made: ${reasonOf(cause)}`, {
+        hint: 'If it is damaged: sing cache clean --type build. To build without what is kept: --disable-cache',
+        cause,
+      })
+    }
   }
 
   #unmount(): void {

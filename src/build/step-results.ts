@@ -9,17 +9,19 @@ import { FailedStates } from './failed-states.ts'
 import { nothing, type PackTools, packChanges, type Result, readLayer, writeLayer } from './pack-changes.ts'
 import type { BuildTools } from './request.ts'
 
+type ResultTools = PackTools & Pick<BuildTools, 'scratch' | 'definitionName'>
+
 /** Runs a step; resolves with the directory of what changed, undefined when nothing did. */
 export type Run = () => Promise<string | undefined>
 
 export class StepResults {
   readonly #cache: Cache
-  readonly #tools: PackTools & Pick<BuildTools, 'scratch'>
+  readonly #tools: ResultTools
   /** What steps left that failed. */
   readonly failed: FailedStates
   #count = 0
 
-  constructor(cache: Cache, tools: PackTools & Pick<BuildTools, 'scratch'>) {
+  constructor(cache: Cache, tools: ResultTools) {
     this.#cache = cache
     this.#tools = tools
     this.failed = new FailedStates(cache, tools)
@@ -27,12 +29,6 @@ export class StepResults {
 
   get facts(): Cache['facts'] {
     return this.#cache.facts
-  }
-
-  /** The result of a step that somebody ran; null when nobody did. */
-  find(address: string): Result | null {
-    const path = this.#cache.find({ type: 'build', id: address })
-    return path === undefined ? null : readLayer(path)
   }
 
   /**
@@ -48,10 +44,9 @@ export class StepResults {
       else await writeLayer(path, async (fd) => writeSync(fd, nothing))
     }
     try {
-      const { signal } = this.#tools
-      return readLayer(
-        await this.#cache.image({ type: 'build', id: address }, make, { signal, name: title, anew }),
-      )
+      const { signal, definitionName } = this.#tools
+      const options = { signal, name: `${definitionName} ${title}`.trim(), anew }
+      return readLayer(await this.#cache.image({ type: 'build', id: address }, make, options))
     } catch (error) {
       if (!changes || !isFull(error)) throw error
       return await this.#withoutCache(title, changes.path)

@@ -1,7 +1,7 @@
 /** Steps of builds whose results are kept: which of them run, and that images are the same as without. */
 
 import { spawn } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -238,10 +238,24 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('steps', () => {
     const text = (last: string) => `%post\n  echo ran-one\n  # ---\n  echo ran-two; touch /x; ${last}\n`
     expect((await build(text('false'))).status).toBe(255)
     const before = await kept()
-    expect(before.map(({ name }) => name).sort()).toEqual(['%post (1 of 2)', 'localimage base.sif'])
+    const names = before.map(({ name }) => name).sort()
+    expect(names).toEqual(['x.def %post (1 of 2)', 'x.def localimage base.sif'])
     expect(before.every(({ partial }) => !partial)).toBe(true)
     expect(await ran(text('true'))).toBe('ran-two')
     expect(readdirSync(join(folder, 'tmp'))).toEqual([])
+  })
+
+  it('that were damaged are no reason for a riddle', async () => {
+    await ran(two('one', 'two'))
+    for (const { id } of await kept()) {
+      const path = join(folder, 'cache/cache/sing/build', id)
+      writeFileSync(path, Buffer.alloc(statSync(path).size))
+    }
+    const { status, stderr } = await build(two('one', 'new'))
+    expect(status).toBe(255)
+    expect(stderr).toContain('cannot mount what the steps before made')
+    expect(stderr).toContain('sing cache clean --type build')
+    expect(await ran(two('one', 'new'), ['--disable-cache'])).toBe('ran-one ran-new')
   })
 
   it('are listed, counted and removed by their type', async () => {
@@ -295,7 +309,7 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('steps', () => {
       expect(outcomes.map(({ status }) => status)).toEqual([0, 0, 0])
       expect(outcomes.map(({ stdout }) => stdout).join('')).toBe('ran\n')
       const all = outcomes.map(({ stderr }) => stderr).join('')
-      expect(all).toContain('Waiting for another process that makes %post')
+      expect(all).toContain('Waiting for another process that makes y.def %post')
       for (const image of ['a.sif', 'b.sif', 'c.sif'])
         expect(await inImage('cat /done', image)).toBe('done\n')
     })
