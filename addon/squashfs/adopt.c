@@ -19,10 +19,11 @@ enum { BUFFER_SIZE = 1024 * 1024, FIRST_ROOM = 1024 };
 
 static const uint32_t no_fragment = 0xffffffff;
 
-/* Where a stretch of blocks went. */
+/* Where a stretch of blocks went, the longest that begins there. */
 struct moved {
 	uint64_t from;
 	uint64_t to;
+	uint64_t size;
 };
 
 struct sing_adoption {
@@ -147,29 +148,36 @@ static int by_source(const void *left, const void *right)
 	return a->from < b->from ? -1 : a->from > b->from;
 }
 
-/* Files with the same contents have the same stretch. */
-static int move_stretch(struct sing_adoption *adoption, sqfs_file_t *to, uint64_t from, uint64_t size, uint64_t *place)
+static int find_moved(struct sing_adoption *adoption, uint64_t from, struct moved **out)
 {
-	struct moved key = { from, 0 };
-	struct moved *const *found = tfind(&key, &adoption->moved, by_source);
-	struct moved *moved;
-	int error;
+	struct moved *moved = calloc(1, sizeof *moved);
+	struct moved **found;
 
-	if (found != NULL) {
-		*place = (*found)->to;
-		return 0;
-	}
-	error = append(adoption, to, from, size, place);
-	if (error != 0)
-		return error;
-	moved = malloc(sizeof *moved);
 	if (moved == NULL)
 		return ENOMEM;
-	*moved = (struct moved){ from, *place };
-	if (tsearch(moved, &adoption->moved, by_source) != NULL)
-		return 0;
-	free(moved);
-	return ENOMEM;
+	moved->from = from;
+	found = tsearch(moved, &adoption->moved, by_source);
+	if (found == NULL || *found != moved)
+		free(moved);
+	if (found == NULL)
+		return ENOMEM;
+	*out = *found;
+	return 0;
+}
+
+/* A file that is the same as another one, or as the beginning of a longer one, has its stretch: the longer may come later. */
+static int move_stretch(struct sing_adoption *adoption, sqfs_file_t *to, uint64_t from, uint64_t size, uint64_t *place)
+{
+	struct moved *moved;
+	int error = find_moved(adoption, from, &moved);
+
+	if (error == 0 && moved->size < size) {
+		error = append(adoption, to, from, size, &moved->to);
+		moved->size = size;
+	}
+	if (error == 0)
+		*place = moved->to;
+	return error;
 }
 
 static int copy_blocks(struct sing_adoption *adoption, sqfs_file_t *to, sqfs_inode_generic_t *file)

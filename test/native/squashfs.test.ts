@@ -127,6 +127,18 @@ describe('packing a directory', () => {
     expect((await image.read('/part', 100_000))?.equals(noise(7 * 4096))).toBe(true)
   })
 
+  it('takes a file from a layer whole when the beginning of it was taken before', async () => {
+    const [layer, path] = [newPath(), newPath()]
+    const large = noise(20 * 4096)
+    const files = [file('whole', large), file('beginning', large.subarray(0, 7 * 4096))]
+    await packList(files, layer, { blockSize: 4096 })
+    const layers = [{ file: layer, offset: 0, size: statSync(layer).size }]
+    await packTree('/', path, { blockSize: 4096, base: { layers, changes: newDirectory() } })
+    await using image = await openWhole(path)
+    expect((await image.read('/beginning', 100_000))?.equals(large.subarray(0, 7 * 4096))).toBe(true)
+    expect((await image.read('/whole', 100_000))?.equals(large)).toBe(true)
+  })
+
   it('gives all files to one owner and clamps times when asked to', async () => {
     const path = newPath()
     await packTree(root, path, { owner: { uid: 7, gid: 8 }, time: 1_000_000 })
