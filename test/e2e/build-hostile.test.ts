@@ -106,7 +106,10 @@ async function build(text: string, { flags, as }: Way, more: readonly string[] =
 /** Build, and look whether the canary sings. Resolves with how the build went. */
 async function mustTouchNothing(text: string, way: Way, more: readonly string[] = []): Promise<Outcome> {
   const before = snapshot()
-  const outcome = await build(text, way, more)
+  const first = await build(text, way, more)
+  expect(snapshot()).toBe(before)
+  // The second time its steps are known.
+  const outcome = first.status === 0 ? await build(text, way, more) : first
   expect(snapshot()).toBe(before)
   // It comes to an end with or without an image, and says why.
   if (outcome.status !== 0)
