@@ -109,6 +109,10 @@ async function readFlags(
   return { ...parsed, notices: [...known.warnings, ...parsed.notices] }
 }
 
+/** A command that began anew, in a namespace or a scope, has said what it had to say. */
+const isSecondLife = ({ SING_REENTERED, SING_IN_SCOPE }: Start['environment']): boolean =>
+  SING_REENTERED !== undefined || SING_IN_SCOPE !== undefined
+
 async function runCommand(chosen: Chosen, start: Start): Promise<number> {
   const { command, words, rest, argv, options, verbosity } = chosen
   const { ours, help, args } = cutCommand(rest, command.flags, globalFlags, command.action ?? false)
@@ -117,7 +121,7 @@ async function runCommand(chosen: Chosen, start: Start): Promise<number> {
   const report = createReport(verbosity)
   const settings = lazySettings(chosen, start)
   const { flags, origins, notices } = await readFlags(chosen, ours, start, settings)
-  for (const text of notices) report({ kind: 'warning', text })
+  if (!isSecondLife(start.environment)) for (const text of notices) report({ kind: 'warning', text })
   const context: Context = {
     ...start,
     report,

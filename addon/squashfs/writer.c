@@ -28,6 +28,16 @@ int sing_writer_reason(const struct sing_writer *writer, int error)
 	return error;
 }
 
+typedef sqfs_s32 (*press_fn)(sqfs_compressor_t *, const sqfs_u8 *, sqfs_u32, sqfs_u8 *, sqfs_u32);
+static _Atomic(press_fn) press_lz4;
+
+/* What lz4 makes larger libsquashfs would keep, and other readers take for damage: without room for it the block stays as it is. */
+static sqfs_s32 press_smaller(sqfs_compressor_t *compressor, const sqfs_u8 *in, sqfs_u32 size, sqfs_u8 *out,
+			      sqfs_u32 room)
+{
+	return press_lz4(compressor, in, size, out, size > 0 && size <= room ? size - 1 : room);
+}
+
 static int create_compressors(struct sing_writer *writer)
 {
 	const struct sing_writer_options *options = &writer->options;
@@ -43,6 +53,10 @@ static int create_compressors(struct sing_writer *writer)
 	error = sqfs_compressor_create(&config, &writer->compressor);
 	if (error != 0)
 		return error;
+	if (options->compressor == SQFS_COMP_LZ4) {
+		press_lz4 = writer->compressor->do_block;
+		writer->compressor->do_block = press_smaller;
+	}
 	config.flags |= SQFS_COMP_FLAG_UNCOMPRESS;
 	return sqfs_compressor_create(&config, &writer->decompressor);
 }

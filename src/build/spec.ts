@@ -42,6 +42,8 @@ export type BuildSpec = {
   readonly name: string
   /** Scripts will run, which needs root. */
   readonly isDefinition: boolean
+  /** An image that only a mount shows, which needs root, too. */
+  readonly isMounted?: boolean
 }
 
 /** SIF and squashfs show themselves here; definitions hold no NUL. */
@@ -148,8 +150,9 @@ async function readSpec(request: BuildRequest, report: Report): Promise<BuildSpe
 
 async function fromImage(path: string): Promise<BuildSpec> {
   // Nothing of it runs, so any architecture will do.
-  await openImage(resolve(path), { anyArchitecture: true, ext3: true })
-  return plain('localimage', path, path)
+  const { rootfs } = await openImage(resolve(path), { anyArchitecture: true, ext3: true })
+  const isMounted = 'filesystem' in rootfs && rootfs.filesystem === 'ext3'
+  return { ...plain('localimage', path, path), isMounted }
 }
 
 /**

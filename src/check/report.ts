@@ -29,12 +29,12 @@ export function parseTags(words: readonly string[]): ReadonlySet<Tag> {
   return new Set(words as Tag[])
 }
 
-/** The value of --level. @throws SingError USAGE */
-export function parseLevel(word: string | undefined): Severity | 'never' {
+/** The value of --level, or of a flag like it. @throws SingError USAGE */
+export function parseLevel(word: string | undefined, flag = '--level'): Severity | 'never' {
   const known = [...severities, 'never'] as const
   const level = known.find((name) => name === (word ?? 'error'))
   if (level) return level
-  throw new SingError('USAGE', `--level ${shown(word ?? '')}: expected ${known.join(', ')}`, { status: 255 })
+  throw new SingError('USAGE', `${flag} ${shown(word ?? '')}: expected ${known.join(', ')}`, { status: 255 })
 }
 
 export const chosenChecks = (chosen: ReadonlySet<Tag>): Check[] =>

@@ -12,7 +12,8 @@ export async function checkDirectories({ flags, context }: Call): Promise<string
   return [...(config.check.directory ? [config.check.directory] : []), ...words(flags.checks)]
 }
 
-export const levelOf = (value: unknown) => parseLevel(typeof value === 'string' ? value : undefined)
+export const levelOf = (value: unknown, flag?: string) =>
+  parseLevel(typeof value === 'string' ? value : undefined, flag)
 
 /** What refuses an image in which a check has found something; undefined without --check. @throws SingError USAGE */
 export function examinerOf(
@@ -20,7 +21,7 @@ export function examinerOf(
   signal: AbortSignal = new AbortController().signal,
 ): ((path: string) => Promise<void>) | undefined {
   const { flags, context } = call
-  const level = levelOf(flags['check-level'])
+  const level = levelOf(flags['check-level'], '--check-level')
   if (flags.check !== true) {
     if (flags['check-level'] === undefined) return undefined
     throw new SingError('USAGE', '--check-level says when --check refuses: give --check too', { status: 255 })

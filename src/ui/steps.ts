@@ -96,7 +96,7 @@ class RunningStep {
     this.#screen.redraw()
   }
 
-  end(state: 'done' | 'failed'): void {
+  end(state: Exclude<State, 'begun'>): void {
     clearInterval(this.#tick)
     for (const [stream, prefixed] of this.#streams) {
       this.#screen.write(() => writeOutput(stream, prefixed.end()))
@@ -150,11 +150,11 @@ export function createStepReport(verbosity: Verbosity, now: () => number = () =>
     } else if (event.state === 'begun') {
       running = new RunningStep(event, screen, verbosity, now)
       screen.redraw()
-    } else if (event.state === 'cached') {
-      if (verbosity.level >= levels.info) screen.write(() => writeNotice(`${stepLine(event, 'cached', 0)}\n`))
-    } else {
-      running?.end(event.state)
+    } else if (running) {
+      running.end(event.state)
       running = undefined
+    } else if (verbosity.level >= levels.info) {
+      screen.write(() => writeNotice(`${stepLine(event, event.state, 0)}\n`))
     }
   }
 }

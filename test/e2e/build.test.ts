@@ -124,6 +124,11 @@ describe.skipIf(!needs)('building a definition', () => {
     expect(await inImage('stat -c %a /two; cat /two; test -e /one || echo gone')).toBe('751\n1\ngone\n')
   })
 
+  it('tells once what a flag of it cannot do', async () => {
+    const { stderr } = await buildDefinition('', '--library', 'https://library.example')
+    expect(stderr.match(/--library has no effect/g)).toHaveLength(1)
+  })
+
   it('tells which part failed, where and how, and leaves nothing', async () => {
     const { status, stderr } = await buildDefinition('%post\n  true\n  exit 3\n  touch /never\n')
     expect(status).toBe(255)
@@ -255,6 +260,13 @@ describe.skipIf(!needs)('converting an image', () => {
     expect(await inImage('cat /opt/hello.txt; readlink /etc/relative-slink')).toBe(
       'hello, file\n../usr/share/zoneinfo/Etc/UTC\n',
     )
+  })
+
+  it.skipIf(!can('ext3'))('takes an ext3 without any other flag', async () => {
+    await sing(['build', '--sandbox', 'tree', base], { cwd: folder })
+    await run(['sh', '-c', 'truncate -s 16M x.img && mke2fs -q -t ext3 -d tree x.img'], { cwd: folder })
+    expect(await build('x.sif', 'x.img')).toMatchObject({ status: 0 })
+    expect(await inImage('echo here')).toBe('here\n')
   })
 
   it('does not change the sandbox that it reads', async () => {

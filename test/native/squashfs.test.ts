@@ -83,6 +83,13 @@ describe('packing a directory', () => {
     expect(describeTree(to)).toEqual(describeTree(root))
   })
 
+  it.skipIf(!hasProgram('unsquashfs'))('keeps what lz4 would make larger as it is', async () => {
+    const path = newPath()
+    await packList([file('small', noise(3))], path, { compression: { kind: 'lz4' } })
+    const listed = execFileSync('unsquashfs', ['-lls', path], { stdio: 'pipe' }).toString()
+    expect(listed).toContain('squashfs-root/small')
+  })
+
   it('gives the same bytes for the same tree, with any number of threads and at any offset', async () => {
     const [one, many] = [newPath(), newPath()]
     const { size } = await packTree(root, one, { workers: 1 })

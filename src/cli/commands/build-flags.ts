@@ -96,7 +96,7 @@ const temporaryFlags = grouped('Temporary files:', [
 
 const remote = 'building on another machine is not supported; build here, no privilege is needed'
 const otherFlags = grouped('Others:', [
-  toggle('remote', 'build elsewhere', { env: [], hidden: true, refused: remote }),
+  toggle('remote', 'build elsewhere', { hidden: true, refused: remote }),
   text('builder', 'address of a build service', { hidden: true, refused: remote }),
   toggle('detached', 'build elsewhere and return', { short: 'd', hidden: true, refused: remote }),
   text('buildkit-host', 'address of buildkitd', {

@@ -185,7 +185,7 @@ async function run(given: Call): Promise<number> {
   if (!spec.isDefinition) refuseLock(request)
   const facts = readHostFacts(call.context.environment)
   const examine = examinerOf(call)
-  if (spec.isDefinition || request.fakeroot) becomeRoot(call, facts, request)
+  if (spec.isDefinition || spec.isMounted || request.fakeroot) becomeRoot(call, facts, request)
   for (const event of heard) report(event)
   const { SING_REENTERED: _, ...environment } = call.context.environment
   const gpus = await readGpus(call)

@@ -363,6 +363,7 @@ describe('the answer', () => {
     expect(parseTags(['all', 'links']).size).toBe(tags.length)
     expect(() => parseTags(['sise'])).toThrow('--tag: there are no checks "sise"')
     expect(() => parseLevel('loud')).toThrow('--level loud: expected note, warning, error, never')
+    expect(() => parseLevel('loud', '--check-level')).toThrow('--check-level loud: expected')
   })
 })
 

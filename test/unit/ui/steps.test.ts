@@ -90,6 +90,13 @@ describe('the steps in a file', () => {
     expect(stderr).toBe('[2/5] %post\n')
   })
 
+  it('are said no more when they turned out to be known', () => {
+    const wait =
+      'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300); await new Promise(setImmediate)'
+    const { stderr } = written(`step('begun'); step('cached'); clock = 1500; ${wait}; ${wait}`)
+    expect(stderr).toBe('[2/5] %post  cached\n')
+  })
+
   it('are not said to the quiet, and the output is', () => {
     const { stdout, stderr } = written(
       `step('cached', 1); step('begun'); say('a', 'stdout'); say('b'); step('done')`,
