@@ -19,6 +19,7 @@ import {
   sing,
 } from '../helpers/sing.ts'
 import { copyInto, give, temporaryFolder } from '../helpers/temp.ts'
+import { treeOf } from '../helpers/tree.ts'
 
 let folder = ''
 beforeEach(() => {
@@ -125,6 +126,24 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('steps', () => {
       const adopted = await inImage(list)
       await ran(text, [...flags, '--disable-cache'], { as })
       expect(await inImage(list)).toBe(adopted)
+    })
+  })
+
+  describe.each(ways)('with $ids', ({ flags, as, needs }) => {
+    it.skipIf(!needs || !can('xattrs'))('keep attributes, capabilities and setuid bits', async () => {
+      const setup = [
+        'cd "$SING_ROOTFS"; touch one two; chmod 4755 two',
+        'setfattr -n user.note -v kept one',
+        'setfattr -n security.capability -v 0x0100000200040000000000000000000000000000 one',
+      ]
+      const text = `%setup\n  ${setup.join('\n  ')}\n%post\n  mkdir /d; mv /one /d/one\n  # ---\n  mv /two /d/two; mv /d/one /three\n`
+      await ran(text, flags, { as })
+      await ran(text, flags, { as })
+      const tree = await treeOf(join(folder, 'x.sif'))
+      expect(tree.get('three')).toMatch(/security\.capability=0[12]000002000400/)
+      expect(tree.get('three')).toContain(`user.note=${Buffer.from('kept').toString('hex')}`)
+      expect(tree.get('d/two')).toMatch(/^file 4755 0:0/)
+      expect(tree.get('one')).toBeUndefined()
     })
   })
 
