@@ -29,25 +29,28 @@ async function writeAll(to: FileHandle, bytes: Uint8Array, at: number): Promise<
   }
 }
 
-/** Copy a file of `size` bytes to a path where there is none. */
+/** Copy a file of `size` bytes to a path where there is none. The copy belongs to whoever makes it. */
 export async function copyContents(
   from: string | Buffer,
   to: string | Buffer,
   size: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  if (size < small) return await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
+  const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants
+  await using target = await open(to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600)
+  if (size < small) return await copyWhole(from, target, constants.COPYFILE_FICLONE)
   try {
-    return await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE)
+    return await copyWhole(from, target, constants.COPYFILE_FICLONE_FORCE)
   } catch {
     // Most file systems do not share.
   }
   await using source = await open(from, 'r')
-  // What a try to share left is empty.
-  await using target = await open(
-    to,
-    constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW,
-    0o600,
-  )
   await copyPieces(source, target, signal)
+}
+
+/** Node gives a copy the owner of its original where it can, Bun never does. */
+async function copyWhole(from: string | Buffer, to: FileHandle, mode: number): Promise<void> {
+  const { uid, gid } = await to.stat()
+  await copyFile(from, `/proc/self/fd/${to.fd}`, mode)
+  await to.chown(uid, gid)
 }

@@ -1,6 +1,7 @@
 /** Contents of files, copied. */
 
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { chownSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -21,6 +22,18 @@ describe('the contents of a file', () => {
     writeFileSync(at(name), bytes)
     await copyContents(at(name), at(`${name}.copy`), bytes.length, undefined)
     expect(readFileSync(at(`${name}.copy`)).equals(bytes)).toBe(true)
+  })
+
+  const isRoot = process.getuid?.() === 0
+  it.skipIf(!isRoot).each(['node', 'bun'])('do not bring their owner along in %s', (engine) => {
+    writeFileSync(at('owned'), 'text')
+    chownSync(at('owned'), 1234, 4321)
+    const module = join(import.meta.dirname, '../../../src/build/contents.ts')
+    const copy = `(await import(${JSON.stringify(module)})).copyContents`
+    const script = `await ${copy}(${JSON.stringify(at('owned'))}, ${JSON.stringify(at(engine))}, 4)`
+    const { stderr } = spawnSync(engine, ['-e', script], { encoding: 'utf8' })
+    expect(stderr).toBe('')
+    expect(statSync(at(engine))).toMatchObject({ uid: 0, gid: 0 })
   })
 
   it('keep their holes', async () => {
