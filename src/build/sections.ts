@@ -110,6 +110,7 @@ export async function runInside(
 ): Promise<number> {
   const { facts, report, signal, debug, request } = tools
   const environment = { ...cleanEnvironment(tools), ...options.variables }
+  using devices = await sectionDevices(root, tools)
   return await runSection(
     {
       root,
@@ -119,7 +120,7 @@ export async function runInside(
       memoryUpper: options.memoryUpper,
       binds: [...temporaryBinds(root, tools), ...request.binds],
       mounts: request.mounts,
-      devices: await sectionDevices(root, tools),
+      devices: devices.ops,
       umask: sectionMask,
     },
     { facts, report, debug, signal, ...streams },

@@ -30,6 +30,13 @@ function proxies(
   return Object.fromEntries(found)
 }
 
+/** No script of the image tells the loader where drivers of the host are. */
+function withLibraries(environment: Record<string, string>, directory: string): Record<string, string> {
+  if (directory === '') return environment
+  const path = [environment.LD_LIBRARY_PATH, directory].filter(Boolean).join(':')
+  return { ...environment, LD_LIBRARY_PATH: path }
+}
+
 /** A file at the top of the tree for as long as a command runs. */
 function temporaryFile(root: string, script: Run['script']): Disposable {
   if (!script) return { [Symbol.dispose]() {} }
@@ -50,15 +57,19 @@ export async function performRun(
   for (const path of ['/dev', '/proc', '/sys', run.directory]) makeDirectoryInside(root, path)
   await using mounts = await openMounts(run.mounts, sources, tools)
   using _script = temporaryFile(root, run.script)
+  using devices = await sectionDevices(root, tools)
   const request = {
     root,
     program: run.words,
-    environment: { ...proxies(tools.environment, buildArguments), HOME: user.home, ...run.environment },
+    environment: withLibraries(
+      { ...proxies(tools.environment, buildArguments), HOME: user.home, ...run.environment },
+      devices.libraryPath,
+    ),
     writable: true,
     memoryUpper: false,
     binds: tools.request.binds,
     mounts: tools.request.mounts,
-    devices: await sectionDevices(root, tools),
+    devices: devices.ops,
     umask: runMask,
     directory: run.directory,
     operations: mounts.operations,
