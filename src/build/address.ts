@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 
 /** Another number makes all that is kept unknown: for when steps do something else than before, or layers look otherwise. */
-const format = '1'
+const format = '2'
 
 /** What all steps of a build have in common. */
 export type Way = {
@@ -23,6 +23,14 @@ export function baseAddress({ ids }: Way, identity: readonly string[]): string {
 /** The address of the tree that a step makes of the tree at `address`. */
 export function nextAddress({ ids }: Way, address: string, identity: readonly string[]): string {
   return hash('step', format, ids, address, identity)
+}
+
+/**
+ * The address of the tree behind a step whose result was kept. Scripts do not make the same each time: what was made on top of one
+ * result is not known on top of another one of the same step.
+ */
+export function madeAddress({ ids }: Way, address: string, digest: string): string {
+  return hash('made', format, ids, address, digest)
 }
 
 /** The address of a tree that is known by what was changed in the one at `address`. */

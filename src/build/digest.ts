@@ -13,11 +13,11 @@ const settled = 2000
 
 export type DigestOptions = { readonly facts?: Facts | undefined; readonly signal: AbortSignal }
 
-/** Everything that tells that a file changed. In a cache times tell the last use, and files do not change. */
+/** Everything that tells that a file changed, whatever its name is. In a cache times tell the last use, and files do not change. */
 function wordsOf(path: Buffer | string, isCached: boolean): { words: string[]; isSettled: boolean } {
   const { dev, ino, size, mtimeNs, ctimeNs, birthtimeNs, ctimeMs } = statSync(path, { bigint: true })
   const times = isCached ? [birthtimeNs] : [mtimeNs, ctimeNs]
-  const words = [path.toString('latin1'), ...[dev, ino, size, ...times].map(String)]
+  const words = [isCached ? 'cached' : 'file', ...[dev, ino, size, ...times].map(String)]
   return { words, isSettled: isCached || Date.now() - Number(ctimeMs) > settled }
 }
 
@@ -25,7 +25,9 @@ async function readDigest(path: Buffer | string, offset: number, size: number, s
   const hash = createHash('sha256')
   if (offset === 0 && size < chunk) {
     // Trees have many small files, and a stream takes longer than the file.
-    hash.update(readFileSync(path).subarray(0, size))
+    const bytes = readFileSync(path)
+    // Files of the kernel (/proc) have more than they say.
+    hash.update(size === 0 ? bytes : bytes.subarray(0, size))
   } else {
     const range = { start: offset, end: offset + size - 1 }
     // By number: not every engine takes bytes for a path.

@@ -5,17 +5,17 @@
 
 import { lstatSync, readdirSync } from 'node:fs'
 import { basename } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { reasonOf, SingError } from '../core/errors.ts'
 import type { Window } from '../image/open.ts'
 import type { PackOptions } from '../native/addon.ts'
 import { type Mounted, mountStack } from '../runtime/mounted.ts'
-import { changedAddress, nextAddress } from './address.ts'
-import { windowDigest } from './digest.ts'
-import { packChanges, type Result } from './pack-changes.ts'
+import { changedAddress, madeAddress, nextAddress } from './address.ts'
+import { changesDigest, type Result } from './pack-changes.ts'
 import { unpackInto } from './plain-tree.ts'
 import type { BuildTools } from './request.ts'
 import type { Keeping, StageTree } from './stage-tree.ts'
-import type { Step } from './steps.ts'
+import { changedMeanwhile, type Step } from './steps.ts'
 import { removeTree } from './tree.ts'
 
 /** What an overlay shows of its uppermost directory itself. */
@@ -78,18 +78,30 @@ export class LayeredTree implements StageTree {
     const run = async () => {
       isRun = true
       changes = await this.#changesOf(step)
+      await keeping.requireBase()
+      if (!isDeepStrictEqual(await step.identity(), identity)) throw changedMeanwhile
       return changes
     }
-    const result = await keeping.results.provide(address, step.title, run, isAnew)
-    if (!isRun) this.#tools.steps.cached(step.title)
-    this.#push(result, address, changes)
+    try {
+      const result = await keeping.results.provide(address, step.title, run, isAnew)
+      if (!isRun) this.#tools.steps.cached(step.title)
+      this.#push(result, madeAddress(keeping.way, address, await keeping.results.digestOf(result)), changes)
+    } catch (error) {
+      if (error !== changedMeanwhile) throw error
+      await this.#keepByContent(step, changes, keeping)
+    }
   }
 
   /** What it does can only be told when it is done. */
-  async #takeByContent(step: Step, { results, way }: Keeping): Promise<void> {
+  async #takeByContent(step: Step, keeping: Keeping): Promise<void> {
     const changes = await this.#changesOf(step)
+    await keeping.requireBase()
+    await this.#keepByContent(step, changes, keeping)
+  }
+
+  async #keepByContent(step: Step, changes: string | undefined, { results, way }: Keeping): Promise<void> {
     if (changes === undefined) return
-    const address = changedAddress(way, this.#address ?? '', await this.#digestOf(changes))
+    const address = changedAddress(way, this.#address ?? '', await changesDigest(changes, this.#tools))
     const result = await results.provide(address, step.title, async () => changes, false)
     this.#push(result, address, changes)
   }
@@ -135,16 +147,6 @@ export class LayeredTree implements StageTree {
       }
       return readdirSync(changes).length > 0 || ownAttributes(changes) !== before ? changes : undefined
     })
-  }
-
-  /** A hash of what is in a directory of changes, but for times: the same files give the same image. */
-  async #digestOf(changes: string): Promise<string> {
-    const path = `${changes}.squashfs`
-    await packChanges(changes, path, this.#tools, { time: 0, quick: true })
-    const { size } = lstatSync(path)
-    const digest = await windowDigest({ file: path, offset: 0, size }, { signal: this.#tools.signal })
-    removeTree(path)
-    return digest
   }
 
   async open(): Promise<string> {

@@ -4,7 +4,9 @@ import { closeSync, constants, fsyncSync, openSync, statSync } from 'node:fs'
 import type { Window } from '../image/open.ts'
 import { packLayer } from '../native/addon.ts'
 import { standard } from './compression.ts'
+import { windowDigest } from './digest.ts'
 import type { BuildTools } from './request.ts'
+import { removeTree } from './tree.ts'
 
 /** A layer; undefined when the step changed nothing. */
 export type Result = Window | undefined
@@ -47,6 +49,16 @@ export async function packChanges(
       ...(time === undefined ? {} : { time }),
     }),
   )
+}
+
+/** A hash of what is in a directory of changes, but for times: the same files give the same image. */
+export async function changesDigest(changes: string, tools: PackTools): Promise<string> {
+  const path = `${changes}.squashfs`
+  await packChanges(changes, path, tools, { time: 0, quick: true })
+  const { size } = statSync(path)
+  const digest = await windowDigest({ file: path, offset: 0, size }, { signal: tools.signal })
+  removeTree(path)
+  return digest
 }
 
 /** A layer of the cache; undefined when it holds nothing. */

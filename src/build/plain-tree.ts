@@ -3,12 +3,13 @@
  * kept as a whole: its steps wait until somebody wants the files, and are done at once or not at all.
  */
 
+import { isDeepStrictEqual } from 'node:util'
 import type { Window } from '../image/open.ts'
 import { unpackLayers } from '../image/unpack.ts'
 import { nextAddress } from './address.ts'
 import type { BuildTools } from './request.ts'
 import type { Keeping, StageTree } from './stage-tree.ts'
-import type { Step } from './steps.ts'
+import { changedMeanwhile, type Step } from './steps.ts'
 import { grantOwner } from './tree.ts'
 
 /** Fill the empty directory `root` with what layers show, the topmost first. */
@@ -19,7 +20,16 @@ export async function unpackInto(root: string, layers: readonly Window[], tools:
   if (request.fixPermissions) grantOwner(root)
 }
 
-type Waiting = { readonly step: Step; readonly title: string; readonly isAnew: boolean }
+type Waiting = {
+  readonly step: Step
+  readonly title: string
+  readonly isAnew: boolean
+  readonly identity: readonly string[] | undefined
+}
+
+async function isWhatItWas({ step, identity }: Waiting): Promise<boolean> {
+  return isDeepStrictEqual(await step.identity(), identity)
+}
 
 export class PlainTree implements StageTree {
   readonly base = undefined
@@ -49,7 +59,7 @@ export class PlainTree implements StageTree {
     const identity = this.#keeping && (await step.identity())
     // Its time to be counted is over when the step that it is part of has ended.
     const title = steps.isRunning ? '' : step.title
-    this.#waiting.push({ step, title, isAnew: steps.mustRun(step.title) })
+    this.#waiting.push({ step, title, isAnew: steps.mustRun(step.title), identity })
     if (this.#keeping && identity) {
       this.#address = nextAddress(this.#keeping.way, this.#address ?? '', identity)
       return
@@ -67,18 +77,25 @@ export class PlainTree implements StageTree {
     return this.#root
   }
 
-  async #run(waiting: readonly Waiting[]): Promise<string> {
+  async #run(waiting: readonly Waiting[]): Promise<void> {
     if (!this.#isFilled) await this.#fill()
     this.#isFilled = true
     for (const { step, title } of waiting) await this.#tools.steps.run(title, () => step.run(this.#root))
-    return this.#root
   }
 
   /** Have the whole stage from what is kept, or keep it. */
   async #provide(waiting: readonly Waiting[], address: string, { results }: Keeping): Promise<void> {
     const title = waiting.map(({ step }) => step.title).findLast(Boolean) ?? 'base'
     const isAnew = waiting.some((one) => one.isAnew)
-    const result = await results.provide(address, title, () => this.#run(waiting), isAnew)
+    const run = async () => {
+      await this.#run(waiting)
+      for (const one of waiting) if (!(await isWhatItWas(one))) throw changedMeanwhile
+      return this.#root
+    }
+    const result = await results.provide(address, title, run, isAnew).catch((error) => {
+      if (error !== changedMeanwhile) throw error
+      this.#address = undefined
+    })
     if (this.#isFilled || !result) return
     await unpackInto(this.#root, [result], this.#tools)
     this.#isFilled = true

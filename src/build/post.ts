@@ -103,7 +103,7 @@ export function testStep(stage: Stage, tools: BuildTools): Step | undefined {
   return {
     title: '%test',
     line: section.line,
-    identity: async () => sectionIdentity('test', section, tools),
+    identity: async () => sectionIdentity(writableTest ? 'writable test' : 'test', section, tools),
     async run(root) {
       const options = { variables: {}, writable: false, memoryUpper: writableTest }
       await runScript(script, tools, (streams, shell) =>

@@ -6,7 +6,13 @@ import type { StepResults } from './step-results.ts'
 import type { Step } from './steps.ts'
 
 /** Where the results of steps are kept, and the tree that the stage begins with. */
-export type Keeping = { readonly results: StepResults; readonly way: Way; readonly address: string }
+export type Keeping = {
+  readonly results: StepResults
+  readonly way: Way
+  readonly address: string
+  /** @throws SingError when the base is not any more what the address says */
+  readonly requireBase: () => Promise<void>
+}
 
 export interface StageTree {
   /** A hash of everything that made the files what they are; undefined where nothing is kept. */

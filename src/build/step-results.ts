@@ -5,8 +5,10 @@ import { join } from 'node:path'
 import { shown } from '../core/errors.ts'
 import type { Cache } from '../store/cache.ts'
 import { isFull } from '../store/space.ts'
+import { windowDigest } from './digest.ts'
 import { FailedStates } from './failed-states.ts'
 import { nothing, type PackTools, packChanges, type Result, readLayer, writeLayer } from './pack-changes.ts'
+import { pinned } from './pinned.ts'
 import type { BuildTools } from './request.ts'
 
 type ResultTools = PackTools & Pick<BuildTools, 'scratch' | 'definitionName'>
@@ -46,11 +48,22 @@ export class StepResults {
     try {
       const { signal, definitionName } = this.#tools
       const options = { signal, name: `${definitionName} ${title}`.trim(), anew }
-      return readLayer(await this.#cache.image({ type: 'build', id: address }, make, options))
+      return this.#read(await this.#cache.image({ type: 'build', id: address }, make, options))
     } catch (error) {
       if (!changes || !isFull(error)) throw error
       return await this.#withoutCache(title, changes.path)
     }
+  }
+
+  /** A layer of the cache, also when another build puts a new one in its place (--no-cache). */
+  #read(path: string): Result {
+    const layer = readLayer(path)
+    return layer && pinned({ ...layer, held: true }, this.#tools.scratch)
+  }
+
+  /** A hash of what a result holds. */
+  async digestOf(result: Result): Promise<string> {
+    return result ? await windowDigest(result, { facts: this.facts, signal: this.#tools.signal }) : 'nothing'
   }
 
   /** A full cache is no reason to lose what a step made. */

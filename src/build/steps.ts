@@ -22,6 +22,9 @@ export type Step = {
   readonly run: (root: string) => Promise<void>
 }
 
+/** A step was given something else than its identity said: files that somebody changed while they were copied. */
+export const changedMeanwhile = new Error('a step is not what its identity said')
+
 /** The first files of a stage. */
 export type StageBase =
   /** Image files of this machine that may stay packed, the topmost first; without any the stage begins empty. */

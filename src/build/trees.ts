@@ -1,6 +1,8 @@
 /** Which kind of tree a stage gets: layers below an overlay where that can be mounted, files of a directory elsewhere. */
 
 import { dirname } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { SingError } from '../core/errors.ts'
 import { sizeOfLayers } from '../image/unpack.ts'
 import { baseAddress, type Way } from './address.ts'
 import { copyTree } from './copy.ts'
@@ -21,15 +23,30 @@ function requireRoomFor(bytes: number, { isConversion, request, scratch }: Build
 
 export const wayOf = ({ facts }: BuildTools): Way => ({ ids: facts.idsMapped === 1 ? 'single' : 'all' })
 
-function keepingFrom(identity: readonly string[], tools: BuildTools): Keeping | undefined {
+function keepingFrom(
+  identity: readonly string[],
+  tools: BuildTools,
+  requireBase = async () => {},
+): Keeping | undefined {
   const { results } = tools
   const way = wayOf(tools)
-  return results && { results, way, address: baseAddress(way, identity) }
+  return results && { results, way, address: baseAddress(way, identity), requireBase }
+}
+
+async function keepingOn(base: StageBase & { kind: 'packed' }, tools: BuildTools) {
+  if (!tools.results) return undefined
+  const identity = await base.identity()
+  return keepingFrom(identity, tools, async () => {
+    if (isDeepStrictEqual(await base.identity(), identity)) return
+    throw new SingError('BUILD', 'the image that the build began with was changed meanwhile', {
+      hint: 'Build once more. To replace an image that others build on, rename the new one over it',
+    })
+  })
 }
 
 async function packedTree(base: StageBase & { kind: 'packed' }, root: string, tools: BuildTools) {
   const { layers } = base
-  const keeping = tools.results && keepingFrom(await base.identity(), tools)
+  const keeping = await keepingOn(base, tools)
   if (staysPacked(tools)) return new LayeredTree(layers, root, keeping, tools)
   const fill = async () => {
     requireRoomFor((await sizeOfLayers(layers)).bytes, tools)

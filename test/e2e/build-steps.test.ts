@@ -1,7 +1,15 @@
 /** Steps of builds whose results are kept: which of them run, and that images are the same as without. */
 
 import { spawn } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -229,6 +237,42 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('steps', () => {
     expect(status).toBe(255)
     expect(stderr).toContain('--from-step six: there is no such step')
     expect(stderr).toContain('Steps: 1 localimage base.sif, 2 %post (1 of 2), 3 %post (2 of 2)')
+  })
+
+  it('are not mixed with what the same step made another time', async () => {
+    const text = '%post\n  echo ran-one; date +%s%N > /one\n  # ---\n  echo ran-two; cp /one /two\n'
+    await ran(text)
+    const [first] = (await kept()).filter(({ name }) => name.includes('1 of 2'))
+    unlinkSync(join(folder, 'cache/cache/sing/build', first?.id ?? ''))
+    expect(await ran(text)).toBe('ran-one ran-two')
+    expect(await inImage('cmp /one /two')).toBe('')
+    expect(await ran(text)).toBe('')
+  })
+
+  it('stand on what they began with, whoever replaces it meanwhile', async () => {
+    await ran('%post\n  echo base > /base\n')
+    await run(['mv', 'x.sif', 'other.sif'], { cwd: folder })
+    const one = 'Stage: one\n%setup\n  mv other.sif base.sif\n%post\n  echo one > /one; ls /base || true\n\n'
+    const two = `${header}Stage: two\n%setup\n  rm cache/cache/sing/build/*\n%files from one\n  /one /copy\n`
+    expect((await build(one + two)).stderr).toMatch(/\/base.*No such file/)
+    expect(await inImage('cat /base /copy')).toBe('base\none\n')
+  })
+
+  it('are not kept when the file of the base is written to meanwhile', async () => {
+    const place = String(readFileSync(join(folder, 'base.sif')).indexOf('hsqs') + 8)
+    const text = `%setup\n  printf xyz | dd of=base.sif bs=1 conv=notrunc seek=${place}\n`
+    const { status, stderr } = await build(text)
+    expect(stderr).toContain('the image that the build began with was changed meanwhile')
+    expect(status).toBe(255)
+    expect(await kept()).toHaveLength(1)
+  })
+
+  it('are known by what they copied, also when that changes all the time', async () => {
+    const text = '%files\n  /proc/uptime /uptime\n%post\n  echo ran\n'
+    expect(await ran(text)).toBe('ran')
+    const before = await inImage('cat /uptime')
+    expect(await ran(text)).toBe('ran')
+    expect(await inImage('cat /uptime')).not.toBe(before)
   })
 
   it('of a stage that others copy from do not run either', async () => {

@@ -14,6 +14,7 @@ import { readObject, readSif } from '../../sif/read.ts'
 import { windowDigest } from '../digest.ts'
 import { contentDigest } from '../lock/sources.ts'
 import { staysPacked } from '../mountable.ts'
+import { pinned } from '../pinned.ts'
 import type { BuildTools } from '../request.ts'
 import type { StageBase } from '../steps.ts'
 import { newestTime } from '../tree.ts'
@@ -103,7 +104,7 @@ export async function baseOfImage(image: Image, tools: BuildTools, place?: 'cach
   const held = place === 'cached' || undefined
   const layers = unpackedLayers(image)
     .reverse()
-    .map((layer) => ({ ...layer, held }))
+    .map((layer) => pinned({ ...layer, held }, tools.scratch))
   const base = packed(layers, tools)
   if (image.kind === 'oci-sif') return { ...(await describeOciSif(image.path)), base }
   const { time } = await sizeOfLayers(layers)

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { baseAddress, changedAddress, nextAddress, passedAddress } from '../../../src/build/address.ts'
+import {
+  baseAddress,
+  changedAddress,
+  madeAddress,
+  nextAddress,
+  passedAddress,
+} from '../../../src/build/address.ts'
 
 const all = { ids: 'all' } as const
 const single = { ids: 'single' } as const
@@ -15,6 +21,8 @@ const addresses: readonly [string, string][] = [
   ['the same words cut otherwise', nextAddress(all, base, ['post', 'a', 'b'])],
   ['the same step with one id', nextAddress(single, base, ['post', 'a b'])],
   ['the same step twice', nextAddress(all, nextAddress(all, base, ['post', 'a b']), ['post', 'a b'])],
+  ['what a step made', madeAddress(all, base, 'digest')],
+  ['what it made another time', madeAddress(all, base, 'other')],
   ['a change', changedAddress(all, base, 'digest')],
   ['a step that is called like a change', nextAddress(all, base, ['digest'])],
   ['a test that was passed', passedAddress(all, [base], ['post', 'a b'])],
