@@ -23,23 +23,42 @@ export type AppOptions = {
 }
 
 /**
- * Write what the stage says about its apps and copy their files: to be done before %post, which their installation is part
- * of. Parts of an app of the base that the stage does not mention stay.
+ * Make the places, environments and files of the apps: to be done before %post, which their installation is part of.
+ * Parts of an app of the base that the stage does not mention stay.
  */
 export async function prepareApps(root: string, stage: Stage, options: AppOptions): Promise<void> {
   for (const app of stage.apps) {
-    writeApp(root, app, options.report)
+    prepareApp(root, app)
     await copyFiles(app.files, { ...options, root, base: `/scif/apps/${app.name}` })
   }
   writeAppGlobals(root, stage)
 }
 
-function writeApp(root: string, app: App, report: Report): void {
+function prepareApp(root: string, app: App): void {
   const home = `/scif/apps/${app.name}`
   for (const part of ['bin', 'lib', 'scif/env']) makeDirectoryInside(root, `${home}/${part}`)
   for (const part of ['input', 'output']) makeDirectoryInside(root, `/scif/data/${app.name}/${part}`)
   writeInside(root, `${home}/scif/env/01-base.sh`, `#!/bin/sh\n${appVariables(app.name)}`, 0o755)
   if (app.environment) writeInside(root, `${home}/scif/env/90-environment.sh`, app.environment.text, 0o755)
+}
+
+/** What decides what `prepareApps` does, besides the files. */
+export function preparedParts({ apps }: Stage): readonly Partial<App>[] {
+  return apps.map(({ name, environment, files }) => ({
+    name,
+    ...(environment ? { environment } : {}),
+    files,
+  }))
+}
+
+/** Write what the stage says about its apps into a tree, once %post is done: what no installation needs. */
+export function describeApps(root: string, stage: Stage, report: Report): void {
+  for (const app of stage.apps) describeApp(root, app, report)
+  writeAppGlobals(root, stage)
+}
+
+function describeApp(root: string, app: App, report: Report): void {
+  const home = `/scif/apps/${app.name}`
   const scripts = { runscript: app.run, startscript: app.start, test: app.test }
   for (const [file, section] of Object.entries(scripts)) {
     if (section) writeInside(root, `${home}/scif/${file}`, imageScript(section), 0o755)
@@ -92,7 +111,7 @@ function appNames(root: string, stage: Stage): string[] {
 }
 
 /** Write the variables that every container of the image has for every app. */
-export function writeAppGlobals(root: string, stage: Stage): void {
+function writeAppGlobals(root: string, stage: Stage): void {
   const texts = appNames(root, stage).map((name) => appGlobals(root, name))
   writeInside(root, globalsFile, `#!/bin/sh\n${texts.join('')}`, 0o755)
 }

@@ -10,7 +10,7 @@ import { dockerfileOf, isDockerStage } from './dockerfile/spec.ts'
 import type { FrontEnd } from './engine.ts'
 import { copiesIdentity, copyFiles } from './files.ts'
 import { type ContentOptions, fileId } from './fingerprint.ts'
-import { prepareApps, prepareRootfs, writeMetadata } from './metadata.ts'
+import { prepareApps, preparedParts, prepareRootfs, writeMetadata } from './metadata.ts'
 import { postSteps, takeLabels, testStep } from './post.ts'
 import type { BuildTools, SectionName } from './request.ts'
 import { runHostSection } from './sections.ts'
@@ -102,7 +102,7 @@ function appSteps(stage: Stage, tools: BuildTools): Step[] {
       title: '%appfiles',
       line: stage.line,
       async identity() {
-        const words = ['apps', ...wordsOf(stage.apps)]
+        const words = ['apps', ...wordsOf(preparedParts(stage))]
         for (const app of stage.apps) {
           const files = await copiesIdentity(app.files, { ...options, root: '/' }, contentOptions(tools))
           if (!files) return undefined

@@ -5,7 +5,7 @@ import type { Report } from '../core/events.ts'
 import { imageScript } from '../definition/script.ts'
 import type { Stage } from '../definition/types.ts'
 import { baseDirectories, baseFiles, baseLinks, environmentHeader } from '../image/texts.ts'
-import { writeAppGlobals } from './apps.ts'
+import { describeApps } from './apps.ts'
 import {
   existsInside,
   failure,
@@ -18,7 +18,7 @@ import {
 } from './inside.ts'
 import { writeImageLabels } from './labels.ts'
 
-export { appInstall, prepareApps } from './apps.ts'
+export { appInstall, prepareApps, preparedParts } from './apps.ts'
 
 const folder = '/.singularity.d'
 const environmentFile = `${folder}/env/90-environment.sh`
@@ -69,7 +69,7 @@ export async function writeMetadata(root: string, stage: Stage, options: Metadat
   for (const [name, section] of Object.entries({ startscript, runscript, test })) {
     if (section) writeInside(root, `${folder}/${name}`, imageScript(section), 0o755)
   }
-  writeAppGlobals(root, stage)
+  describeApps(root, stage, options.report)
   const { force, builder, time, arch, extraLabels: extra, report } = options
   writeImageLabels(root, stage, { force, version: builder.version, time, arch, extra, report })
 }

@@ -1,7 +1,7 @@
 /** %post, %appinstall and %test as steps, and the labels that they collect. */
 
 import { join } from 'node:path'
-import { cutScript } from '../definition/cuts.ts'
+import { cutScript, endsInCut } from '../definition/cuts.ts'
 import { parseLabels } from '../definition/labels.ts'
 import { joinPieces, ownPiece } from '../definition/pieces.ts'
 import { imageScriptLines, sectionCommand } from '../definition/script.ts'
@@ -29,16 +29,29 @@ function temporaryFile(root: string, path: string, text: string, mode: number): 
   return { [Symbol.dispose]: () => removeTree(join(root, path)) }
 }
 
-/** The parts of %post, with what the apps install behind the last one. */
-function postParts(stage: Stage): readonly Section[] {
-  const { post } = stage.sections
-  const apps = stage.apps.filter(({ install }) => install)
-  const first: Section | undefined = post ?? apps[0]?.install
-  if (!first) return []
-  const parts = cutScript(post ?? { ...ownPiece(''), arguments: [], line: first.line })
-  const last = parts.at(-1) ?? first
-  const pieces = [last, ...apps.flatMap((app) => [ownPiece('\n'), appInstall(app)])]
-  return [...parts.slice(0, -1), { ...last, ...joinPieces(pieces) }]
+type Part = { readonly title: string; readonly section: Section }
+
+/** The parts of %post. */
+function cutPost({ post }: Stage['sections']): readonly Part[] {
+  const sections = post ? cutScript(post) : []
+  const number = (index: number): string =>
+    sections.length > 1 ? ` (${index + 1} of ${sections.length})` : ''
+  return sections.map((section, index) => ({ title: `%post${number(index)}`, section }))
+}
+
+/** The parts of %post, and what the apps install: in the last part, or in one of its own when a cut is between. */
+function postParts({ sections, apps }: Stage): readonly Part[] {
+  const parts = cutPost(sections)
+  const installed = apps.flatMap((app) => (app.install ? [ownPiece('\n'), appInstall(app)] : []))
+  const first = apps.find(({ install }) => install)?.install
+  if (!first) return parts
+  const last = sections.post && !endsInCut(sections.post) ? parts.at(-1) : undefined
+  if (!last) {
+    const section = { arguments: sections.post?.arguments ?? [], line: first.line, ...joinPieces(installed) }
+    return [...parts, { title: '%appinstall', section }]
+  }
+  const section = { ...last.section, ...joinPieces([last.section, ...installed]) }
+  return [...parts.slice(0, -1), { ...last, section }]
 }
 
 /** @throws SingError SECTION when it fails */
@@ -69,9 +82,7 @@ function sectionIdentity(name: string, section: Section, tools: BuildTools): rea
 
 /** One step for each part of %post. */
 export function postSteps(stage: Stage, tools: BuildTools): Step[] {
-  const parts = postParts(stage)
-  return parts.map((section, index) => {
-    const title = parts.length > 1 ? `%post (${index + 1} of ${parts.length})` : '%post'
+  return postParts(stage).map(({ title, section }, index) => {
     return {
       title,
       line: section.line,

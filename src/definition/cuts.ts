@@ -6,6 +6,12 @@ const isCut = (line: string): boolean => /^[ \t]*# ---[ \t]*$/.test(line)
 /** Whether a line does something, as far as a shell is concerned. */
 const isCode = (line: string): boolean => !/^\s*(#|$)/.test(line)
 
+/** Whether a cut stands behind all that a script does. */
+export function endsInCut({ text }: Section): boolean {
+  const lines = text.split('\n')
+  return lines.findLastIndex(isCut) > lines.findLastIndex(isCode)
+}
+
 /**
  * The parts of a script, each a script of its own with the same arguments and the line where it begins. What holds only
  * comments is no part. Always at least one.

@@ -155,6 +155,32 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('steps', () => {
     })
   })
 
+  it('leave %post known when an app changes behind a cut, and all of them when only its texts do', async () => {
+    const text = (install: string, greeting: string, label: string) => `%post
+  echo ran-post; word=post
+  # ---
+%appinstall one
+  echo ran-$word-${install}; echo ${install} > bin/what
+%apprun one
+  echo ${greeting} $(cat /scif/apps/one/bin/what)
+%applabels one
+  ${label} yes
+`
+    expect(await ran(text('first', 'hi', 'Old'))).toBe('ran-post ran--first')
+    expect(await ran(text('second', 'hi', 'Old'))).toBe('ran--second')
+    expect(await ran(text('second', 'hello', 'New'))).toBe('')
+    const app = await sing(['run', '--app', 'one', 'x.sif'], { cwd: folder })
+    expect(app.stdout).toBe('hello second\n')
+    const labels = await sing(['inspect', '--app', 'one', '--labels', 'x.sif'], { cwd: folder })
+    expect(labels.stdout).toBe('New: yes\nSCIF_APP_NAME: one\n')
+    expect(await inImage('echo $SCIF_APPRUN_one')).toBe('/scif/apps/one/scif/runscript\n')
+  })
+
+  it('call what apps install by its name where there is no %post', async () => {
+    const { stderr } = await build('%appinstall one\n  echo fine\n  false\n')
+    expect(stderr).toContain('FATAL:   %appinstall failed with status 1 (x.def:5)\n')
+  })
+
   it('are no part of what only describes the image', async () => {
     const say = (word: string) => `${two('one', 'two')}%runscript\n  echo ${word}\n%labels\n  word ${word}\n`
     expect(await ran(say('a'))).toBe('ran-one ran-two')

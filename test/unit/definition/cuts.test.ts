@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { cutScript } from '../../../src/definition/cuts.ts'
+import { cutScript, endsInCut } from '../../../src/definition/cuts.ts'
 
 const section = (text: string) => {
   const lines = text.split('\n').slice(0, -1)
@@ -59,5 +59,18 @@ describe('a script', () => {
       [0, []],
       [0, []],
     ])
+  })
+})
+
+describe('the end of a script', () => {
+  it.each([
+    ['a\n# ---\n', true],
+    ['a\n# ---\n\n  # nothing\n', true],
+    ['# ---\n', true],
+    ['a\n# ---\nb\n', false],
+    ['a\n', false],
+    ['', false],
+  ])('of %j has a cut before it: %j', (text, expected) => {
+    expect(endsInCut(section(text))).toBe(expected)
   })
 })
