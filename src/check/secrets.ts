@@ -42,7 +42,7 @@ const signs: readonly Sign[] = [
   {
     kind: 'credentials',
     what: 'secret key of AWS',
-    sign: /^\s*(?:export\s+)?aws_secret_access_key\s*=\s*["']?[A-Za-z0-9/+]{40}\b/im,
+    sign: /^[ \t]*(?:export[ \t]+)?aws_secret_access_key\s*=\s*["']?[A-Za-z0-9/+]{40}\b/im,
   },
   {
     kind: 'credentials',
@@ -55,7 +55,7 @@ const signs: readonly Sign[] = [
 const logins: readonly (readonly [name: RegExp, what: string, sign: RegExp])[] = [
   [/^[._]netrc$/, 'login', /(?<!\S)password\s+\S/],
   [/^\.pgpass$/, 'login of PostgreSQL', /^[^#\n:]+:[^\n:]*:[^\n:]*:[^\n:]*:[^\n]+/m],
-  [/^\.my\.cnf$/, 'login of MySQL', /^\s*password\s*=\s*\S/m],
+  [/^\.my\.cnf$/, 'login of MySQL', /^[ \t]*password\s*=\s*\S/m],
   [/^\.git-credentials$/, 'login of git', /^https?:\/\/[^\s:@]*:[^\s@]+@/m],
   [
     /^(?:config|auth|\.dockercfg)(?:\.json)?$/,
@@ -63,13 +63,13 @@ const logins: readonly (readonly [name: RegExp, what: string, sign: RegExp])[] =
     /"(?:auth|identitytoken)"\s*:\s*"[^"\s]{4,}"/,
   ],
   [/^\.npmrc$/, 'login of npm', /_(?:authToken|password|auth)\s*=\s*(?!\$\{)\S/],
-  [/^\.pypirc$/, 'login of PyPI', /^\s*password\s*[=:]\s*\S/m],
-  [/^\.s3cfg$/, 'keys of S3', /^\s*secret_key\s*=\s*\S/m],
+  [/^\.pypirc$/, 'login of PyPI', /^[ \t]*password\s*[=:]\s*\S/m],
+  [/^\.s3cfg$/, 'keys of S3', /^[ \t]*secret_key\s*=\s*\S/m],
   [/^\.condarc$/, 'token of conda', /\/t\/[A-Za-z0-9-]{16,}\//],
   [
     /^(?:config|kubeconfig|.*\.kubeconfig)$/,
     'login of Kubernetes',
-    /^\s*(?:client-key-data|token|password):\s*["']?[A-Za-z0-9+/=._-]{16,}/m,
+    /^[ \t]*(?:client-key-data|token|password):\s*["']?[A-Za-z0-9+/=._-]{16,}/m,
   ],
   [/\.json$/, 'key of a service account of Google', /"private_key"\s*:\s*"-----BEGIN/],
   [

@@ -5,8 +5,9 @@ const longest = 64 * 1024
 
 /** The rest of a line behind its last carriage return, which is where the next text goes on. */
 function lastRun(text: string): string {
-  const end = text.replace(/\r+$/, '')
-  return text.slice(end.lastIndexOf('\r') + 1)
+  let end = text.length
+  while (end > 0 && text[end - 1] === '\r') end -= 1
+  return text.slice(end === 0 ? 0 : text.lastIndexOf('\r', end - 1) + 1)
 }
 
 /** Bytes become lines, without their line feeds. What is not UTF-8 becomes U+FFFD. */

@@ -7,7 +7,7 @@ export type Variables = Map<string, string>
 
 const assignment = /^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$/
 /** `NAME=value; export NAME` */
-const exported = /[ \t]*;[ \t]*export[ \t]+[A-Za-z_][A-Za-z0-9_]*[ \t]*$/
+const exported = /(?<![ \t])[ \t]*;[ \t]*export[ \t]+[A-Za-z_][A-Za-z0-9_]*[ \t]*$/
 /** What an OCI image becomes: the value holds when the caller has set none. */
 const defaulted = /^\[ -n "\$\{([A-Za-z_][A-Za-z0-9_]*):-\}" \] \|\| \1=(.*); export \1$/
 
@@ -15,7 +15,7 @@ const opening = /^[ \t]*(?:if|for|while|until|case|select)\b|\{[ \t]*$|^[ \t]*\(
 const closing = /^[ \t]*(?:fi|done|esac|\}|\))(?:[ \t;&|]|$)/
 /** Such a line goes on with the next one: a quote is open, or it ends with a backslash or is followed by a text. */
 const unfinished = (line: string): boolean =>
-  /\\$|<<|["']/.test(line.replace(/"(?:[^"\\]|\\.)*"|'[^']*'/g, ''))
+  /\\$|<<|["']/.test(line.replace(/\\.|"(?:[^"\\]|\\.)*"|'[^']*'/g, ''))
 
 /** Add what a script sets, in its order; values may name variables that are known by then. */
 export function addAssignments(variables: Variables, script: string): void {
@@ -44,7 +44,7 @@ const bare = /^(?:[A-Za-z0-9_./:@%+,=~-]|\$\{[A-Za-z_][A-Za-z0-9_]*\}|\$[A-Za-z_
 
 /** The value of a shell word: parts in quotes or without. Undefined when it is more than that. */
 function valueOfWord(word: string, variables: Variables): string | undefined {
-  let rest = word.replace(/[ \t]+(?:#.*)?$/, '')
+  let rest = word.replace(/(?<![ \t])[ \t]+(?:#.*)?$/, '')
   let value = ''
   while (rest !== '') {
     const [whole, text] = single.exec(rest) ?? []

@@ -41,6 +41,13 @@ describe('lines of what a program writes', () => {
     expect(lines.map(({ length }) => length)).toEqual([65536, 65536, 150_000 - 2 * 65536])
   })
 
+  it('are read at once also when they return to their beginning again and again', () => {
+    const returns = '\r'.repeat(65536)
+    expect(read([`a${returns}b`])).toEqual({ lines: ['b'], rest: 'b' })
+    expect(read([`a${returns}b${returns}\n`]).lines).toHaveLength(1)
+    expect(settledLine(`a${returns}b${returns}`, false)).toBe('b')
+  })
+
   it('are not kept while a progress bar goes round for hours', () => {
     const reader = new LineReader(() => {})
     for (let round = 0; round < 10_000; round += 1) reader.push(Buffer.from(`${round} of 10000\r`))

@@ -54,3 +54,10 @@ describe('an environment script', () => {
     })
   })
 })
+
+it.each([
+  ['blanks', `A=b${' '.repeat(1_000_000)}c`],
+  ['quotes', `A=b ${'\\"'.repeat(500_000)}`],
+])('takes no time for a line of a hostile image: %s', (_, line) => {
+  expect(setBy(line)).toEqual({})
+})
