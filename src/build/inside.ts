@@ -18,6 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { type ErrorCode, errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
+import { removeTree } from './tree.ts'
 
 /** A path with one sign (U+0000 to U+00FF) for each of its bytes. */
 export type BytePath = string
@@ -170,6 +171,11 @@ export function readBytesInside(root: string, path: string, limit: number): Buff
 /** `readBytesInside` as text. */
 export function readInside(root: string, path: string, limit: number): string | undefined {
   return readBytesInside(root, path, limit)?.toString()
+}
+
+/** Remove what is at a path of the image, with all that is in it. A link there goes itself, and nothing there is no error. */
+export function removeInside(root: string, path: string): void {
+  removeTree(resolveInside(root, path, 'keep'))
 }
 
 /** Whether there is something at a path of the image; a link that leads nowhere is something. */

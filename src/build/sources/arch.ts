@@ -1,6 +1,6 @@
 /** Root file systems that pacman makes on the host (`Bootstrap: arch`). */
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { reasonOf, SingError, shown } from '../../core/errors.ts'
@@ -8,15 +8,17 @@ import type { Stage } from '../../definition/types.ts'
 import { readIfThere } from '../../host/look.ts'
 import { runSection } from '../../runtime/section.ts'
 import { download } from '../../store/http.ts'
-import { existsInside, makeDirectoryInside } from '../inside.ts'
+import { existsInside, makeDirectoryInside, removeInside } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import { requireRoom } from '../space.ts'
-import { removeTree } from '../tree.ts'
 import { addressOf, nameOfArchitecture, packageCache, packageNames } from './packages.ts'
 import { findTool, runTool } from './tool.ts'
 
 /** A minimal system, unpacked and as an image, in bytes. */
 const least = { unpacked: 500 * 1024 * 1024, packed: 150 * 1024 * 1024 }
+
+/** Where pacman has its packages inside the tree meanwhile. */
+const kept = '/var/cache/pacman/pkg'
 
 const largestConfiguration = 1024 * 1024
 const hostConfiguration = '/etc/pacman.conf'
@@ -103,9 +105,7 @@ export async function fetchArch(stage: Stage, root: string, tools: BuildTools): 
   const configuration = join(scratch.path, 'pacman.conf')
   writeFileSync(configuration, await configurationOf(stage, tools))
   requireRoom(dirname(scratch.path), dirname(request.target), least)
-  for (const name of ['var/lib/pacman', 'var/cache/pacman/pkg', 'var/log'])
-    mkdirSync(join(root, name), { recursive: true, mode: 0o755 })
-  const kept = join(root, 'var/cache/pacman/pkg')
+  for (const path of ['/var/lib/pacman', kept, '/var/log']) makeDirectoryInside(root, path)
   const cache = packageCache('pacman', tools)
   report({ kind: 'info', text: `Installing ${shown(packages.join(' '))} with pacman` })
   await runTool(
@@ -118,7 +118,7 @@ export async function fetchArch(stage: Stage, root: string, tools: BuildTools): 
           `--config=${configuration}`,
           `--dbpath=${join(root, 'var/lib/pacman')}`,
         ],
-        ...[`--cachedir=${cache ?? kept}`, `--logfile=${join(root, 'var/log/pacman.log')}`],
+        ...[`--cachedir=${cache ?? join(root, kept)}`, `--logfile=${join(root, 'var/log/pacman.log')}`],
         ...(request.architecture === undefined
           ? []
           : [`--arch=${nameOfArchitecture('arch', request.architecture)}`]),
@@ -129,7 +129,7 @@ export async function fetchArch(stage: Stage, root: string, tools: BuildTools): 
     },
     tools,
   )
-  removeTree(kept)
-  mkdirSync(kept, { mode: 0o755 })
+  removeInside(root, kept)
+  makeDirectoryInside(root, kept)
   await prepareKeys(root, tools)
 }

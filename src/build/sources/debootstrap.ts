@@ -1,15 +1,15 @@
 /** Root file systems that debootstrap makes on the host (`Bootstrap: debootstrap`). */
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { SingError, shown } from '../../core/errors.ts'
 import { mistake, type Stage } from '../../definition/types.ts'
 import { programsIn } from '../../host/look.ts'
 import { shownAddress } from '../../store/http.ts'
+import { readInside, removeInside, resolveInside } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import { requireRoom } from '../space.ts'
-import { removeTree } from '../tree.ts'
 import { addressOf, nameOfArchitecture, packageCache, packageNames, releaseOf } from './packages.ts'
 import { findTool, runTool, searchPath } from './tool.ts'
 
@@ -52,15 +52,19 @@ function mirrorOf(stage: Stage, release: string, { definitionName, environment }
 }
 
 function removePackages(root: string): void {
-  const directory = join(root, 'var/cache/apt/archives')
+  const archives = '/var/cache/apt/archives'
+  const directory = resolveInside(root, archives)
   if (!lstatSync(directory, { throwIfNoEntry: false })?.isDirectory()) return
-  for (const name of readdirSync(directory)) if (name.endsWith('.deb')) removeTree(join(directory, name))
+  for (const name of readdirSync(directory))
+    if (name.endsWith('.deb')) removeInside(root, `${archives}/${name}`)
 }
+
+const largestLog = 64 * 1024 * 1024
 
 /** The end of the log that debootstrap keeps in the tree, which is about to be removed. */
 function logTail(root: string): string[] {
   try {
-    const text = readFileSync(join(root, 'debootstrap/debootstrap.log'), 'utf8')
+    const text = readInside(root, '/debootstrap/debootstrap.log', largestLog) ?? ''
     return text.trimEnd().split('\n').slice(-5).map(shown)
   } catch {
     return []

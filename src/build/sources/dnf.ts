@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url'
 import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import { mistake, type Stage } from '../../definition/types.ts'
 import { download, shownAddress } from '../../store/http.ts'
+import { removeInside } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import { requireRoom } from '../space.ts'
-import { removeTree } from '../tree.ts'
 import { addressOf, nameOfArchitecture, packageCache, packageNames, releaseOf } from './packages.ts'
 import { databasePlaces, makeRpmHome, settleDatabase } from './rpm.ts'
 import { findTool, runTool } from './tool.ts'
@@ -134,6 +134,6 @@ export async function fetchDnf(stage: Stage, root: string, tools: BuildTools): P
     },
     tools,
   )
-  removeTree(join(root, place))
+  removeInside(root, place)
   settleDatabase(root, database)
 }

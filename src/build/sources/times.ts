@@ -1,10 +1,8 @@
 /** What tools of distributions write about the moment in which they ran: left out of an image that is to be the same again. */
 
-import { existsSync, lstatSync, readdirSync } from 'node:fs'
-import { join } from 'node:path'
-import { existsInside, readInside, resolveInside, writeInside } from '../inside.ts'
+import { lstatSync, readdirSync } from 'node:fs'
+import { existsInside, readInside, removeInside, resolveInside, writeInside } from '../inside.ts'
 import type { BuildRequest } from '../request.ts'
-import { removeTree } from '../tree.ts'
 
 const largest = 16 * 1024 * 1024
 
@@ -32,12 +30,6 @@ function setInstallDates(root: string, time: number): void {
 /** Take the moment of the build out of a tree that a tool has just made. */
 export function forgetMoment(root: string, { reproducible, time = 0 }: BuildRequest): void {
   if (!reproducible) return
-  for (const path of momentary) {
-    const place = join(
-      resolveInside(root, path.slice(0, path.lastIndexOf('/'))),
-      path.slice(path.lastIndexOf('/') + 1),
-    )
-    if (existsSync(place)) removeTree(place)
-  }
+  for (const path of momentary) removeInside(root, path)
   setInstallDates(root, time)
 }

@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path'
 import { shownKey } from '../../definition/agents.ts'
 import { mistake, type Stage } from '../../definition/types.ts'
 import { shownAddress } from '../../store/http.ts'
+import { removeInside } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import { requireRoom } from '../space.ts'
-import { removeTree } from '../tree.ts'
 import { addressOf, packageCache, packageNames, releaseOf } from './packages.ts'
 import { databasePlaces, makeRpmHome, settleDatabase } from './rpm.ts'
 import { findTool, runTool } from './tool.ts'
@@ -19,6 +19,9 @@ const always = 'aaa_base'
 
 /** All is installed, but the scripts of some packages failed. */
 const scriptsFailed = 107
+
+/** Where zypper has its packages inside the tree meanwhile. */
+const kept = '/var/cache/zypp'
 
 /** Keys that register a system with its vendor. */
 const registration = ['product', 'user', 'regcode', 'productpgp', 'registerurl', 'modules']
@@ -83,7 +86,6 @@ export async function fetchZypper(stage: Stage, root: string, tools: BuildTools)
   const database = databasePlaces[1]
   const home = makeRpmHome(database, tools)
   const cache = packageCache('zypper', tools)
-  const kept = join(root, 'var/cache/zypp')
   report({ kind: 'info', text: `Installing packages from ${shownAddress(repositories[0]?.address ?? '')}` })
   for (const command of zypperCommands(repositories, release, packages)) {
     const status = await runTool(
@@ -92,7 +94,7 @@ export async function fetchZypper(stage: Stage, root: string, tools: BuildTools)
         program: [program, `--root=${root}`, '--non-interactive', '--gpg-auto-import-keys', ...command],
         root,
         environment: { HOME: home },
-        lent: cache === undefined ? [] : [{ from: cache, at: join(kept, 'packages') }],
+        lent: cache === undefined ? [] : [{ from: cache, at: join(root, kept, 'packages') }],
         accepted: [scriptsFailed],
       },
       tools,
@@ -100,6 +102,6 @@ export async function fetchZypper(stage: Stage, root: string, tools: BuildTools)
     if (status !== 0)
       report({ kind: 'warning', text: 'All packages are installed, but scripts of some failed' })
   }
-  removeTree(kept)
+  removeInside(root, kept)
   settleDatabase(root, database)
 }

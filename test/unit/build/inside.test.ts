@@ -4,6 +4,7 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -13,7 +14,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { makeDirectoryInside, readInside, resolveInside, writeInside } from '../../../src/build/inside.ts'
+import {
+  makeDirectoryInside,
+  readInside,
+  removeInside,
+  resolveInside,
+  writeInside,
+} from '../../../src/build/inside.ts'
 
 let folder = ''
 let root = ''
@@ -103,5 +110,20 @@ describe('writing inside a root file system', () => {
     expect(() => readInside(root, '/file', 3)).toThrow('larger than 3 bytes')
     expect(readInside(root, '/none', 4)).toBeUndefined()
     expect(readInside(root, '/usr', 4)).toBeUndefined()
+  })
+})
+
+describe('removing inside a root file system', () => {
+  it('follows no link out of it', () => {
+    const outside = join(root, 'outside')
+    const image = join(root, 'image')
+    mkdirSync(join(outside, 'cache/apt'), { recursive: true })
+    mkdirSync(join(image, 'var'), { recursive: true })
+    symlinkSync(join(outside, 'cache'), join(image, 'var/cache'))
+    removeInside(image, '/var/cache/apt')
+    expect(existsSync(join(outside, 'cache/apt'))).toBe(true)
+    removeInside(image, '/var/cache')
+    expect(readdirSync(join(image, 'var'))).toEqual([])
+    expect(existsSync(join(outside, 'cache/apt'))).toBe(true)
   })
 })
