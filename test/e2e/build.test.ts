@@ -377,7 +377,6 @@ describe('a build that cannot be', () => {
     [['none/x.sif', base], 'none'],
     [['x.sif', 'library://alpine'], 'there is no library to ask'],
     [['x.sif', 'nothing://alpine'], 'nothing'],
-    [['--arch', 's390x', 'x.sif', base], 's390x'],
     [['--encrypt', 'x.sif', base], 'yet'],
     [['--section', 'psot', 'x.sif', base], 'psot'],
     [['--compress', 'brotli', 'x.sif', base], 'brotli'],
