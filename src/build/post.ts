@@ -1,5 +1,6 @@
 /** %post, %appinstall and %test as steps, and the labels that they collect. */
 
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { cutScript, endsInCut } from '../definition/cuts.ts'
 import { parseLabels } from '../definition/labels.ts'
@@ -7,7 +8,7 @@ import { joinPieces, ownPiece } from '../definition/pieces.ts'
 import { imageScriptLines, sectionCommand } from '../definition/script.ts'
 import type { Section, Stage } from '../definition/types.ts'
 import { surroundingsIdentity } from './binds.ts'
-import { existsInside, readInside, writeInside } from './inside.ts'
+import { existsInside, readInside, resolveInside, writeInside } from './inside.ts'
 import { appInstall } from './metadata.ts'
 import type { BuildTools } from './request.ts'
 import { runScript } from './script.ts'
@@ -54,8 +55,18 @@ function postParts({ sections, apps }: Stage): readonly Part[] {
   return [...parts.slice(0, -1), { ...last, section }]
 }
 
+const resolver = '/etc/resolv.conf'
+
+/** Some images have a link there to what only runs on a machine that was booted. */
+function warnOfResolver(root: string, { report }: BuildTools): void {
+  if (!existsSync(resolver) || existsSync(resolveInside(root, resolver))) return
+  const text = `${resolver} of the image leads to a file that is not there: %post can look up no names of machines`
+  report({ kind: 'warning', text })
+}
+
 /** @throws SingError SECTION when it fails */
 async function runPost(title: string, section: Section, root: string, tools: BuildTools): Promise<void> {
+  warnOfResolver(root, tools)
   using _script = temporaryFile(root, postScript, section.text, 0o755)
   // With a single id apt cannot become its unprivileged user.
   const isSingleId = tools.facts.idsMapped === 1

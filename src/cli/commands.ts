@@ -25,7 +25,7 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./commands/apps.ts')).command,
   },
   build: {
-    summary: 'Make an image from a definition file or from another image',
+    summary: 'Make an image from a definition file, a Dockerfile or another image',
     load: async () => (await import('./commands/build.ts')).command,
   },
   cache: {

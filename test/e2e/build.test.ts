@@ -124,6 +124,13 @@ describe.skipIf(!needs)('building a definition', () => {
     expect(await inImage('stat -c %a /two; cat /two; test -e /one || echo gone')).toBe('751\n1\ngone\n')
   })
 
+  it('warns of a resolv.conf that leads nowhere', async () => {
+    const text = '%setup\n  ln -sf /run/nowhere "$SINGULARITY_ROOTFS/etc/resolv.conf"\n%post\n  true\n'
+    const { status, stderr } = await buildDefinition(text)
+    expect(status).toBe(0)
+    expect(stderr).toContain('WARNING: /etc/resolv.conf of the image leads to a file that is not there')
+  })
+
   it('tells once what a flag of it cannot do', async () => {
     const { stderr } = await buildDefinition('', '--library', 'https://library.example')
     expect(stderr.match(/--library has no effect/g)).toHaveLength(1)

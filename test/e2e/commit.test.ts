@@ -268,6 +268,18 @@ describe.skipIf(!can('userns', 'overlay'))('commit of a directory', () => {
     expect(Math.abs(statSync(target).size - statSync(base).size)).toBeLessThanOrEqual(8192)
   })
 
+  it('gives the same bytes with SOURCE_DATE_EPOCH', async () => {
+    const changes = changesFolder()
+    await must(['exec', ...clean, '--overlay', changes, base, 'touch', '/data/new'])
+    const targets = [newImage(), newImage()]
+    const env = { SOURCE_DATE_EPOCH: '1700000000' }
+    for (const target of targets) await must(['commit', '-o', changes, target, base], { env })
+    const [one, two] = targets.map((target) => readFileSync(target))
+    expect(one?.equals(two ?? Buffer.of())).toBe(true)
+    const { stdout } = await must(['inspect', targets[0] ?? ''])
+    expect(stdout).toContain('commit.date: 2023-11-14T22:13:20Z\n')
+  })
+
   it('makes a sandbox', async () => {
     const changes = changesFolder()
     await must(['exec', ...clean, '--overlay', changes, base, 'sh', '-c', change])

@@ -22,6 +22,8 @@ export type CommitWords = {
   readonly live: boolean
   readonly message: string | undefined
   readonly labels: readonly string[]
+  /** When it is said to be made; absent: now. */
+  readonly time: Date | undefined
 }
 
 /** `KEY=VALUE`. @throws SingError USAGE */
@@ -73,7 +75,7 @@ export async function openCommit(words: CommitWords): Promise<BuildSpec> {
   const changes = [...ownChanges(image), ...openChanges(words)]
   requireChanges(image, changes, words)
   const { message, overlays } = words
-  const commit: Commit = { base: words.image, overlays, message, time: new Date() }
+  const commit: Commit = { base: words.image, overlays, message, time: words.time ?? new Date() }
   const text = recordedDefinition(await definitionOf(image), commit)
   return {
     definition: { stages: [], text },

@@ -88,13 +88,14 @@ function withoutInstance(call: Call): Call {
   }
 }
 
-function wordsOf({ args: [, image = ''], flags: given }: Call): CommitWords {
+function wordsOf({ args: [, image = ''], flags: given }: Call, seconds: number | undefined): CommitWords {
   return {
     image,
     overlays: words(given.overlay),
     live: given.live === true,
     message: typeof given.message === 'string' && given.message ? given.message : undefined,
     labels: words(given.label),
+    time: seconds === undefined ? undefined : new Date(seconds * 1000),
   }
 }
 
@@ -104,7 +105,7 @@ async function run(given: Call): Promise<number> {
   const { config } = await call.context.settings()
   const request = { ...requestOf(call, config, report), useCache: false }
   const examine = examinerOf(call)
-  const spec = await openCommit(wordsOf(call))
+  const spec = await openCommit(wordsOf(call, request.time))
   const facts = readHostFacts(call.context.environment)
   becomeRoot(call, facts, request)
   const { SING_REENTERED: _, ...environment } = call.context.environment
