@@ -20,6 +20,8 @@ export type Ext3 = AsyncDisposable & {
 
 const patience = 200
 const pause = 50
+/** Characters of what the program says. */
+const longestWords = 4096
 
 function requireProgram({ file }: Window, facts: HostFacts): string {
   const refuse = (why: string, hint: string): never => {
@@ -68,8 +70,11 @@ export async function openExt3(window: Window, at: string, facts: HostFacts): Pr
     env: environment,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const said: string[] = []
-  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (text) => said.push(String(text)))
+  let said = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (text) => {
+      said = (said + String(text)).slice(-longestWords)
+    })
   const ended = new Promise<void>((resolve) => {
     child.on('close', () => resolve())
     child.on('error', () => resolve())
@@ -81,6 +86,6 @@ export async function openExt3(window: Window, at: string, facts: HostFacts): Pr
   const root = `/proc/${child.pid}/root${at}`
   if (await appears(root, before, child)) return { root, [Symbol.asyncDispose]: end }
   await end()
-  const words = said.join('').trim().split('\n').at(-1) || 'it ended without a word'
+  const words = said.trim().split('\n').at(-1) || 'it ended without a word'
   throw new SingError('OVERLAY', `cannot read the ext3 in ${shown(file)}: fuse2fs: ${shown(words)}`)
 }
