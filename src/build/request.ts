@@ -43,6 +43,8 @@ export type BuildRequest = {
   /** Run as root of a user namespace even where the work does not need it. */
   readonly fakeroot: boolean
   readonly ignoreSubids: boolean
+  /** Nobody in the build can leave the supplementary groups of the caller. */
+  readonly keepGroups: boolean
   readonly ignoreUserNamespaces: boolean
   readonly binds: readonly string[]
   readonly mounts: readonly string[]

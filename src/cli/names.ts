@@ -3,18 +3,22 @@
 import { SingError, shown } from '../core/errors.ts'
 import type { Form } from '../image/fetch.ts'
 import { fileNameOf, fileNameOfAddress, parseReference } from '../oci/reference.ts'
-import type { Flags } from './command.ts'
+import type { Call } from './command.ts'
 
 /**
  * What --oci and --keep-layers ask for.
  * @throws SingError USAGE when they mean nothing together with what else is asked for
  */
-export function formOf({ oci, 'no-oci': noOci, 'keep-layers': keepLayers, sandbox }: Flags): Form {
+export function formOf({ flags, origins }: Pick<Call, 'flags' | 'origins'>): Form {
+  const { oci, 'no-oci': noOci, 'keep-layers': keepLayers, sandbox } = flags
   const refuse = (sentence: string): never => {
     throw new SingError('USAGE', sentence, { status: 255 })
   }
-  if (oci !== true || noOci === true)
-    return keepLayers === true ? refuse('--keep-layers is about --oci, which is not given') : 'sif'
+  if (oci !== true || noOci === true) {
+    // The variable may stand in a profile, for those that are given --oci.
+    const isTyped = origins['keep-layers']?.includes('--keep-layers') ?? false
+    return isTyped ? refuse('--keep-layers is about --oci, which is not given') : 'sif'
+  }
   if (sandbox === true) refuse('--oci and --sandbox exclude each other')
   return keepLayers === true ? 'oci-sif-layers' : 'oci-sif'
 }

@@ -53,9 +53,12 @@ function recording(filter: Filter): Filter {
 export function reenterAsRoot(
   call: Reentry,
   facts: HostFacts,
-  options: { readonly ignoreSubids: boolean },
+  { ignoreSubids, keepGroups }: { readonly ignoreSubids: boolean; readonly keepGroups: boolean },
 ): never {
-  const identity = planIdentity({ fakeroot: true, ignoreSubids: options.ignoreSubids, userns: true }, facts)
+  const identity = planIdentity(
+    { fakeroot: true, ignoreSubids, userns: true, security: { keepGroups } },
+    facts,
+  )
   const filter = recording(identity.filter)
   return reenter(call, facts, { namespaces: ['user', 'mount'], ids: identity.ids, filter })
 }

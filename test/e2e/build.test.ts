@@ -124,6 +124,19 @@ describe.skipIf(!needs)('building a definition', () => {
     expect(await inImage('stat -c %a /two; cat /two; test -e /one || echo gone')).toBe('751\n1\ngone\n')
   })
 
+  it('lets nobody leave groups with --no-setgroups', async () => {
+    const { stdout } = await buildDefinition('%post\n  cat /proc/self/setgroups\n', '--no-setgroups')
+    expect(stdout).toBe('deny\n')
+  })
+
+  it('is not hindered by a variable that is for others', async () => {
+    write('x.def', header)
+    const env = { SINGULARITY_TMPDIR: scratch, SINGULARITY_KEEP_LAYERS: 'true' }
+    expect(await sing(['build', 'x.sif', 'x.def'], { cwd: folder, env })).toMatchObject({ status: 0 })
+    const { stderr } = await build('--keep-layers', 'y.sif', 'x.def')
+    expect(stderr).toContain('--keep-layers is about --oci')
+  })
+
   it('warns of a resolv.conf that leads nowhere', async () => {
     const text = '%setup\n  ln -sf /run/nowhere "$SINGULARITY_ROOTFS/etc/resolv.conf"\n%post\n  true\n'
     const { status, stderr } = await buildDefinition(text)

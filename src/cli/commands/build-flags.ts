@@ -67,7 +67,7 @@ const runFlags = grouped('Sections:', [
   }),
   toggle('writable-tmpfs', 'let %test write; the changes are forgotten'),
   toggle('fix-perms', 'let the owner read and change everything in the base', { env: ['FIXPERMS'] }),
-  toggle('no-setgroups', 'keep supplementary groups', { hidden: true, later: 'groups cannot be kept yet' }),
+  toggle('no-setgroups', 'nobody inside can leave the supplementary groups of the caller', { hidden: true }),
 ])
 
 const failureFlags = grouped('Failures:', [

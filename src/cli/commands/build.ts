@@ -63,7 +63,8 @@ function refuseLock({ lock, spec }: BuildRequest): void {
   })
 }
 
-export function requestOf({ flags, args, context }: Call, config: Config, report: Report): BuildRequest {
+export function requestOf(call: Call, config: Config, report: Report): BuildRequest {
+  const { flags, args, context } = call
   const [target = '', spec = ''] = args
   const sections = new Set(parseSections(words(flags.section)))
   if (flags.notest === true) sections.delete('test')
@@ -77,13 +78,14 @@ export function requestOf({ flags, args, context }: Call, config: Config, report
     target: parseTarget(target),
     spec,
     sandbox: flags.sandbox === true,
-    asOciSif: formOf(flags) !== 'sif',
+    asOciSif: formOf(call) !== 'sif',
     update: flags.update === true,
     force: flags.force === true,
     json: flags.json === true,
     sections,
     fakeroot: flags.fakeroot === true || flags.userns === true,
     ignoreSubids: flags['ignore-subuid'] === true,
+    keepGroups: flags['no-setgroups'] === true,
     ignoreUserNamespaces: flags['ignore-userns'] === true,
     binds: words(flags.bind),
     mounts: words(flags.mount),
@@ -116,7 +118,7 @@ export function becomeRoot(call: Call, facts: HostFacts, request: BuildRequest):
       hint: 'Leave --ignore-userns out',
     })
   }
-  reenterAsRoot(call, facts, { ignoreSubids: request.ignoreSubids })
+  reenterAsRoot(call, facts, request)
 }
 
 async function readGpus({ flags, context }: Call): Promise<GpuFacts[]> {
@@ -129,14 +131,14 @@ async function readGpus({ flags, context }: Call): Promise<GpuFacts[]> {
 }
 
 /** What a definition builds, or is an image already, was never an image of OCI. */
-function requireUsualForm({ flags, args }: Call, { dockerfile }: BuildSpec): void {
-  const form = formOf(flags)
+function requireUsualForm(call: Call, { dockerfile }: BuildSpec): void {
+  const form = formOf(call)
   if (form === 'sif' || (dockerfile && form === 'oci-sif')) return
   if (dockerfile)
     throw new SingError('UNSUPPORTED', '--keep-layers: what a Dockerfile makes is one layer', {
       hint: 'Leave it out; --oci alone makes an OCI-SIF',
     })
-  throw new SingError('UNSUPPORTED', `--oci: ${shown(args[1] ?? '')} is no image of OCI`, {
+  throw new SingError('UNSUPPORTED', `--oci: ${shown(call.args[1] ?? '')} is no image of OCI`, {
     hint: 'From docker://, oci: and other OCI sources, and from a Dockerfile, it makes an OCI-SIF; otherwise leave it out',
   })
 }
@@ -144,7 +146,7 @@ function requireUsualForm({ flags, args }: Call, { dockerfile }: BuildSpec): voi
 /** The image itself, for any architecture. */
 async function fromReference(call: Call, request: BuildRequest): Promise<number> {
   using interruption = catchInterruption('the build')
-  const options = { ...(await fetchingOptions(call, interruption.signal)), form: formOf(call.flags) }
+  const options = { ...(await fetchingOptions(call, interruption.signal)), form: formOf(call) }
   using _cache = options.cache
   const examine = examinerOf(call, interruption.signal)
   await buildReference(request, options, isatty(0) ? confirm : undefined, examine)

@@ -41,12 +41,13 @@ function requireReference(text: string, before: string | undefined): void {
 }
 
 /** Where the image will be. */
-function targetOf({ args, flags }: Call): { target: string; reference: string } {
+function targetOf(call: Call): { target: string; reference: string } {
+  const { args, flags } = call
   const reference = args.at(-1) ?? ''
   const given = args.length > 1 ? args[0] : word(flags.name)
   requireReference(reference, given)
   const usual = () =>
-    flags.sandbox === true ? usualName(reference).replace(/\.sif$/, '') : usualName(reference, formOf(flags))
+    flags.sandbox === true ? usualName(reference).replace(/\.sif$/, '') : usualName(reference, formOf(call))
   const name = given ?? usual()
   return { reference, target: resolve(word(flags.dir) ?? '', name) }
 }
@@ -59,7 +60,7 @@ async function run(call: Call): Promise<number> {
   using interruption = catchInterruption('the pull')
   const { signal } = interruption
   const place = { force: flags.force === true, report, signal }
-  const options = { ...(await fetchingOptions(call, signal)), form: formOf(flags) }
+  const options = { ...(await fetchingOptions(call, signal)), form: formOf(call) }
   using _cache = options.cache
   requirePlace(target, sandbox, place)
   const { path, digest, name } = await fetchImage(reference, options)
