@@ -116,9 +116,18 @@ function requireDigest(name: string, wanted: string | undefined, found: string):
   throw new SingError('DIGEST', `${name} should have the digest ${shown(wanted)}, and has ${found}`)
 }
 
+/** Empty for what is no address at all. */
+function lastPart(address: string): string {
+  try {
+    return decodeURIComponent(new URL(address).pathname.split('/').at(-1) ?? '')
+  } catch {
+    return ''
+  }
+}
+
 /** The last part of the path of an address. @throws SingError DEFINITION when there is none */
 export function fileName(address: string): string {
-  const name = decodeURIComponent(new URL(address).pathname.split('/').at(-1) ?? '')
+  const name = lastPart(address)
   if (name === '' || name === '.' || name === '..' || name.includes('/'))
     throw new SingError(
       'DEFINITION',

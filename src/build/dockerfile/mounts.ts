@@ -18,7 +18,7 @@ import { shareLock } from '../../native/lock.ts'
 import { bindOp, type Op } from '../../plan/spec.ts'
 import { waitForLock } from '../../store/lock.ts'
 import { cacheRoot, folderOf } from '../../store/place.ts'
-import { type BytePath, toBytes, toText } from '../inside.ts'
+import { type BytePath, onDisk, toBytes, toText } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import { transfer } from '../transfer.ts'
 import { findSources, hashSources, leavesOut, type Origin, type Source } from './context.ts'
@@ -121,7 +121,7 @@ async function cacheMount(
   if (mkdirSync(directory, { recursive: true, mode: 0o700 }) !== undefined) chmodSync(directory, mount.mode)
   lchownSync(directory, mount.uid, mount.gid)
   // What belongs to others could not be removed by the owner of the cache.
-  stack.defer(() => takeBack(directory))
+  stack.defer(() => takeBack(toBytes(directory)))
   return bindOp(directory, mount.target, { readonly: mount.readonly })
 }
 
@@ -160,11 +160,12 @@ function holdShared(path: string): () => void {
   return () => closeSync(fd)
 }
 
-function takeBack(path: string): void {
-  const stats = lstatSync(path)
-  if (stats.uid !== 0 || stats.gid !== 0) lchownSync(path, 0, 0)
+function takeBack(path: BytePath): void {
+  const place = onDisk(path)
+  const stats = lstatSync(place)
+  if (stats.uid !== 0 || stats.gid !== 0) lchownSync(place, 0, 0)
   if (!stats.isDirectory()) return
-  for (const name of readdirSync(path)) takeBack(join(path, name))
+  for (const name of readdirSync(place, { encoding: 'latin1' })) takeBack(`${path}/${name}`)
 }
 
 /** @throws SingError UNSUPPORTED for what a command cannot do without, and there is no way to give it */
