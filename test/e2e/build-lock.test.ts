@@ -145,6 +145,13 @@ describe.skipIf(!can('userns', 'fuse'))('a lock', () => {
     )
   })
 
+  it('is not made of what an rpm tells that never ends', async () => {
+    const rpm =
+      "%post\n  mkdir -p /var/lib/rpm /usr/bin\n  printf '#!/bin/sh\\nhead -c 20000000 /dev/zero\\n' >/usr/bin/rpm\n  chmod 755 /usr/bin/rpm\n"
+    const text = `Bootstrap: oci\nFrom: ${one.folder}:app\n${rpm}`
+    expect(await refused(build(['--lock'], text))).toContain('the rpm of the image does not end to list')
+  })
+
   it('is refused where there is none, or nothing to lock', async () => {
     expect(await refused(build(['--locked'], definition(one)))).toMatch(
       /--locked: cannot read \S+x\.lock\.yaml: no such file/,

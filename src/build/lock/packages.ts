@@ -127,10 +127,15 @@ async function askRpm(root: string, tools: BuildTools): Promise<Package[]> {
   }
   const heard = { stdout: [] as Uint8Array[], stderr: [] as Uint8Array[] }
   const textOf = (stream: keyof typeof heard): string => Buffer.concat(heard[stream]).toString()
-  const hear: Hear = (stream, bytes) => heard[stream].push(bytes)
+  let left = largestFile
+  const hear: Hear = (stream, bytes) => {
+    left -= bytes.length
+    if (left >= 0) heard[stream].push(bytes)
+  }
   const program = ['/usr/bin/rpm', '-qa', '--qf', rpmFormat]
   const status = await runSection({ ...rpmSection, root, program }, { facts, report, debug, signal, hear })
   signal.throwIfAborted()
+  if (left < 0) throw new SingError('BUILD', 'the rpm of the image does not end to list its packages')
   if (status === 0) return rpmPackages(textOf('stdout'))
   throw new SingError('BUILD', `the rpm of the image cannot list its packages (status ${status})`, {
     hint: textOf('stderr').trim().slice(-1000).split('\n').map(shown).join('\n'),

@@ -20,6 +20,9 @@ const least = { unpacked: 500 * 1024 * 1024, packed: 150 * 1024 * 1024 }
 /** Where pacman has its packages inside the tree meanwhile. */
 const kept = '/var/cache/pacman/pkg'
 
+/** Lines of a program that has failed. */
+const mostLines = 5
+
 const largestConfiguration = 1024 * 1024
 const hostConfiguration = '/etc/pacman.conf'
 
@@ -68,6 +71,10 @@ async function prepareKeys(root: string, tools: BuildTools): Promise<void> {
   report({ kind: 'info', text: 'Preparing the keys of the packages' })
   for (const name of ['/dev', '/proc', '/sys', '/tmp']) makeDirectoryInside(root, name)
   const last: string[] = []
+  const onLine = (line: string): void => {
+    last.push(shown(line))
+    if (last.length > mostLines) last.shift()
+  }
   const status = await runSection(
     {
       root,
@@ -80,12 +87,12 @@ async function prepareKeys(root: string, tools: BuildTools): Promise<void> {
       devices: [],
       umask: 0o022,
     },
-    { facts, report, debug, signal, onLine: (line) => last.push(shown(line)) },
+    { facts, report, debug, signal, onLine },
   )
   if (signal.aborted) throw signal.reason
   if (status === 0) return
   throw new SingError('HOST_TOOL', `pacman-key failed with status ${status}`, {
-    hint: last.slice(-5).join('\n'),
+    hint: last.join('\n'),
   })
 }
 
