@@ -69,7 +69,7 @@ export async function describeStage(
 const baseTexts = JSON.stringify([baseDirectories, baseFiles, baseLinks])
 
 function contentOptions({ results, signal, scratch }: BuildTools): ContentOptions {
-  return { facts: results?.facts, signal, without: fileId(statSync(scratch.path)) }
+  return { links: 'follow', facts: results?.facts, signal, without: fileId(statSync(scratch.path)) }
 }
 
 /** Values as text, without the lines that they were read from: these change with what stands above. */

@@ -6,8 +6,10 @@ import { type DigestOptions, partDigest } from './digest.ts'
 import { type BytePath, onDisk } from './inside.ts'
 
 export type ContentOptions = DigestOptions & {
+  /** What links lead to counts, or where they lead. One at the beginning is followed. */
+  readonly links: 'follow' | 'keep'
   /** Device and inode of a directory that is left out wherever it turns up: where the build itself works. */
-  readonly without: string
+  readonly without?: string
 }
 
 export const fileId = ({ dev, ino }: Stats): string => `${dev}:${ino}`
@@ -26,11 +28,15 @@ async function addEntry(
   options: ContentOptions,
 ) {
   options.signal.throwIfAborted()
-  const stats = statSync(onDisk(path))
+  const isFollowed = options.links === 'follow' || above.size === 0
+  const stats = isFollowed ? statSync(onDisk(path)) : lstatSync(onDisk(path))
   const id = fileId(stats)
   if (id === options.without) return
   if (above.has(id)) throw new Error('a link leads back above itself')
-  hash.update(JSON.stringify([name, typeOf(stats), stats.mode & 0o777]))
+  // Copies of files of the host are without the bits above.
+  const mode = stats.mode & (options.links === 'follow' ? 0o777 : 0o7777)
+  hash.update(JSON.stringify([name, typeOf(stats), mode]))
+  if (stats.isSymbolicLink()) hash.update(JSON.stringify(readlinkSync(onDisk(path), 'latin1')))
   if (stats.isFile()) hash.update(await partDigest(onDisk(path), { offset: 0, size: stats.size }, options))
   if (!stats.isDirectory()) return
   const names = readdirSync(onDisk(path), { encoding: 'latin1' }).sort()
@@ -39,8 +45,7 @@ async function addEntry(
 }
 
 /**
- * What a file or tree of the host is when its links are followed: names, types, modes and what files hold, not when they were
- * changed. @throws the system's error for what cannot be read
+ * What a file or tree of the host is: names, types, modes and what files hold, not when they were changed. @throws the system's error for what cannot be read
  */
 export async function contentHash(path: BytePath, options: ContentOptions): Promise<string> {
   const hash = createHash('sha256')

@@ -1,12 +1,14 @@
 /** Digests of files and directories of the host that become a part of an image. */
 
-import { createHash, type Hash } from 'node:crypto'
-import { lstatSync, readdirSync, readlinkSync, type Stats, statSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Stage } from '../../definition/types.ts'
 import { plainWord } from '../../definition/words.ts'
-import { windowDigest } from '../digest.ts'
+import { partDigest } from '../digest.ts'
 import { findSources } from '../files.ts'
+import { contentHash } from '../fingerprint.ts'
+import { toBytes } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 
 /** `sha256:` and the digest of the file; of a directory that of the names, types, modes and contents in it. */
@@ -16,33 +18,10 @@ export async function contentDigest(
   signal: AbortSignal,
 ): Promise<string> {
   const stats = statSync(path)
-  if (stats.isFile()) return `sha256:${await fileDigest(path, stats, signal)}`
-  const hash = createHash('sha256')
-  await addEntry(hash, path, '.', links, signal)
-  return `sha256:${hash.digest('hex')}`
-}
-
-const fileDigest = (file: string, { size }: Stats, signal: AbortSignal): Promise<string> =>
-  windowDigest({ file, offset: 0, size }, { signal })
-
-async function addEntry(
-  hash: Hash,
-  path: string,
-  name: string,
-  links: 'follow' | 'keep',
-  signal: AbortSignal,
-) {
-  signal.throwIfAborted()
-  const stats = links === 'follow' ? statSync(path) : lstatSync(path)
-  const mode = (stats.mode & 0o7777).toString(8)
-  if (stats.isSymbolicLink()) hash.update(`l ${name}\0${readlinkSync(path)}\0`)
-  else if (stats.isFile()) hash.update(`f ${mode} ${name}\0${await fileDigest(path, stats, signal)}\0`)
-  else if (!stats.isDirectory()) hash.update(`o ${mode} ${name}\0`)
-  else {
-    hash.update(`d ${mode} ${name}\0`)
-    for (const child of readdirSync(path).sort())
-      await addEntry(hash, `${path}/${child}`, `${name}/${child}`, links, signal)
-  }
+  const digest = stats.isFile()
+    ? await partDigest(path, { offset: 0, size: stats.size }, { signal })
+    : await contentHash(toBytes(path), { links, signal })
+  return `sha256:${digest}`
 }
 
 /** What the %files of all stages took from the host, by the words of the definition. */

@@ -1,9 +1,20 @@
-import { chmodSync, mkdirSync, renameSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  chmodSync,
+  mkdirSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { partDigest } from '../../../src/build/digest.ts'
 import { contentHash, fileId, lookHash } from '../../../src/build/fingerprint.ts'
 import { toBytes } from '../../../src/build/inside.ts'
+import { contentDigest } from '../../../src/build/lock/sources.ts'
 import { Facts } from '../../../src/store/facts.ts'
 import { temporaryFolder } from '../../helpers/temp.ts'
 
@@ -21,7 +32,7 @@ beforeEach(() => {
 })
 
 const content = (without = ''): Promise<string> =>
-  contentHash(toBytes(join(folder, 'tree')), { facts: undefined, signal, without })
+  contentHash(toBytes(join(folder, 'tree')), { links: 'follow', facts: undefined, signal, without })
 
 const at = (path: string): string => join(folder, path)
 
@@ -70,6 +81,33 @@ describe('the hash of what a tree holds', () => {
   it('is none for a link that leads nowhere', async () => {
     symlinkSync('missing', at('tree/inner/lost'))
     await expect(content()).rejects.toThrow('ENOENT')
+  })
+})
+
+describe('the digest of a base', () => {
+  const digest = (): Promise<string> => contentDigest(at('tree'), 'keep', signal)
+
+  it('has links as they are, whatever they lead to', async () => {
+    symlinkSync('..', at('tree/inner/up'))
+    symlinkSync('missing', at('tree/inner/lost'))
+    const before = await digest()
+    writeFileSync(at('elsewhere/c'), 'four')
+    expect(await digest()).toBe(before)
+    unlinkSync(at('tree/inner/lost'))
+    symlinkSync('lost', at('tree/inner/lost'))
+    expect(await digest()).not.toBe(before)
+  })
+
+  it('knows names that are no UTF-8, and what is in them', async () => {
+    mkdirSync(Buffer.from(`${at('tree')}/\xff`, 'latin1'))
+    const before = await digest()
+    writeFileSync(Buffer.from(`${at('tree')}/\xff/\xfe`, 'latin1'), '')
+    expect(await digest()).not.toBe(before)
+  })
+
+  it('is the usual one of a file', async () => {
+    const sha256 = createHash('sha256').update('one').digest('hex')
+    expect(await contentDigest(at('tree/a'), 'keep', signal)).toBe(`sha256:${sha256}`)
   })
 })
 
