@@ -17,6 +17,7 @@ import { basename, dirname, join, sep } from 'node:path'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { partialPrefix } from '../sif/write.ts'
+import { dockerfileIn } from './dockerfile/spec.ts'
 import type { BuildRequest } from './request.ts'
 import { removeTree } from './tree.ts'
 
@@ -50,7 +51,7 @@ function look(target: string): Stats | undefined {
   }
 }
 
-/** Refuse a target that is what it is made from, that lies in it, or that would take it along when it is replaced. */
+/** Refuse a target that is what it is made from, that lies in it (unless that is only the context of a Dockerfile), or that would take it along when it is replaced. */
 function requireApart(target: string, spec: string): void {
   if (!existsSync(spec)) return
   const source = realpathSync(spec)
@@ -61,7 +62,8 @@ function requireApart(target: string, spec: string): void {
     throw new SingError('USAGE', `cannot build ${name(target)} ${how}`, { status: 255 })
   }
   if (place === source) refuse('from itself')
-  if (place.startsWith(`${source}${sep}`)) refuse(`inside its source ${name(spec)}`)
+  const isInside = place.startsWith(`${source}${sep}`)
+  if (isInside && dockerfileIn(source) === undefined) refuse(`inside its source ${name(spec)}`)
   if (source.startsWith(`${place}${sep}`))
     refuse(`in the place of a directory that holds its source ${name(spec)}`)
 }

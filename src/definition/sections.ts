@@ -71,7 +71,7 @@ function readCopies(section: SectionText, name: string): FileCopy[] {
     if (source === undefined) return []
     if (source === '') throw mistake(name, line, 'the source of the copy is empty')
     if (rest.length > 0) {
-      const hint = 'put a name with blanks in quotes'
+      const hint = 'a line for each source; put a name with blanks in quotes'
       throw mistake(name, line, `expected a source and a destination, got ${words.length} words`, hint)
     }
     return [{ source, destination: plainWord(destination ?? ''), line }]

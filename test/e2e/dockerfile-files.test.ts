@@ -107,6 +107,23 @@ ADD --unpack=true ${server.url}/a.tar /unpacked
 })
 
 describe.skipIf(!can('userns', 'fuse'))('a Dockerfile with links', () => {
+  it('does not copy the image that it makes, nor the one that this replaces', async () => {
+    const context = new Context({
+      Dockerfile: `${from()}\nCOPY . /all\nCOPY a* /some/\n`,
+      'a.txt': 'a',
+    })
+    const build = () => context.run(['build', '--force', 'context/app.sif', 'context'])
+    const list = ['exec', 'context/app.sif', 'sh', '-c', 'cd /; ls all some']
+    for (const known of [0, 3]) {
+      const { status, stderr } = await build()
+      expect(stderr).not.toContain('FATAL')
+      expect(status).toBe(0)
+      expect(stderr.split('cached').length - 1).toBeGreaterThanOrEqual(known)
+      const { stdout } = await context.run(list)
+      expect(stdout.split(/\s+/).filter(Boolean)).toEqual(['all:', 'Dockerfile', 'a.txt', 'some:', 'a.txt'])
+    }
+  })
+
   it('takes nothing from outside of the context', async () => {
     const context = new Context({ Dockerfile: `${from()}\nCOPY out /x\n` })
     symlinkSync('/etc/passwd', join(context.directory, 'out'))

@@ -1,8 +1,8 @@
 /** The directory that COPY and ADD take files from, or the tree of a stage: what is in it, for patterns, copies and hashes. */
 
 import { createHash, type Hash } from 'node:crypto'
-import { readdirSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync, readFileSync, readlinkSync, realpathSync, type Stats, statSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
 import { SingError, shown } from '../../core/errors.ts'
 import { compilePattern, isPattern, matches } from '../../definition/dockerfile/glob.ts'
 import { type Ignore, ignorePatterns, readIgnore } from '../../definition/dockerfile/ignore.ts'
@@ -15,6 +15,8 @@ export type Origin = {
   /** What of it does not exist for a build. */
   readonly ignore: Ignore
   readonly kind: 'context' | 'stage'
+  /** The image that is built, when it lies in the context: no part of it. */
+  readonly image?: BytePath | undefined
   /** For messages. */
   readonly name: string
 }
@@ -32,12 +34,21 @@ const largestIgnore = 4 * 1024 * 1024
 const nothingIgnored = ignorePatterns([], '', 0)
 
 /** The context of a Dockerfile, with the .dockerignore that belongs to it: `NAME.dockerignore`, or that of the context. */
-export function openContext(directory: string, dockerfile: string): Origin {
+export function openContext(directory: string, dockerfile: string, image?: string): Origin {
   const own = `${dockerfile}.dockerignore`
   const files = [own, join(directory, '.dockerignore'), join(directory, '.containerignore')]
   const file = files.find((path) => statSync(path, { throwIfNoEntry: false })?.isFile())
   const ignore = file === undefined ? nothingIgnored : readIgnoreFile(file)
-  return { root: toBytes(directory.replace(/\/$/, '')), ignore, kind: 'context', name: 'the context' }
+  const root = toBytes(directory.replace(/\/$/, ''))
+  const inside = image === undefined ? undefined : imageIn(root, directory, image)
+  return { root, ignore, kind: 'context', name: 'the context', image: inside }
+}
+
+/** Where in the context the new image is to be, which need not be there yet; undefined when it is elsewhere. */
+function imageIn(root: BytePath, directory: string, image: string): BytePath | undefined {
+  const place = join(realpathSync(dirname(resolve(image))), basename(image))
+  const below = `${realpathSync(directory)}/`
+  return place.startsWith(below) ? `${root}/${toBytes(place.slice(below.length))}` : undefined
 }
 
 function readIgnoreFile(file: string): Ignore {
@@ -104,8 +115,11 @@ function sourceAt(path: BytePath, origin: Origin): Source | undefined {
   const isOut = [toText(path), relative(origin, place)].some(
     (name) => origin.ignore.ignores(name) && !(stats.isDirectory() && holdsKept(origin, place)),
   )
-  return isOut ? undefined : { path, place, stats }
+  return isOut || isImage(place, origin) ? undefined : { path, place, stats }
 }
+
+const isImage = (place: BytePath, { image }: Origin): boolean =>
+  image !== undefined && (place === image || place.startsWith(`${image}/`))
 
 /** Whether an ignored directory holds something that is not. */
 function holdsKept(origin: Origin, directory: BytePath): boolean {
@@ -117,6 +131,7 @@ function holdsKept(origin: Origin, directory: BytePath): boolean {
 
 /** Whether something in a directory of the origin is not there for the build. */
 export function leavesOut(origin: Origin, place: BytePath): boolean {
+  if (isImage(place, origin)) return true
   if (origin.ignore.isEmpty || !origin.ignore.ignores(relative(origin, place))) return false
   return !(look(place)?.isDirectory() && holdsKept(origin, place))
 }

@@ -132,7 +132,7 @@ class Planner {
   }
 
   #openContext(): Origin {
-    this.#context ??= openContext(this.#spec.context, this.#spec.path)
+    this.#context ??= openContext(this.#spec.context, this.#spec.path, this.#tools.request.target)
     return this.#context
   }
 

@@ -54,6 +54,13 @@ describe('the target of a build', () => {
     await check({ target: 'x.sif', force: true })
   })
 
+  it('may lie beside the Dockerfile of the directory that it is made from, not in an image', async () => {
+    writeFileSync(join(folder, 'Dockerfile'), 'FROM scratch\n')
+    await check({ target: 'x.sif', spec: folder })
+    mkdirSync(join(folder, '.singularity.d'))
+    await expect(check({ target: 'x.sif', spec: folder })).rejects.toThrowError('inside its source')
+  })
+
   it('as a directory that is no container needs --force, whatever the person says', async () => {
     mkdirSync(join(folder, 'work'))
     await expect(check({ target: 'work', sandbox: true }, async () => true)).rejects.toThrowError(
