@@ -106,6 +106,15 @@ function plain(agent: string, from: string, name: string): BuildSpec {
   return { definition: defaultStage(agent, from), name, isDefinition: false }
 }
 
+/** Undefined also when a path leads nowhere: through a file, round in a circle. */
+function lookAt(path: string): Stats | undefined {
+  try {
+    return statSync(path)
+  } catch {
+    return undefined
+  }
+}
+
 function statSpec(path: string): Stats {
   try {
     return statSync(path)
@@ -133,14 +142,18 @@ function looksLikeImage(head: Buffer): boolean {
 async function readSpec(request: BuildRequest, report: Report): Promise<BuildSpec> {
   const { spec, json } = request
   const reference = /^([a-z][a-z0-9-]*):(?:\/\/)?(.+)$/s.exec(spec)
-  const stats = statSync(spec, { throwIfNoEntry: false })
+  const stats = lookAt(spec)
   if (!stats && reference) return plain(reference[1] ?? '', reference[2] ?? '', spec)
   if (!json && (stats ?? statSpec(spec)).isDirectory()) {
     const dockerfile = dockerfileIn(spec)
     return dockerfile ? fromDockerfile(dockerfile, request, report) : await fromImage(spec)
   }
-  if (!statSpec(spec).isFile())
-    throw new SingError('IMAGE_FORMAT', `${shown(spec)} is neither a file nor a directory`)
+  if (!statSpec(spec).isFile()) {
+    const what = stats?.isDirectory()
+      ? 'a directory, and no definition in JSON'
+      : 'neither a file nor a directory'
+    throw new SingError('IMAGE_FORMAT', `${shown(spec)} is ${what}`)
+  }
   requireReadable(spec)
   const head = readHead(spec)
   if (!json && looksLikeImage(head)) return await fromImage(spec)

@@ -399,6 +399,9 @@ describe('a build that cannot be', () => {
     [['x.sif', 'nothing://alpine'], 'nothing'],
     [['--encrypt', 'x.sif', base], 'yet'],
     [['--section', 'psot', 'x.sif', base], 'psot'],
+    [['x.sif', `${base}/x`], `cannot open ${base}/x: not a directory`],
+    [['x.sif', 'x'.repeat(300)], 'name too long'],
+    [['--json', 'x.sif', 'tmp'], 'tmp is a directory, and no definition in JSON'],
     [['--compress', 'brotli', 'x.sif', base], 'brotli'],
   ])('sing build %j says why', async (args, reason) => {
     const { status, stderr } = await build(...args)

@@ -279,6 +279,7 @@ BuildArgs: V=3
 
   it.each([
     ['From: context\nTarget: none\n', 'Dockerfile: there is no stage none'],
+    ['From: context/Dockerfile\n', 'x.def:2: From: context/Dockerfile is no directory'],
     ['From: context\nFilename: none\n', 'cannot read the Dockerfile '],
     ['From: context\nFrontend: gateway.v0\n', 'x.def:3: Frontend: gateway.v0: only dockerfile.v0'],
     ['From: context\nBuildArgs: A\n', 'x.def:3: BuildArgs: expected NAME=value, got A'],

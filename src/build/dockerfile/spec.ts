@@ -1,6 +1,6 @@
 /** A Dockerfile and what belongs to it: which it is, where its files are, what it is given. */
 
-import { readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import type { Report } from '../../core/events.ts'
@@ -108,6 +108,8 @@ export function dockerfileOf({ header, headerLines }: Stage, name: string, repor
   const { from = '', filename, target, frontend, buildargs = '' } = header
   const refuse = (key: string, text: string): SingError =>
     new SingError('DEFINITION', `${name}:${headerLines[key] ?? 0}: ${text}`)
+  if (existsSync(from) && !statSync(from).isDirectory())
+    throw refuse('from', `From: ${shown(from)} is no directory; the name of a file in it goes to Filename`)
   if (frontend && !/^dockerfile(\.v0)?$/.test(frontend))
     throw refuse('frontend', `Frontend: ${shown(frontend)}: only dockerfile.v0 is understood here`)
   const pairs = buildargs.split(/\s+/).filter(Boolean)
