@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 
 #include "failure.h"
+#include "mark.h"
+#include "record.h"
 #include "tree.h"
 
 struct survey {
@@ -50,10 +52,10 @@ static int note_attribute(void *user, const char *name, const void *value, size_
 {
 	struct sing_surveyed *entry = user;
 
-	if (strcmp(name, "security.capability") == 0)
+	if (strcmp(name, SING_CAPABILITY) == 0)
 		entry->capable = true;
-	if (strcmp(name, "user.overlay.opaque") == 0 || strcmp(name, "trusted.overlay.opaque") == 0)
-		entry->opaque = size == 1 && *(const char *)value == 'y';
+	if (sing_is_opaque_mark(name, value, size))
+		entry->opaque = true;
 	return 0;
 }
 
