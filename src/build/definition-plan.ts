@@ -1,70 +1,21 @@
 /** Definitions as plans of stages: the front end of files with sections. */
 
 import { chmodSync, statSync } from 'node:fs'
-import { SingError } from '../core/errors.ts'
-import { singularityVersion } from '../core/version.ts'
 import type { Stage } from '../definition/types.ts'
 import { baseDirectories, baseFiles, baseLinks } from '../image/texts.ts'
+import { describeStage, fixedTime } from './describe.ts'
 import { planDockerfile } from './dockerfile/plan.ts'
 import { dockerfileOf, isDockerStage } from './dockerfile/spec.ts'
 import type { FrontEnd } from './engine.ts'
 import { copiesIdentity, copyFiles } from './files.ts'
 import { type ContentOptions, fileId } from './fingerprint.ts'
-import { prepareApps, preparedParts, prepareRootfs, writeMetadata } from './metadata.ts'
+import { prepareApps, preparedParts, prepareRootfs } from './metadata.ts'
 import { postSteps, takeLabels, testStep } from './post.ts'
-import type { BuildTools, SectionName } from './request.ts'
+import { type BuildTools, selectSections } from './request.ts'
 import { runHostSection } from './sections.ts'
 import { baseTitle, type Source, type SourceBase, sourceOf } from './sources/index.ts'
 import type { BuildSpec } from './spec.ts'
 import type { FinishedStages, StagePlan, Step } from './steps.ts'
-
-/** The stage with only the parts that `--section` chose. */
-export function selectSections(stage: Stage, chosen: ReadonlySet<SectionName>): Stage {
-  const sections = Object.fromEntries(
-    Object.entries(stage.sections).filter(([name]) => chosen.has(name as SectionName)),
-  )
-  return {
-    ...stage,
-    sections,
-    files: chosen.has('files') ? stage.files : [],
-    apps: chosen.has('apps') ? stage.apps : [],
-  }
-}
-
-/** The one time of everything in a reproducible image; undefined when times are to be real. */
-export function fixedTime(
-  base: { readonly time: number | undefined },
-  tools: BuildTools,
-): number | undefined {
-  const { reproducible, time } = tools.request
-  if (time !== undefined) return time
-  if (!reproducible) return undefined
-  if (base.time !== undefined) return base.time
-  throw new SingError('BUILD', '--reproducible: the base has no time of its own that the image could take', {
-    hint: 'Set SOURCE_DATE_EPOCH to seconds since 1970, for example: SOURCE_DATE_EPOCH=$(date -d 2026-01-01 +%s)',
-  })
-}
-
-type Described = { readonly root: string; readonly arch: string; readonly time: number | undefined }
-
-/** Write into a tree what the stage says about the image. */
-export async function describeStage(
-  stage: Stage,
-  { root, arch, time }: Described,
-  extraLabels: [string, string][],
-  spec: BuildSpec,
-  tools: BuildTools,
-): Promise<void> {
-  await writeMetadata(root, stage, {
-    definitionText: spec.definition.text,
-    force: tools.request.force,
-    builder: { version: singularityVersion },
-    time: time === undefined ? new Date() : new Date(time * 1000),
-    arch,
-    extraLabels,
-    report: tools.report,
-  })
-}
 
 const baseTexts = JSON.stringify([baseDirectories, baseFiles, baseLinks])
 

@@ -3,8 +3,7 @@
 import type { Report } from '../core/events.ts'
 import { mistake, type Stage } from '../definition/types.ts'
 import { canRun, hostArchitecture } from '../image/architecture.ts'
-import { selectSections } from './definition-plan.ts'
-import type { BuildRequest } from './request.ts'
+import { type BuildRequest, selectSections } from './request.ts'
 import type { BuildSpec } from './spec.ts'
 
 /** Sources whose tools start programs of what they install. */

@@ -3,6 +3,7 @@
 import { resolve } from 'node:path'
 import { SingError } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
+import type { Stage } from '../definition/types.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { GpuFacts } from '../host/gpu.ts'
 import type { Packing } from './compression.ts'
@@ -124,6 +125,19 @@ export function parseSections(words: readonly string[]): ReadonlySet<SectionName
     if (!(sectionNames as readonly string[]).includes(word)) refuse(`unknown section "${word}"`)
   }
   return new Set(chosen as SectionName[])
+}
+
+/** The stage with only the parts that `--section` chose. */
+export function selectSections(stage: Stage, chosen: ReadonlySet<SectionName>): Stage {
+  const sections = Object.fromEntries(
+    Object.entries(stage.sections).filter(([name]) => chosen.has(name as SectionName)),
+  )
+  return {
+    ...stage,
+    sections,
+    files: chosen.has('files') ? stage.files : [],
+    apps: chosen.has('apps') ? stage.apps : [],
+  }
 }
 
 /** Nobody chose some; --notest takes the test away. */
