@@ -120,7 +120,7 @@ function statSpec(path: string): Stats {
     return statSync(path)
   } catch (cause) {
     throw new SingError('IMAGE_NOT_FOUND', `cannot open ${shown(path)}: ${reasonOf(cause)}`, {
-      hint: 'Build from a definition file, an image file, a sandbox directory or a reference such as docker://NAME',
+      hint: 'Build from a definition file, a Dockerfile, an image file, a sandbox directory or a reference such as docker://NAME',
       cause,
     })
   }
