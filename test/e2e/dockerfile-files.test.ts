@@ -104,6 +104,15 @@ ADD --unpack=true ${server.url}/a.tar /unpacked
       `Dockerfile:2: cannot download ${server.url}/none: the server answered 404`,
     )
   })
+
+  it('refuses archives that lead out of where they are unpacked', async () => {
+    const context = new Context({ Dockerfile: `${from()}\nADD a.tar /x\n` })
+    const file = join(context.directory, 'a.tar')
+    writeFileSync(file, tarOf([{ path: '../../out', data: 'out\n' }]))
+    expect(await context.fails()).toContain('../../out: not a name that a directory may hold')
+    writeFileSync(file, tarOf([{ path: 'in', type: 'hardlink', link: '/etc/passwd' }]))
+    expect(await context.fails()).toContain('there is no file that it could be a hard link to')
+  })
 })
 
 describe.skipIf(!can('userns', 'fuse'))('a Dockerfile with links', () => {

@@ -23,17 +23,22 @@ export function refuseGit(word: string): void {
 
 const magics = ['1f8b', '425a68', 'fd377a585a00', '28b52ffd'].map((hex) => Buffer.from(hex, 'hex'))
 
-/** Whether a file begins like a tar archive, or like something compressed that may be one. */
-export function mayBeArchive(place: BytePath): boolean {
+function headOf(place: BytePath): Buffer {
   const fd = openSync(onDisk(place), 'r')
   try {
     const head = Buffer.alloc(512)
-    const length = readSync(fd, head, 0, head.length, 0)
-    const isTar = length === head.length && head.toString('latin1', 257, 262) === 'ustar'
-    return isTar || magics.some((magic) => head.subarray(0, magic.length).equals(magic))
+    return head.subarray(0, readSync(fd, head, 0, head.length, 0))
   } finally {
     closeSync(fd)
   }
+}
+
+const isTar = (head: Buffer): boolean => head.length === 512 && head.toString('latin1', 257, 262) === 'ustar'
+
+/** Whether a file begins like a tar archive, or like something compressed that may be one. */
+export function mayBeArchive(place: BytePath): boolean {
+  const head = headOf(place)
+  return isTar(head) || magics.some((magic) => head.subarray(0, magic.length).equals(magic))
 }
 
 /** The files of an archive in a new directory; undefined when it is none, but only something that is compressed. */
@@ -57,7 +62,8 @@ export async function unpacked(
     await image.extract(directory, { ownership: facts.isRoot, report, signal })
     return directory
   } catch (error) {
-    if (error instanceof SingError && error.code === 'IMAGE_FORMAT') return undefined
+    const isOther = error instanceof SingError && error.code === 'IMAGE_FORMAT' && !isTar(headOf(place))
+    if (isOther) return undefined
     throw error
   } finally {
     closeSync(from)
