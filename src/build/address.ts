@@ -7,8 +7,8 @@ const format = '2'
 
 /** What all steps of a build have in common. */
 export type Way = {
-  /** Files of any owner can be made, or only those of one. */
-  readonly ids: 'all' | 'single'
+  /** Files of any owner can be made, those of a range of ids, or only those of one. */
+  readonly ids: 'all' | 'range' | 'single'
 }
 
 function hash(...parts: readonly unknown[]): string {

@@ -7,7 +7,7 @@ import { describeStage, fixedTime } from './describe.ts'
 import { planDockerfile } from './dockerfile/plan.ts'
 import { dockerfileOf, isDockerStage } from './dockerfile/spec.ts'
 import type { FrontEnd } from './engine.ts'
-import { copiesIdentity, copyFiles } from './files.ts'
+import { copiesIdentity, copyFiles, mayReachMetadata } from './files.ts'
 import { type ContentOptions, fileId } from './fingerprint.ts'
 import { prepareApps, preparedParts, prepareRootfs } from './metadata.ts'
 import { postSteps, takeLabels, testStep } from './post.ts'
@@ -67,7 +67,13 @@ function appSteps(stage: Stage, tools: BuildTools): Step[] {
 }
 
 /** One `%files`; those that copy from earlier stages come before %setup. */
-function filesSteps(stage: Stage, isFromStage: boolean, finished: FinishedStages, tools: BuildTools): Step[] {
+function filesSteps(
+  stage: Stage,
+  isFromStage: boolean,
+  finished: FinishedStages,
+  spec: BuildSpec,
+  tools: BuildTools,
+): Step[] {
   const { facts, environment, definitionName: name, report, signal } = tools
   const blocks = stage.files.filter(({ from }) => (from !== undefined) === isFromStage)
   const options = { cwd: facts.cwd ?? '/', environment, name, report, signal }
@@ -80,6 +86,7 @@ function filesSteps(stage: Stage, isFromStage: boolean, finished: FinishedStages
         if (!stageBefore)
           return await copiesIdentity(copies, { ...options, root: '/' }, contentOptions(tools))
         const words = copies.flatMap(({ source, destination }) => [source, destination])
+        if (copies.some(({ source }) => mayReachMetadata(source))) words.push(spec.definition.text)
         return stageBefore.identity && ['from', ...stageBefore.identity, ...words]
       },
       async run(root) {
@@ -122,9 +129,9 @@ function planStage(
   const from = isUpdate ? '' : baseTitle(stage)
   const stepsOf = () => [
     ...appSteps(stage, tools),
-    ...filesSteps(stage, true, finished, tools),
+    ...filesSteps(stage, true, finished, spec, tools),
     ...setupStep(stage, tools),
-    ...filesSteps(stage, false, finished, tools),
+    ...filesSteps(stage, false, finished, spec, tools),
     ...postSteps(stage, tools),
   ]
   const test = testStep(stage, tools)

@@ -77,6 +77,11 @@ export async function copiesIdentity(
   }
 }
 
+/** Whether a pattern may stand for `/.singularity.d` of a stage, which has the text of the definition too. */
+export function mayReachMetadata(pattern: string): boolean {
+  return /^[/.]*($|singularity)|^\/*[^/]*[*?[{$\\]|\.\./.test(pattern)
+}
+
 async function performCopy(copy: FileCopy, options: CopyFilesOptions): Promise<void> {
   const { destination, source } = copy
   const text = destination === '' ? '' : ` to ${shown(destination)}`

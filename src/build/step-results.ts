@@ -2,7 +2,7 @@
 
 import { writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { shown } from '../core/errors.ts'
+import { errnoOf, reasonOf, shown } from '../core/errors.ts'
 import type { Cache } from '../store/cache.ts'
 import { isFull } from '../store/space.ts'
 import { windowDigest } from './digest.ts'
@@ -50,8 +50,9 @@ export class StepResults {
       const options = { signal, name: `${definitionName} ${title}`.trim(), anew }
       return this.#read(await this.#cache.image({ type: 'build', id: address }, make, options))
     } catch (error) {
-      if (!changes || !isFull(error)) throw error
-      return await this.#withoutCache(title, changes.path)
+      if (!changes || !(isFull(error) || errnoOf(error))) throw error
+      const reason = isFull(error) ? 'there is no space left in the cache' : reasonOf(error)
+      return await this.#withoutCache(title, changes.path, reason)
     }
   }
 
@@ -66,10 +67,10 @@ export class StepResults {
     return result ? await windowDigest(result, { facts: this.facts, signal: this.#tools.signal }) : 'nothing'
   }
 
-  /** A full cache is no reason to lose what a step made. */
-  async #withoutCache(title: string, changes: string | undefined): Promise<Result> {
+  /** A cache that is full, or that somebody removed, is no reason to lose what a step made. */
+  async #withoutCache(title: string, changes: string | undefined, reason: string): Promise<Result> {
     const { report, scratch } = this.#tools
-    const text = `What ${shown(title)} made is not kept: there is no space left in the cache`
+    const text = `What ${shown(title)} made is not kept: ${reason}`
     report({ kind: 'warning', text })
     if (changes === undefined) return undefined
     this.#count += 1

@@ -21,7 +21,10 @@ function requireRoomFor(bytes: number, { isConversion, request, scratch }: Build
   requireRoom(dirname(scratch.path), dirname(request.target), { unpacked: bytes, packed })
 }
 
-export const wayOf = ({ facts }: BuildTools): Way => ({ ids: facts.idsMapped === 1 ? 'single' : 'all' })
+export function wayOf({ facts }: BuildTools): Way {
+  if (facts.idsMapped === 1) return { ids: 'single' }
+  return { ids: facts.inUserNamespace ? 'range' : 'all' }
+}
 
 function keepingFrom(
   identity: readonly string[],

@@ -310,6 +310,14 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('steps', () => {
     expect(await inImage('cat /copy; ls /one 2>/dev/null || true')).toBe('one\n')
   })
 
+  it('copy what a stage says about itself when that changed, too', async () => {
+    const text = (word: string) =>
+      `Stage: one\n%help\n  help\n\n# ${word}\n${header}Stage: two\n%files from one\n  /.singularity.d/Singularity /copy\n`
+    await ran(text('first'))
+    await ran(text('second'))
+    expect(await inImage('grep "^#" /copy')).toBe('# second\n')
+  })
+
   it('give sandboxes too', async () => {
     write('x.def', header + two('one', 'two'))
     const call = ['build', '--force', '--sandbox', 'box', 'x.def']
@@ -345,6 +353,20 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('steps', () => {
     expect(stderr).toContain('cannot mount what the steps before made')
     expect(stderr).toContain('sing cache clean --type build')
     expect(await ran(two('one', 'new'), ['--disable-cache'])).toBe('ran-one ran-new')
+  })
+
+  it('are not lost when they cannot be put into the cache', async () => {
+    await ran(two('one', 'two'))
+    for (const { id } of await kept()) {
+      const path = join(folder, 'cache/cache/sing/build', id)
+      unlinkSync(path)
+      mkdirSync(path)
+    }
+    const { status, stdout, stderr } = await build(two('one', 'two'))
+    expect(stderr).toMatch(/WARNING: What %post \(1 of 2\) made is not kept: .*directory/)
+    expect(status).toBe(0)
+    expect(stdout).toBe('ran-one\nran-two\n')
+    expect(await inImage('cat /first /second')).toBe('one\ntwo\n')
   })
 
   it('are listed, counted and removed by their type', async () => {
