@@ -81,9 +81,14 @@ const explained: readonly { readonly in?: RegExp; readonly lines: RegExp; readon
     why: 'directories for everybody have the mode 1777, where Apptainer makes them 0755',
   },
   {
-    in: /^files-stages$/,
-    lines: /^\/(both|by-link|out|second) directory /,
+    in: /^(files|compile)-stages$/,
+    lines: /^\/(both|by-link|out|second|opt\/answer) directory /,
     why: 'a directory from a stage keeps its mode',
+  },
+  {
+    in: /^(debian-apt|compile-stages|pip-wheel|mpi-style|post-bash)$/,
+    lines: /^\/dev\/|^\/etc\/resolv\.conf file/,
+    why: 'what a base has in /dev stays, and so does the mode of its resolv.conf',
   },
   {
     in: /^history-3$/,
