@@ -56,6 +56,8 @@ export type BuildRequest = {
   readonly buildArguments: readonly string[]
   readonly buildArgumentFile: string | undefined
   readonly warnUnusedArguments: boolean
+  /** The stage of a Dockerfile that becomes the image; undefined: the last one. */
+  readonly stage: string | undefined
   readonly packing: Packing
   readonly scratchParent: string | undefined
   readonly keepScratch: boolean

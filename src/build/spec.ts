@@ -96,7 +96,8 @@ function fromDockerfile(path: string, request: BuildRequest, report: Report): Bu
   if (!isEverySection(request.sections))
     throw new SingError('USAGE', '--section: a Dockerfile has no sections to choose', { status: 255 })
   const build = { ...fileArguments, ...given }
-  const dockerfile = openDockerfile(path, { context: contextOf(path), arguments: build }, report)
+  const wanted = { context: contextOf(path), target: request.stage, arguments: build }
+  const dockerfile = openDockerfile(path, wanted, report)
   const { name, text } = dockerfile.file
   return { definition: { stages: [], text }, dockerfile, name, isDefinition: true }
 }
@@ -176,6 +177,10 @@ export async function openSpec(request: BuildRequest, report: Report): Promise<B
   const spec = await readSpec(request, report)
   if (request.update && (!spec.isDefinition || spec.dockerfile)) {
     throw new SingError('USAGE', '--update needs a definition file', { status: 255 })
+  }
+  if (request.stage !== undefined && !spec.dockerfile) {
+    const hint = 'In a definition that begins with a Dockerfile, the header has a line Target: STAGE'
+    throw new SingError('USAGE', '--target chooses a stage of a Dockerfile', { hint, status: 255 })
   }
   for (const stage of spec.definition.stages) {
     if (isDockerStage(stage)) dockerfileOf(stage, spec.name, silent)

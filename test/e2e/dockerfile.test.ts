@@ -139,6 +139,20 @@ COPY ["a.txt", "/with blank"]
     expect(await context.sh('ls -l /tree/link /tree/out')).toMatch(/link -> one\n.*out -> \/etc\/passwd\n$/)
   })
 
+  it('makes an image of the stage that --target names', async () => {
+    const Dockerfile = `${from()} AS first\nRUN echo 1 > /stage\nFROM first AS second\nRUN echo 2 > /stage\n`
+    const context = new Context({ Dockerfile, 'x.def': 'Bootstrap: scratch\n' })
+    await context.builds('--target', 'first')
+    expect((await context.run(['exec', 'app.sif', 'cat', '/stage'])).stdout).toBe('1\n')
+    const refused = await context.build('--target', 'frst')
+    expect(refused).toMatchObject({
+      status: 255,
+      stderr: expect.stringMatching(/no stage "?frst"?.*\n.*first/),
+    })
+    const definition = await context.run(['build', '--target', 'first', 'y.sif', 'context/x.def'])
+    expect(definition).toMatchObject({ status: 255, stderr: expect.stringContaining('Target: STAGE') })
+  })
+
   it('builds only the stages that it needs, and copies from them', async () => {
     const context = new Context({
       tool: 'echo made\n',

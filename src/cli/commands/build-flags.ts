@@ -45,6 +45,7 @@ const definitionFlags = grouped('Definition:', [
   }),
   toggle('notest', 'do not run %test', { short: 'T' }),
   toggle('json', 'the definition is JSON'),
+  text('target', 'the stage of a Dockerfile that becomes the image', { env: [], placeholder: 'stage' }),
 ])
 
 const runFlags = grouped('Sections:', [

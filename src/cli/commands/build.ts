@@ -93,6 +93,7 @@ export function requestOf(call: Call, config: Config, report: Report): BuildRequ
     fixPermissions: flags['fix-perms'] === true,
     buildArguments: words(flags['build-arg']),
     buildArgumentFile: word(flags['build-arg-file']),
+    stage: word(flags.target),
     warnUnusedArguments: flags['warn-unused-build-args'] === true,
     packing: { ...(processors > 0 && { workers: processors }), ...packing },
     scratchParent: word(flags.tmpdir),
