@@ -25,6 +25,17 @@ static void apply(struct sing_item *item, const struct sing_record *record)
 	item->kind = SING_ITEM_OTHER;
 }
 
+/* Devices cannot have those (xattr(7)): who unpacks the image would fail over them. */
+static void drop_user_attributes(struct sing_xattr_list *list)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (strncmp(list->items[i].name, "user.", strlen("user.")) != 0)
+			list->items[kept++] = list->items[i];
+	list->count = kept;
+}
+
 void sing_item_take_records(struct sing_item *item)
 {
 	struct sing_xattr_list *list = &item->xattrs;
@@ -46,6 +57,8 @@ void sing_item_take_records(struct sing_item *item)
 		list->items[kept++] = xattr;
 	}
 	list->count = kept;
+	if (S_ISREG(mode) && item->kind != SING_ITEM_FILE)
+		drop_user_attributes(list);
 }
 
 static struct stat status_of(const struct sing_found *found)

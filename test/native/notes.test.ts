@@ -71,6 +71,14 @@ describe.skipIf(!can('xattrs'))('a note on a file', () => {
     expect(await packed('/file')).toBe(expected)
   })
 
+  it('leaves a device without attributes that devices cannot have', async () => {
+    writeFileSync(join(root, 'file'), '')
+    note(join(root, 'file'), '5:6:c:1:3')
+    note(join(root, 'file'), 'x', 'user.other')
+    note(join(root, 'file'), 'x', 'user.zebra')
+    expect(await packed('/file')).toBe('character 5:6 1:3')
+  })
+
   it('makes no device of a directory', async () => {
     mkdirSync(join(root, 'directory'))
     note(join(root, 'directory'), '5:6:c:1:3')
