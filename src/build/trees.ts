@@ -21,9 +21,10 @@ function requireRoomFor(bytes: number, { isConversion, request, scratch }: Build
   requireRoom(dirname(scratch.path), dirname(request.target), { unpacked: bytes, packed })
 }
 
-export function wayOf({ facts }: BuildTools): Way {
+export function wayOf({ facts, request: { keepGroups: keepsGroups } }: BuildTools): Way {
+  // With one id nobody ever can leave groups, and outside of user namespaces everybody can.
   if (facts.idsMapped === 1) return { ids: 'single' }
-  return { ids: facts.inUserNamespace ? 'range' : 'all' }
+  return facts.inUserNamespace ? { ids: 'range', keepsGroups } : { ids: 'all' }
 }
 
 function keepingFrom(

@@ -8,6 +8,8 @@ import {
 } from '../../../src/build/address.ts'
 
 const all = { ids: 'all' } as const
+const range = { ids: 'range' } as const
+const groups = { ids: 'range', keepsGroups: true } as const
 const single = { ids: 'single' } as const
 const base = baseAddress(all, ['digest'])
 
@@ -16,8 +18,11 @@ const addresses: readonly [string, string][] = [
   ['a base', base],
   ['another base', baseAddress(all, ['other'])],
   ['the same base with one id', baseAddress(single, ['digest'])],
+  ['the same base with a range of ids', baseAddress(range, ['digest'])],
+  ['the same base where groups stay', baseAddress(groups, ['digest'])],
   ['a base of two layers', baseAddress(all, ['digest', 'digest'])],
   ['a step', nextAddress(all, base, ['post', 'a b'])],
+  ['the same step where groups stay', nextAddress(groups, base, ['post', 'a b'])],
   ['the same words cut otherwise', nextAddress(all, base, ['post', 'a', 'b'])],
   ['the same step with one id', nextAddress(single, base, ['post', 'a b'])],
   ['the same step twice', nextAddress(all, nextAddress(all, base, ['post', 'a b']), ['post', 'a b'])],
@@ -39,6 +44,7 @@ describe('addresses', () => {
   })
 
   it('are the same for the same', () => {
+    expect(baseAddress({ ...range, keepsGroups: false }, ['digest'])).toBe(baseAddress(range, ['digest']))
     expect(nextAddress(all, base, ['post', 'a b'])).toBe(
       nextAddress(all, baseAddress(all, ['digest']), ['post', 'a b']),
     )
