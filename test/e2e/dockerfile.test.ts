@@ -323,6 +323,31 @@ BuildArgs: V=3
     expect(await context.fails(...flags)).toContain(message)
   })
 
+  it.each([
+    [2, 'buld', 'there is no stage called "buld", and as an image: ', 'did you mean build?'],
+    [2, 'nope', 'there is no stage called "nope", and as an image: ', 'stages: build, tools'],
+    [2, '7', 'there is no stage called "7", and as an image: ', 'stages: build, tools'],
+    [2, 'last', 'the stage "last" is not above this line, and as an image: ', 'move it up'],
+    [2, 'example.invalid/build', 'cannot reach ', ''],
+    [0, 'nope', 'there is no stage called "nope", and as an image: ', ''],
+  ])('with %i stages does not copy from %s', async (above, word, message, hint) => {
+    const stages = [`${from()} AS build`, `${from()} AS tools`].slice(0, above)
+    const copying = [
+      from(),
+      'ENV A=b',
+      `COPY --from=${word} /x /`,
+      `${from()} AS last`,
+      `COPY --from=${above} / /`,
+    ]
+    const context = new Context({ Dockerfile: [...stages, ...copying, ''].join('\n') })
+    const { status, stderr } = await context.run(['build', 'app.sif', 'context'], {
+      env: { HTTPS_PROXY: 'http://127.0.0.1:1' },
+    })
+    expect(stderr).toContain(`Dockerfile:${above + 3}: ${message}`)
+    expect(stderr).toContain(hint)
+    expect(status).toBe(255)
+  })
+
   it('warns of arguments that nothing declares', async () => {
     const context = new Context({ Dockerfile: `${from()}\nARG A\n` })
     const said = await context.builds(

@@ -2,6 +2,7 @@
 
 import { chmodSync } from 'node:fs'
 import { SingError, shown } from '../../core/errors.ts'
+import type { Giver as Image } from '../../definition/dockerfile/needs.ts'
 import type { DockerStage } from '../../definition/dockerfile/types.ts'
 import { inShort } from '../../definition/dockerfile/words.ts'
 import { fixedTime } from '../describe.ts'
@@ -13,6 +14,7 @@ import { type Origin, openContext, treeOrigin } from './context.ts'
 import type { Giver } from './copy.ts'
 import { configAttachment, describeDocker } from './describe.ts'
 import { findImage, readFrom } from './from.ts'
+import { noSuchGiver } from './giver.ts'
 import type { DockerSpec } from './spec.ts'
 import { nothing, Stages } from './stages.ts'
 import { stepOf } from './steps.ts'
@@ -49,7 +51,10 @@ class Planner {
 
   plans(): StagePlan[] {
     const { images, stages } = this.#stages.needs
-    return [...images.map((word) => this.#imagePlan(word)), ...stages.map((index) => this.#stagePlan(index))]
+    return [
+      ...images.map((image) => this.#imagePlan(image)),
+      ...stages.map((index) => this.#stagePlan(index)),
+    ]
   }
 
   result(): SourceBase {
@@ -71,13 +76,18 @@ class Planner {
   #imageName = (word: string): string => `${this.#prefix}image ${word}`
 
   /** An image that only files are taken from. */
-  #imagePlan(word: string): StagePlan {
-    const { context } = this.#spec
+  #imagePlan(image: Image): StagePlan {
+    const { word } = image
+    const { context, file } = this.#spec
     const plan = emptyPlan(this.#imageName(word), `--from=${word}`)
     const base = async (): Promise<FoundBase> => {
-      const from = readFrom(word, [], 0, context)
-      if (from.kind === 'nothing' || from.kind === 'stage') return nothing
-      return (await findImage(from, false, this.#tools)).found
+      try {
+        const from = readFrom(word, [], 0, context)
+        if (from.kind === 'nothing' || from.kind === 'stage') return nothing
+        return (await findImage(from, false, this.#tools)).found
+      } catch (error) {
+        throw error instanceof SingError ? noSuchGiver(error, image, file) : error
+      }
     }
     return { ...plan, base }
   }

@@ -89,7 +89,11 @@ export function targetOf({ stages, name }: Dockerfile, target: string | undefine
   if (target === undefined) return stages.length - 1
   const found = stageNamed(stages, target, stages.length, true)
   if (found !== undefined) return found
+  throw wrong({ name, line: 0 }, `there is no stage ${excerpt(target)}`, stagesHint(stages, target))
+}
+
+/** The stage that a mistyped word probably means, else all that have a name. */
+export function stagesHint(stages: readonly DockerStage[], word: string): string | undefined {
   const names = stages.flatMap((stage) => stage.name ?? [])
-  const hint = suggestion(target, names) ?? (names.length > 0 ? `stages: ${names.join(', ')}` : undefined)
-  throw wrong({ name, line: 0 }, `there is no stage ${excerpt(target)}`, hint)
+  return suggestion(word, names) ?? (names.length > 0 ? `stages: ${names.join(', ')}` : undefined)
 }
