@@ -9,7 +9,7 @@ import { can } from '../helpers/can.ts'
 import { type Layout, must, sha256, writeLayout } from '../helpers/oci.ts'
 import { program, squashfsOf, file as textFile } from '../helpers/oci-sif.ts'
 import { peer } from '../helpers/peer.ts'
-import { type Outcome, type RunOptions, sing } from '../helpers/sing.ts'
+import { type Outcome, projectRoot, type RunOptions, sing } from '../helpers/sing.ts'
 import type { TarEntry } from '../helpers/tar.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
 import { busyboxLayer, printingImage } from './oci-images.ts'
@@ -203,7 +203,7 @@ describe('an OCI-SIF is not made', () => {
 })
 
 it.each([
-  ['x.sif', 'x.sif is no image of OCI'],
+  [join(projectRoot, 'fixtures/images/everything.sif'), 'everything.sif is no image of OCI'],
   ['oras://127.0.0.1:1/x', 'oras://127.0.0.1:1/x is a file, which is fetched as it is'],
 ])('an OCI-SIF is not built of %s', async (spec, message) => {
   const { status, stderr } = await our(['build', '--oci', 'new.sif', spec])
