@@ -6,6 +6,7 @@ import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { Fetched } from '../image/fetch.ts'
+import { baseReference, parseReference } from '../oci/reference.ts'
 import { catchInterruption } from '../runtime/interrupt.ts'
 import type { Cache } from '../store/cache.ts'
 import { shownAddress } from '../store/http.ts'
@@ -24,7 +25,7 @@ import { Resolved } from './lock/resolved.ts'
 import { contentDigest } from './lock/sources.ts'
 import { canMountLayers, keepsResults } from './mountable.ts'
 import { requireNotes } from './notes.ts'
-import type { BuildRequest, BuildTools } from './request.ts'
+import type { BuildRequest, BuildTools, Obtain } from './request.ts'
 import { copyMetadata, mergedTree, metadataDirectories } from './sandbox.ts'
 import { openScratch, scratchParent } from './scratch.ts'
 import type { BuildSpec } from './spec.ts'
@@ -105,12 +106,13 @@ async function assemble(built: Built, spec: BuildSpec, mode: number, tools: Buil
 }
 
 /** Gives images by their references, and notes which ones they were. */
-function obtainer(obtain: BuildContext['obtain'], resolved: Resolved): BuildTools['obtain'] {
+function obtainer(obtain: BuildContext['obtain'], resolved: Resolved, isBuilt: boolean): Obtain {
   return async (reference, signal) => {
     const { path, digest } = await obtain(reference, signal)
     const name = /^https?:/.test(reference) ? shownAddress(reference) : reference
     await resolved.note(name, () => digest ?? contentDigest(path, 'keep', signal))
-    return path
+    const isImage = isBuilt && digest !== undefined && !/^(oras|https?):/.test(reference)
+    return { path, image: isImage ? { name: baseReference(parseReference(reference)), digest } : undefined }
   }
 }
 
@@ -156,7 +158,7 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
     const names = { definitionName: spec.name, isConversion: !spec.isDefinition }
     const given = { request, facts, environment, gpus, report, signal, debug, ownMounts, examine }
     const resolved = locking?.resolved ?? new Resolved()
-    const obtain = obtainer(context.obtain, resolved)
+    const obtain = obtainer(context.obtain, resolved, spec.isDefinition)
     const canMount = await canMountLayers({ ...given, scratch })
     const results = await openResults({ ...given, ...names, scratch }, spec, context)
     if (request.resume) {

@@ -2,6 +2,7 @@
 
 import { chmodSync, statSync } from 'node:fs'
 import type { Stage } from '../definition/types.ts'
+import { baseLabels } from '../image/labels.ts'
 import { baseDirectories, baseFiles, baseLinks } from '../image/texts.ts'
 import { describeStage, fixedTime } from './describe.ts'
 import { planDockerfile } from './dockerfile/plan.ts'
@@ -154,9 +155,12 @@ function planStage(
     steps: async () => stepsOf(),
     async describe(root, arch) {
       const time = fixedTime(found, tools)
-      await describeStage(stage, { root, arch, time }, takeLabels(stage, root), spec, tools)
+      const about = { root, arch, time, base: found.image }
+      await describeStage(stage, about, takeLabels(stage, root), spec, tools)
     },
-    description: descriptionOf(stage, tools),
+    get description() {
+      return [...descriptionOf(stage, tools), ...baseLabels(found.image).flat()]
+    },
     test,
   }
 }

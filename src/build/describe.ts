@@ -3,6 +3,7 @@
 import { SingError } from '../core/errors.ts'
 import { singularityVersion } from '../core/version.ts'
 import type { Stage } from '../definition/types.ts'
+import type { BaseImage } from '../image/labels.ts'
 import { writeMetadata } from './metadata.ts'
 import type { BuildTools } from './request.ts'
 import type { BuildSpec } from './spec.ts'
@@ -21,12 +22,18 @@ export function fixedTime(
   })
 }
 
-type Described = { readonly root: string; readonly arch: string; readonly time: number | undefined }
+type Described = {
+  readonly root: string
+  readonly arch: string
+  readonly time: number | undefined
+  /** The image of OCI that the stage began with. */
+  readonly base?: BaseImage | undefined
+}
 
 /** Write into a tree what the stage says about the image. */
 export async function describeStage(
   stage: Stage,
-  { root, arch, time }: Described,
+  { root, arch, time, base }: Described,
   extraLabels: [string, string][],
   spec: BuildSpec,
   tools: BuildTools,
@@ -37,6 +44,7 @@ export async function describeStage(
     builder: { version: singularityVersion },
     time: time === undefined ? new Date() : new Date(time * 1000),
     arch,
+    base,
     extraLabels,
     report: tools.report,
   })

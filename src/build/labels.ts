@@ -6,6 +6,8 @@ import { parseLabels } from '../definition/labels.ts'
 import type { Stage } from '../definition/types.ts'
 import {
   automaticLabels,
+  type BaseImage,
+  baseLabels,
   isAboutBuild,
   labelSchema,
   labelsFile,
@@ -37,6 +39,8 @@ export type LabelOptions = {
   readonly version: string
   readonly time: Date
   readonly arch: string
+  /** The image of OCI that the stage began with. */
+  readonly image?: BaseImage | undefined
   /** What %post wrote; it replaces what the base says. */
   readonly extra: readonly (readonly [string, string])[]
   readonly report: Report
@@ -48,7 +52,8 @@ function labelsOfBuild(root: string, stage: Stage, options: LabelOptions): [stri
     [`${labelSchema}.usage`, help],
     [`${labelSchema}.usage.singularity.runscript.help`, help],
   ]
-  return [...automaticLabels(options, stage.header), ...(existsInside(root, help) ? usage : [])]
+  const about = [...automaticLabels(options, stage.header), ...baseLabels(options.image)]
+  return [...about, ...(existsInside(root, help) ? usage : [])]
 }
 
 /**

@@ -4,6 +4,7 @@ import { readdirSync, symlinkSync } from 'node:fs'
 import type { Report } from '../core/events.ts'
 import { imageScript } from '../definition/script.ts'
 import type { Stage } from '../definition/types.ts'
+import type { BaseImage } from '../image/labels.ts'
 import { baseDirectories, baseFiles, baseLinks, environmentHeader } from '../image/texts.ts'
 import { describeApps } from './apps.ts'
 import {
@@ -32,6 +33,8 @@ export type MetadataOptions = {
   readonly builder: { readonly version: string }
   readonly time: Date
   readonly arch: string
+  /** The image of OCI that the stage began with. */
+  readonly base?: BaseImage | undefined
   /** What %post wrote into $SINGULARITY_LABELS. */
   readonly extraLabels: readonly (readonly [string, string])[]
   readonly report: Report
@@ -70,8 +73,8 @@ export async function writeMetadata(root: string, stage: Stage, options: Metadat
     if (section) writeInside(root, `${folder}/${name}`, imageScript(section), 0o755)
   }
   describeApps(root, stage, options.report)
-  const { force, builder, time, arch, extraLabels: extra, report } = options
-  writeImageLabels(root, stage, { force, version: builder.version, time, arch, extra, report })
+  const { force, builder, time, arch, base, extraLabels: extra, report } = options
+  writeImageLabels(root, stage, { force, version: builder.version, time, arch, image: base, extra, report })
 }
 
 const ociAgents = ['docker', 'oci', 'oci-archive', 'docker-archive', 'docker-daemon']

@@ -6,6 +6,7 @@ import type { Report } from '../core/events.ts'
 import type { Stage } from '../definition/types.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { GpuFacts } from '../host/gpu.ts'
+import type { BaseImage } from '../image/labels.ts'
 import type { Packing } from './compression.ts'
 import type { StepCounter } from './counter.ts'
 import type { Resolved } from './lock/resolved.ts'
@@ -79,7 +80,14 @@ export type BuildRequest = {
   readonly time: number | undefined
 }
 
-export type Obtain = (reference: string, signal: AbortSignal) => Promise<string>
+/** An image in the cache. */
+export type Obtained = {
+  readonly path: string
+  /** What it is in the words of OCI; undefined for files that are fetched as they are, and where nothing is built on it. */
+  readonly image: BaseImage | undefined
+}
+
+export type Obtain = (reference: string, signal: AbortSignal) => Promise<Obtained>
 
 /** What every step of a build is given. */
 export type BuildTools = {
@@ -103,7 +111,7 @@ export type BuildTools = {
   readonly canMount: boolean
   /** What steps made, of this build and others; undefined where nothing is kept. */
   readonly results: StepResults | undefined
-  /** The path of the image that a reference names: in the cache, which has it now. */
+  /** The image that a reference names: in the cache, which has it now. */
   readonly obtain: Obtain
   /** Told what bases are. */
   readonly resolved: Pick<Resolved, 'note'>

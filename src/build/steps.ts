@@ -3,6 +3,7 @@
  * the engine takes their steps one after the other, from the cache where it knows the result.
  */
 
+import type { BaseImage } from '../image/labels.ts'
 import type { Window } from '../image/open.ts'
 import type { Attachment } from './sources/index.ts'
 import type { StageTree } from './stage-tree.ts'
@@ -48,6 +49,8 @@ export type FoundBase = {
   readonly preparation?: Step
   /** JSON objects that the descendants of the base carry on. */
   readonly attachments: readonly Attachment[]
+  /** The image of OCI that it is; undefined for all others, whose labels tell of theirs. */
+  readonly image?: BaseImage | undefined
   /** When the base was made, in seconds since 1970; undefined when it is made just now. */
   readonly time: number | undefined
 }

@@ -54,6 +54,29 @@ export function automaticLabels(
   ]
 }
 
+/** An image of OCI that others are built on. */
+export type BaseImage = {
+  /** Its reference in full. */
+  readonly name: string
+  /** Of its manifest. */
+  readonly digest: string
+}
+
+const basePrefix = 'org.opencontainers.image.base.'
+
+/** What the annotations of OCI say about the base of an image. */
+export function baseLabels(image: BaseImage | undefined): [string, string][] {
+  if (!image) return []
+  return [
+    [`${basePrefix}name`, image.name],
+    [`${basePrefix}digest`, image.digest],
+  ]
+}
+
+/** Labels that tell of the base of what is now a base itself. */
+export const isAboutBase = (key: string): boolean =>
+  [`${basePrefix}name`, `${basePrefix}digest`].includes(key)
+
 /** Labels by which a build describes itself are about that build only, so those of a base go. */
 export function isAboutBuild(key: string): boolean {
   return (

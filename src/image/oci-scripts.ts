@@ -4,7 +4,7 @@
  */
 
 import type { ImageConfig } from '../oci/types.ts'
-import { automaticLabels, isAboutBuild, type Making } from './labels.ts'
+import { automaticLabels, type BaseImage, baseLabels, isAboutBuild, type Making } from './labels.ts'
 
 export const ociEnvironmentFile = '/.singularity.d/env/10-docker2singularity.sh'
 
@@ -100,15 +100,17 @@ fi
 ${start}`
 }
 
-/** Labels of a new image: those that a base brought along, those of the configuration, those about the conversion. */
+/** Labels of a new image: those that a base brought along, those that tell which it is, those of the configuration, those about the conversion. */
 export function ociLabels(
   base: ReadonlyMap<string, string>,
   { labels }: Pick<ImageConfig, 'labels'>,
   making: Making,
   header: Readonly<Record<string, string>>,
+  image?: BaseImage,
 ): Map<string, string> {
   return new Map([
     ...[...base].filter(([key]) => !isAboutBuild(key)),
+    ...baseLabels(image),
     ...Object.entries(labels),
     ...automaticLabels(making, header),
   ])

@@ -227,6 +227,13 @@ export function showReference(reference: Reference): string {
   }
 }
 
+/** The reference as images tell of it that are built on this one: for registries the name alone, and no path of somebody's machine. */
+export function baseReference(reference: Reference): string {
+  const isFile = 'path' in reference
+  const shown = showReference(isFile ? { ...reference, path: baseName(reference.path) } : reference)
+  return shown.replace(/^docker:\/\//, '')
+}
+
 const baseName = (path: string): string => path.replace(/\/+$/, '').split('/').at(-1) ?? ''
 
 /** What a definition says of the image that it began with: without tag and digest, and no path of somebody's machine. */

@@ -1,6 +1,6 @@
 /** Definitions whose base is elsewhere: what they keep of it, and what %post sees. */
 
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -13,12 +13,20 @@ import { type Outcome, projectRoot, type RunOptions, sing } from '../helpers/sin
 import { temporaryFolder } from '../helpers/temp.ts'
 import { busyboxLayer, printingImage } from './oci-images.ts'
 
+/** What an image says about its own base. */
+const labels = (name: string) => ({
+  'org.opencontainers.image.base.name': name,
+  'org.opencontainers.image.base.digest': name,
+})
+
 let layout: Layout
 let folder = ''
 beforeAll(async () => {
   const base = await busyboxLayer()
   layout = writeLayout(join(temporaryFolder(), 'layout'), {
     app: printingImage(base),
+    based: printingImage(base, { config: { Labels: labels('old') } }),
+    other: printingImage(base, { config: { Labels: labels('other') } }),
     arm: printingImage(base, { platform: { architecture: 'arm64' } }),
   })
 })
@@ -61,6 +69,48 @@ describe.skipIf(!can('userns', 'fuse'))('a definition', () => {
     expect(labels).toContain('Mine: here\n')
     const { oci } = await openImage(join(folder, 'x.sif'))
     expect(oci).toMatchObject({ Entrypoint: ['print', 'entry'], WorkingDir: '/data' })
+  })
+
+  it('says which image it began with, and does not change when nothing does', async () => {
+    const name = 'org.opencontainers.image.base.name'
+    const digest = 'org.opencontainers.image.base.digest'
+    const about = [`${digest}: ${layout.digests.based}\n`, `${name}: oci:layout:based\n`]
+    const text = `Bootstrap: oci\nFrom: ${layout.folder}:based\n${post}`
+    const bytes = async (...flags: string[]) => {
+      await build(text, '--reproducible', ...flags)
+      return readFileSync(join(folder, 'x.sif'))
+    }
+    const first = await bytes()
+    for (const line of about) expect(await succeeds(['inspect', 'x.sif'])).toContain(line)
+    expect((await bytes()).equals(first)).toBe(true)
+    expect((await bytes('--disable-cache')).equals(first)).toBe(true)
+    renameSync(join(folder, 'x.sif'), join(folder, 'base.sif'))
+    await build('Bootstrap: localimage\nFrom: base.sif\n%labels\n  Mine here\n')
+    for (const line of about) expect(await succeeds(['inspect', 'x.sif'])).toContain(line)
+    await build(`${text}%labels\n  ${name} mine\n`)
+    expect(await succeeds(['inspect', 'x.sif'])).toContain(`${name}: mine\n`)
+    await build(`${text.replace(':based', ':other')}`)
+    expect(await succeeds(['inspect', 'x.sif'])).toContain(`${digest}: ${layout.digests.other}\n`)
+  })
+
+  it('says it of the image of a Dockerfile, unless that has labels of its own', async () => {
+    const text = `FROM oci:${layout.folder}:based AS first\nFROM first\n`
+    const inspect = async (dockerfile: string) => {
+      writeFileSync(join(folder, 'Dockerfile'), dockerfile)
+      await succeeds(['build', '--force', 'x.sif', 'Dockerfile'])
+      return await succeeds(['inspect', 'x.sif'])
+    }
+    const said = await inspect(text)
+    expect(said).toContain(`org.opencontainers.image.base.digest: ${layout.digests.based}\n`)
+    expect(said).toContain('org.opencontainers.image.base.name: oci:layout:based\n')
+    const own = await inspect(`${text}LABEL org.opencontainers.image.base.name=mine\n`)
+    expect(own).toContain('org.opencontainers.image.base.name: mine\n')
+    expect(await inspect('FROM scratch\nCOPY Dockerfile /\n')).not.toContain('image.base')
+  })
+
+  it('says nothing of the sort of an image that is taken as it is', async () => {
+    await succeeds(['build', 'x.sif', `oci:${layout.folder}:app`])
+    expect(await succeeds(['inspect', 'x.sif'])).not.toContain('image.base')
   })
 
   it('keeps its own runscript, and stages that copy from another', async () => {

@@ -238,6 +238,9 @@ COPY --from=${registry.host}/team/base:base /data/added /added
     })
     await context.builds('--no-https', '--build-arg', 'TAG=base')
     expect(await context.sh('cat /built /added')).toBe('built\nadded\n')
+    const { stdout: labels } = await context.run(['inspect', 'app.sif'])
+    expect(labels).toContain(`org.opencontainers.image.base.digest: ${digests.base}\n`)
+    expect(labels).toContain(`org.opencontainers.image.base.name: ${registry.host}/team/base:base\n`)
     expect(await context.fails('--no-https')).toContain('Dockerfile:2: ')
   })
 

@@ -3,7 +3,7 @@
 import { singularityVersion } from '../../core/version.ts'
 import type { OciConfig, State } from '../../definition/dockerfile/state.ts'
 import { runners } from '../../image/additions.ts'
-import { labelsFile } from '../../image/labels.ts'
+import { type BaseImage, labelsFile } from '../../image/labels.ts'
 import {
   ociConfigText,
   ociEnvironmentFile,
@@ -27,6 +27,8 @@ export type Described = {
   readonly config: OciConfig
   /** The Dockerfile. */
   readonly text: string
+  /** The image of OCI that the stage began with. */
+  readonly image: BaseImage | undefined
   /** What the keys of a definition would be. */
   readonly header: Readonly<Record<string, string>>
   readonly time: Date
@@ -42,7 +44,7 @@ function keepsRunscript(root: string, { Entrypoint = [], Cmd = [] }: OciConfig):
 
 /** Write it into the tree. What every image has must be there, or come afterwards. */
 export function describeDocker(root: string, about: Described, tools: BuildTools): void {
-  const { config, text, header, time, arch } = about
+  const { config, text, header, image, time, arch } = about
   const command = { entrypoint: config.Entrypoint ?? [], command: config.Cmd ?? [] }
   if (!keepsRunscript(root, config)) writeInside(root, runscript, ociRunscript(command), 0o755)
   keepHistory(root, 'docker', text)
@@ -50,7 +52,7 @@ export function describeDocker(root: string, about: Described, tools: BuildTools
   writeInside(root, ociEnvironmentFile, ociEnvironmentScript({ environment: config.Env ?? [] }), 0o755)
   const base = readLabels(root, labelsFile, tools.report)
   const making = { version: singularityVersion, time, arch }
-  writeLabels(root, labelsFile, ociLabels(base, { labels: config.Labels ?? {} }, making, header))
+  writeLabels(root, labelsFile, ociLabels(base, { labels: config.Labels ?? {} }, making, header, image))
 }
 
 /** The configuration as an object of the SIF, with the author and what was done. */

@@ -5,6 +5,7 @@ import { SingError, shown } from '../../core/errors.ts'
 import { stageNamed } from '../../definition/dockerfile/parse.ts'
 import type { OciConfig } from '../../definition/dockerfile/state.ts'
 import type { DockerStage } from '../../definition/dockerfile/types.ts'
+import { isAboutBase } from '../../image/labels.ts'
 import { imageConfig } from '../../image/oci-config.ts'
 import { openOciSif } from '../../image/oci-sif.ts'
 import { type Image, openImage } from '../../image/open.ts'
@@ -73,12 +74,21 @@ export async function findImage(
   isRun: boolean,
   tools: BuildTools,
 ): Promise<FoundImage> {
-  const path = from.kind === 'file' ? from.path : await tools.obtain(from.reference, tools.signal)
+  const { path, image: origin } =
+    from.kind === 'file' ? { ...from, image: undefined } : await tools.obtain(from.reference, tools.signal)
   if (from.kind === 'file') await tools.resolved.note(path, () => contentDigest(path, 'keep', tools.signal))
   const image = await openImage(path, { anyArchitecture: !isRun })
   if (!isRun && image.arch === undefined)
     tools.report({ kind: 'debug', text: `${shown(path)} names no architecture` })
-  return { found: await baseOfImage(image, tools), config: await configOf(image) }
+  const config = await configOf(image)
+  const found = { ...(await baseOfImage(image, tools)), image: origin }
+  return { found, config: origin ? withoutBase(config) : config }
+}
+
+/** The base of the base is not that of what is built now. */
+function withoutBase(config: OciConfig): OciConfig {
+  const labels = Object.entries(config.Labels ?? {}).filter(([key]) => !isAboutBase(key))
+  return config.Labels ? { ...config, Labels: Object.fromEntries(labels) } : config
 }
 
 type Fields = Readonly<Record<string, unknown>>

@@ -5,6 +5,7 @@ import { SingError, shown } from '../../core/errors.ts'
 import type { Giver as Image } from '../../definition/dockerfile/needs.ts'
 import type { DockerStage } from '../../definition/dockerfile/types.ts'
 import { inShort } from '../../definition/dockerfile/words.ts'
+import { baseLabels } from '../../image/labels.ts'
 import { fixedTime } from '../describe.ts'
 import { prepareRootfs } from '../metadata.ts'
 import type { BuildTools } from '../request.ts'
@@ -59,14 +60,14 @@ class Planner {
 
   result(): SourceBase {
     const { target, file } = this.#spec
-    const { state, time } = this.#stages.of(target)
+    const { state, time, image } = this.#stages.of(target)
     const attachment = configAttachment(state)
     return {
       base: { kind: 'stage', name: this.#stageName(target) },
       attachments: [attachment],
       time,
       addition: {
-        identity: [attachment.data.toString(), file.text],
+        identity: [attachment.data.toString(), file.text, ...baseLabels(image).flat()],
         write: (root) => this.#describe(target, root, this.#stages.architecture),
       },
     }
@@ -148,11 +149,12 @@ class Planner {
 
   #describe(index: number, root: string, arch: string): void {
     const { file, context } = this.#spec
-    const { state, time: baseTime } = this.#stages.of(index)
+    const { state, time: baseTime, image } = this.#stages.of(index)
     const time = fixedTime({ time: baseTime }, this.#tools)
     const about = {
       config: state.config,
       text: file.text,
+      image,
       header: { bootstrap: 'dockerfile', from: context },
       time: time === undefined ? new Date() : new Date(time * 1000),
       arch,

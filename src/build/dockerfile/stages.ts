@@ -16,6 +16,7 @@ import {
 } from '../../definition/dockerfile/state.ts'
 import type { DockerStage } from '../../definition/dockerfile/types.ts'
 import { hostArchitecture } from '../../image/architecture.ts'
+import type { BaseImage } from '../../image/labels.ts'
 import type { BuildTools } from '../request.ts'
 import type { SourceBase } from '../sources/index.ts'
 import type { FoundBase } from '../steps.ts'
@@ -29,6 +30,8 @@ export type Known = {
   readonly state: State
   readonly actions: readonly Action[]
   readonly time: number | undefined
+  /** The image of OCI below it. */
+  readonly image: BaseImage | undefined
 }
 
 export const nothing: SourceBase = {
@@ -102,7 +105,7 @@ export class Stages {
   /** Find what a stage begins with; what its instructions come to is known then. */
   async begin(index: number, stage: DockerStage): Promise<FoundBase> {
     const { found, state } = await this.#find(index, stage)
-    const known = this.#fold(stage, state, found.time)
+    const known = { ...this.#fold(stage, state), time: found.time, image: found.image }
     this.#known.set(index, known)
     return { ...found, attachments: [configAttachment(known.state)] }
   }
@@ -114,10 +117,10 @@ export class Stages {
       case 'nothing':
         return { found: nothing, state: firstState({ Env: [`PATH=${defaultPath}`] }) }
       case 'stage': {
-        const { state, time } = this.of(from.index)
+        const { state, time, image } = this.of(from.index)
         const base = { kind: 'stage', name: this.#nameOf(from.index) } as const
         const inherited = { ...firstState(state.config, state.author), history: state.history }
-        return { found: { base, attachments: [], time }, state: inherited }
+        return { found: { base, attachments: [], time, image }, state: inherited }
       }
       case 'reference':
       case 'file':
@@ -137,7 +140,7 @@ export class Stages {
   }
 
   /** One instruction after the other; before them those that the base has for its children. */
-  #fold(stage: DockerStage, first: State, time: number | undefined): Known {
+  #fold(stage: DockerStage, first: State): Pick<Known, 'state' | 'actions'> {
     const { OnBuild = [], ...config } = first.config
     const triggers = this.#located(stage.line, () =>
       parseTriggers(OnBuild, `${this.#place(stage.line)}: ONBUILD of ${shown(stage.from)}`, '\\'),
@@ -152,6 +155,6 @@ export class Stages {
       state = folded.state
       if (folded.action) actions.push(folded.action)
     }
-    return { state, actions, time }
+    return { state, actions }
   }
 }

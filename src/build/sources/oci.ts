@@ -46,6 +46,7 @@ export function checkReference(stage: Stage): void {
 
 /** The image, which the cache has or gets. */
 export async function findReference(stage: Stage, tools: BuildTools): Promise<SourceBase> {
-  const path = await tools.obtain(referenceOf(stage), tools.signal)
-  return baseOfImage(await openImage(path, { anyArchitecture: !runsPrograms(stage) }), tools, 'cached')
+  const { path, image } = await tools.obtain(referenceOf(stage), tools.signal)
+  const opened = await openImage(path, { anyArchitecture: !runsPrograms(stage) })
+  return { ...(await baseOfImage(opened, tools, 'cached')), image }
 }

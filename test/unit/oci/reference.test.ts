@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SingError } from '../../../src/core/errors.ts'
 import {
+  baseReference,
   fileNameOf,
   fileNameOfAddress,
   isReference,
@@ -198,4 +199,15 @@ it.each([
   ['http://', undefined],
 ])('%s is loaded into %s', (address, name) => {
   expect(fileNameOfAddress(address)).toBe(name)
+})
+
+it.each([
+  ['docker://alpine', 'docker.io/library/alpine:latest'],
+  [`docker:r.example:5000/a/b@${sha256}`, `r.example:5000/a/b@${sha256}`],
+  ['oci:/home/jane/layout:app', 'oci:layout:app'],
+  ['oci-archive:dir/a.tar', 'oci-archive:a.tar'],
+  ['docker-archive:/tmp/a.tar:app:1', 'docker-archive:a.tar:app:1'],
+  ['docker-daemon:app:1', 'docker-daemon:app:1'],
+])('tells images on top of %s that they are built on %s', (text, name) => {
+  expect(baseReference(parseReference(text))).toBe(name)
 })
