@@ -63,7 +63,7 @@ describe.skipIf(!needs)('a build that fails', () => {
     {
       step: '%appinstall',
       text: '%appinstall a\n  echo > /a\n  exit 3\n',
-      says: /%post failed with status 3 \(x\.def:5\)$/m,
+      says: /%appinstall failed with status 3 \(x\.def:5\)$/m,
     },
     {
       step: 'the test of an earlier stage',
