@@ -33,9 +33,12 @@ const replacements: readonly (readonly [RegExp, string])[] = [
 const normalised = (text: string): string =>
   replacements.reduce((now, [from, to]) => now.replace(from, to), text)
 
-/** Labels of the builders' versions, of which those of the base stay or go, what younger ones say of the base, and a script that is each builder's own. */
+/**
+ * Labels of versions and headers, of which those of the base go here and stay there, what younger ones say of the base, and a
+ * script that is each builder's own.
+ */
 const ownNames =
-  /usage\.(apptainer|singularity)\.version$|^org\.opencontainers\.image\.base\.(name|digest)$|\/10-docker2singularity\.sh$/
+  /usage\.(apptainer|singularity)\.version$|deffile\.(include|osversion)$|^org\.opencontainers\.image\.base\.(name|digest)$|\/10-docker2singularity\.sh$/
 
 /** JSON with sorted names, and only what counts of its texts. */
 function sortedJson(text: string): string {
