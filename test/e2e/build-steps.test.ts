@@ -266,7 +266,8 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('steps', () => {
   })
 
   it('are not mixed with what the same step made another time', async () => {
-    const text = '%post\n  echo ran-one; cat /proc/sys/kernel/random/uuid > /one\n  # ---\n  echo ran-two; cp /one /two\n'
+    const text =
+      '%post\n  echo ran-one; cat /proc/sys/kernel/random/uuid > /one\n  # ---\n  echo ran-two; cp /one /two\n'
     await ran(text)
     const [first] = (await kept()).filter(({ name }) => name.includes('1 of 2'))
     unlinkSync(join(folder, 'cache/cache/sing/build', first?.id ?? ''))
