@@ -21,8 +21,10 @@ const needs = can('userns', 'fuse')
 
 let folder = ''
 let scratch = ''
+let cache = ''
 beforeEach(() => {
   folder = temporaryFolder()
+  cache = temporaryFolder()
   scratch = join(folder, 'tmp')
   mkdirSync(scratch)
   give(scratch)
@@ -35,9 +37,10 @@ function write(name: string, text: string): string {
   return path
 }
 
-/** `sing build ARGUMENT...` in the folder, with temporary files below it. */
+/** `sing build ARGUMENT...` in the folder, with temporary files below it and an empty cache: no step is known yet. */
 function build(...args: string[]): Promise<Outcome> {
-  return sing(['build', ...args], { cwd: folder, env: { SINGULARITY_TMPDIR: scratch } })
+  const env = { SINGULARITY_TMPDIR: scratch, SINGULARITY_CACHEDIR: cache }
+  return sing(['build', ...args], { cwd: folder, env })
 }
 
 async function buildDefinition(text: string, ...args: string[]): Promise<Outcome> {
