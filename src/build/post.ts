@@ -14,6 +14,7 @@ import type { BuildTools } from './request.ts'
 import { runScript } from './script.ts'
 import { inAllSpellings, runInside, scriptOf } from './sections.ts'
 import type { Step } from './steps.ts'
+import { temporaryFile } from './temporary-file.ts'
 import { removeTree } from './tree.ts'
 
 /** The file behind SINGULARITY_LABELS: one `key value` a line. It stays until the image is described. */
@@ -23,12 +24,6 @@ const labelLimit = 1024 * 1024
 const environmentFile = '/.singularity.d/env/91-environment.sh'
 const postScript = '/.post.script'
 const aptSettings = '/.apt.conf'
-
-/** A file at the top of the root file system for as long as a script runs. */
-function temporaryFile(root: string, path: string, text: string, mode: number): Disposable {
-  writeInside(root, path, text, mode)
-  return { [Symbol.dispose]: () => removeTree(join(root, path)) }
-}
 
 type Part = { readonly title: string; readonly section: Section }
 

@@ -1,15 +1,14 @@
 /** RUN: a command in the tree, as its image would be run: its environment, its user, its directory. */
 
-import { join } from 'node:path'
 import type { Action } from '../../definition/dockerfile/actions.ts'
 import { inShort } from '../../definition/dockerfile/words.ts'
 import { runSection } from '../../runtime/section.ts'
 import { sectionDevices } from '../devices.ts'
-import { makeDirectoryInside, writeInside } from '../inside.ts'
+import { makeDirectoryInside } from '../inside.ts'
 import type { BuildTools } from '../request.ts'
 import { runScript, type Script } from '../script.ts'
 import { passedOn } from '../sections.ts'
-import { removeTree } from '../tree.ts'
+import { temporaryFile } from '../temporary-file.ts'
 import { type MountSources, openMounts } from './mounts.ts'
 import { userIn } from './owner.ts'
 
@@ -37,13 +36,6 @@ function withLibraries(environment: Record<string, string>, directory: string): 
   return { ...environment, LD_LIBRARY_PATH: path }
 }
 
-/** A file at the top of the tree for as long as a command runs. */
-function temporaryFile(root: string, script: Run['script']): Disposable {
-  if (!script) return { [Symbol.dispose]() {} }
-  writeInside(root, script.path, script.text, 0o755)
-  return { [Symbol.dispose]: () => removeTree(join(root, script.path)) }
-}
-
 /** Run the command. @throws SingError SECTION when it fails */
 export async function performRun(
   run: Run,
@@ -56,7 +48,8 @@ export async function performRun(
   const user = run.user === '' ? { uid: 0, gid: 0, groups: [], home: '/root' } : userIn(root, run.user)
   for (const path of ['/dev', '/proc', '/sys', run.directory]) makeDirectoryInside(root, path)
   await using mounts = await openMounts(run.mounts, sources, tools)
-  using _script = temporaryFile(root, run.script)
+  const { script } = run
+  using _script = script && temporaryFile(root, script.path, script.text, 0o755)
   using devices = await sectionDevices(root, tools)
   const request = {
     root,
