@@ -52,9 +52,9 @@ const floors = [
   ['core'],
   ['native', 'ui'],
   ['store', 'host', 'plan', 'definition', 'config'],
-  ['sif', 'oci', 'library'],
+  ['sif', 'oci', 'library', 'endpoints'],
   ['image'],
-  ['check'],
+  ['check', 'sbom'],
   ['build', 'trust', 'runtime'],
   ['cli'],
   ['main.ts'],
@@ -81,6 +81,9 @@ const isPure = (path: string): boolean =>
   /^sif\/(format|integrity)\.ts$/.test(path) ||
   /^oci\/(types|json|platform|reference|manifest|config|artifact|challenge)\.ts$/.test(path) ||
   /^check\/(checks\/.*|facts|libraries|report|secrets|sizes|types)\.ts$/.test(path) ||
+  /^trust\/(types|hkp|ecl|listing)\.ts$/.test(path) ||
+  /^endpoints\/(document)\.ts$/.test(path) ||
+  /^sbom\/(types|spdx|cyclonedx|readers\/.*)\.ts$/.test(path) ||
   /^image\/(labels|texts|oci-scripts|oci-config|assignments)\.ts$/.test(path)
 const pureModules = new Set(['node:path', 'node:path/posix', 'node:buffer', 'node:url'])
 
