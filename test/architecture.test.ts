@@ -78,7 +78,7 @@ const isPure = (path: string): boolean =>
     'config/confedit.ts',
     'config/subids.ts',
   ].includes(path) ||
-  /^sif\/(format|integrity)\.ts$/.test(path) ||
+  /^sif\/(format|integrity|layout)\.ts$/.test(path) ||
   /^oci\/(types|json|platform|reference|manifest|config|artifact|challenge)\.ts$/.test(path) ||
   /^check\/(checks\/.*|facts|libraries|report|secrets|sizes|types)\.ts$/.test(path) ||
   /^trust\/(types|hkp|ecl|listing)\.ts$/.test(path) ||
