@@ -31,6 +31,7 @@ static const struct {
 	{ SING_RATIO, "LIMIT_RATIO", "it grows more by unpacking than the limit allows" },
 	{ SING_MANY_XATTRS, "LIMIT_XATTRS", "more extended attributes than the limit allows" },
 	{ SING_REFERS, "OVERLAY_REFERS", "the overlay keeps only what has changed of it (redirect_dir or metacopy)" },
+	{ SING_FORGED, "ENCRYPTED_DAMAGED", "encrypted data that is damaged, or changed by somebody without the key" },
 	{ SQFS_ERROR_ALLOC, "ENOMEM", "not enough memory" },
 	{ SQFS_ERROR_COMPRESSOR, "SQUASHFS_DAMAGED", "damaged data" },
 	{ SQFS_ERROR_INTERNAL, "SQUASHFS_INTERNAL", "internal error of libsquashfs" },

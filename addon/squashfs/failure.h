@@ -30,6 +30,8 @@ enum {
 	SING_MANY_XATTRS = -117,
 
 	SING_REFERS = -118, /* a change of an overlay that lies below under another name, or has its content there */
+
+	SING_FORGED = -119, /* encrypted data that the key does not open */
 };
 
 struct sing_failure {

@@ -11,6 +11,7 @@
 
 #include "decompressor.h"
 #include "failure.h"
+#include "file.h"
 #include "reader_internal.h"
 #include "release.h"
 #include "tree.h"
@@ -20,9 +21,7 @@
 
 int sing_image_reason(const struct sing_image *image, int error)
 {
-	if (error == SQFS_ERROR_IO && image->file != NULL && sing_window_errno(image->file) != 0)
-		return sing_window_errno(image->file);
-	return error;
+	return sing_file_reason(image->file, error);
 }
 
 static bool inside(uint64_t start, uint64_t from, uint64_t to)

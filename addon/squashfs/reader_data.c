@@ -6,9 +6,9 @@
 #include <sqfs/block.h>
 #include <sqfs/error.h>
 
+#include "file.h"
 #include "reader_internal.h"
 #include "release.h"
-#include "window.h"
 
 #define NO_FRAGMENT 0xffffffffu
 #define NOWHERE UINT64_MAX
@@ -208,9 +208,7 @@ int sing_data_range(struct sing_data *data, const sqfs_inode_generic_t *inode, u
 	error = read_blocks(data, inode, size, &stretch);
 	if (error == 0)
 		error = read_end(data, inode, size, &stretch);
-	if (error == SQFS_ERROR_IO && sing_window_errno(data->file) != 0)
-		return sing_window_errno(data->file);
-	return error;
+	return sing_file_reason(data->file, error);
 }
 
 int sing_data_read(struct sing_data *data, const sqfs_inode_generic_t *inode, sing_data_visitor visit, void *user)

@@ -7,10 +7,11 @@
 
 #include <sqfs/error.h>
 
+#include "file.h"
 #include "window.h"
 
 struct window {
-	sqfs_file_t base;
+	struct sing_file file;
 	int fd;
 	bool writable;
 	uint64_t offset;
@@ -127,6 +128,11 @@ static int truncate_window(sqfs_file_t *file, sqfs_u64 size)
 	return grow(window, size);
 }
 
+static int last_errno(const sqfs_file_t *file)
+{
+	return atomic_load(&((const struct window *)file)->error);
+}
+
 static void destroy(sqfs_object_t *object)
 {
 	free(object);
@@ -152,21 +158,20 @@ sqfs_file_t *sing_window_open(int fd, uint64_t offset, uint64_t size, bool writa
 	window = calloc(1, sizeof *window);
 	if (window == NULL)
 		return NULL;
-	window->base.base.destroy = destroy;
-	window->base.base.copy = copy;
-	window->base.read_at = read_at;
-	window->base.write_at = write_at;
-	window->base.get_size = get_size;
-	window->base.truncate = truncate_window;
+	window->file = (struct sing_file){
+		.base = {
+			.base = { .destroy = destroy, .copy = copy },
+			.read_at = read_at,
+			.write_at = write_at,
+			.get_size = get_size,
+			.truncate = truncate_window,
+		},
+		.last_errno = last_errno,
+	};
 	window->fd = fd;
 	window->writable = writable;
 	window->offset = offset;
 	window->limit = size;
 	window->size = writable ? 0 : size;
-	return &window->base;
-}
-
-int sing_window_errno(const sqfs_file_t *file)
-{
-	return atomic_load(&((const struct window *)file)->error);
+	return &window->file.base;
 }

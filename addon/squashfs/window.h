@@ -20,14 +20,11 @@ extern "C" {
  *
  * Read-only: reading past the end is SQFS_ERROR_OUT_OF_BOUNDS; any number of threads may read at once.
  * Writable: begins empty and grows up to `size` (UINT64_MAX: as far as the file may); one thread at a time.
- * A failed system call is SQFS_ERROR_IO and leaves its errno for sing_window_errno.
+ * A failed system call is SQFS_ERROR_IO and leaves its errno for sing_file_errno (file.h).
  *
  * Returns NULL without memory or when the range is no range of a file. Freed by sqfs_destroy, copied by sqfs_copy.
  */
 sqfs_file_t *sing_window_open(int fd, uint64_t offset, uint64_t size, bool writable);
-
-/* The errno of the last system call that failed in the window, 0 when none did. */
-int sing_window_errno(const sqfs_file_t *file);
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@
 #include "adopt.h"
 #include "base.h"
 #include "blocks.h"
+#include "file.h"
 #include "release.h"
 #include "window.h"
 #include "writer_internal.h"
@@ -23,9 +24,7 @@ enum { BACKLOG_BYTES = 24 * 1024 * 1024 };
 
 int sing_writer_reason(const struct sing_writer *writer, int error)
 {
-	if (error == SQFS_ERROR_IO && writer->file != NULL && sing_window_errno(writer->file) != 0)
-		return sing_window_errno(writer->file);
-	return error;
+	return sing_file_reason(writer->file, error);
 }
 
 typedef sqfs_s32 (*press_fn)(sqfs_compressor_t *, const sqfs_u8 *, sqfs_u32, sqfs_u8 *, sqfs_u32);

@@ -20,7 +20,7 @@ function compile(folder: string): string {
     ...['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer'],
     ...[`-I${join(projectRoot, 'addon')}`, '-o', harness, join(import.meta.dirname, 'fuzz-stack.c')],
     ...sources.map((name) => join(room, name)),
-    ...['squashfs', 'zstd', 'lz4', 'lzma', 'z', 'lzo2'].map((name) => `-l:lib${name}.a`),
+    ...['squashfs', 'zstd', 'lz4', 'lzma', 'z', 'lzo2', 'nettle'].map((name) => `-l:lib${name}.a`),
   ])
   if (status !== 0) throw new Error(`cannot compile the harness: ${stderr}`)
   return harness
