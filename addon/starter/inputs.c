@@ -7,11 +7,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int open_image(const struct op *op)
+/* Whoever writes to a file, or puts another one in its place, changes one of these numbers; the last one is the kernel's alone. */
+static void require_version(const struct spec *spec, const struct stat *status)
+{
+	char version[128];
+
+	snprintf(version, sizeof version, "%" PRIuMAX ":%" PRIuMAX ":%" PRIdMAX ":%" PRIdMAX ".%09ld",
+		 (uintmax_t)status->st_dev, (uintmax_t)status->st_ino, (intmax_t)status->st_size,
+		 (intmax_t)status->st_ctim.tv_sec, status->st_ctim.tv_nsec);
+	if (strcmp(version, spec->version) != 0)
+		fail("cannot open the image %s: it was changed after its signatures were verified", spec->verified);
+}
+
+static int open_image(const struct spec *spec, const struct op *op)
 {
 	struct stat status;
 	/* O_NONBLOCK: a pipe under the image's name must not make the launch wait. */
@@ -25,6 +39,8 @@ static int open_image(const struct op *op)
 		fail("cannot open the image %s: it is no file", op->from);
 	if (S_ISREG(status.st_mode) && op->offset + op->size > (uint64_t)status.st_size)
 		fail("cannot open the image %s: it ends before its file system does", op->from);
+	if (spec->verified && strcmp(op->from, spec->verified) == 0)
+		require_version(spec, &status);
 	return fd;
 }
 
@@ -37,7 +53,7 @@ struct input *open_images(const struct spec *spec)
 
 		inputs[index] = (struct input){ .file = -1, .lock = -1, .loop = -1, .fuse = -1, .go = -1, .report = -1 };
 		if (op->kind == OP_SQUASHFS || op->kind == OP_EXT3)
-			inputs[index].file = open_image(op);
+			inputs[index].file = open_image(spec, op);
 		if (op->kind == OP_EXT3)
 			lock_image(op, inputs[index].file);
 		if (op->kind == OP_SQUASHFS && op->held)

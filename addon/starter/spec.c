@@ -146,6 +146,14 @@ static void take_setgroups(const struct record *record, struct spec *spec)
 	spec->deny_setgroups = word_field(record, 0, words) == 1;
 }
 
+static void take_verified(const struct record *record, struct spec *spec)
+{
+	spec->verified = path_field(record, 0);
+	spec->version = record->fields[1];
+	if (spec->version[0] == '\0')
+		fail("launch spec: verified: the version of a file is empty");
+}
+
 static void take_root(const struct record *record, struct spec *spec)
 {
 	static const char *const words[] = { "host", "new", NULL };
@@ -326,6 +334,7 @@ static const struct row {
 	{ "mapper", 2, 2, OPTIONAL, take_mapper },
 	{ "setgroups", 1, 1, ONCE, take_setgroups },
 	{ "private-mounts", 0, 0, OPTIONAL, take_private_mounts },
+	{ "verified", 2, 2, OPTIONAL, take_verified },
 	{ "root", 1, 1, ONCE, take_root },
 	{ "", 0, 0, OPERATIONS | REPEATED | OPTIONAL, NULL },
 	{ "hostname", 1, 1, OPTIONAL, take_hostname },

@@ -132,6 +132,7 @@ struct spec {
 	const char *newuidmap, *newgidmap; /* NULL: the starter writes the maps */
 	bool deny_setgroups;
 	bool private_mounts;   /* what the host mounts later stays outside */
+	const char *verified, *version; /* an image whose signatures hold, as it was then; or NULL */
 	bool new_root;
 	struct op *ops;
 	unsigned op_count;

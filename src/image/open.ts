@@ -41,6 +41,8 @@ export type Image = {
   /** Go name; undefined when the image does not say. */
   readonly arch: string | undefined
   readonly writable: boolean
+  /** The file as it was when its signatures were verified; nothing else may be used in its place. */
+  readonly version?: string | undefined
   /** The environment scripts use words of bash that a plain shell does not know, or nobody has looked: bash if it is there. */
   readonly bashEnvironment: boolean
   /** What lies over the root file system, lowest first: overlay partitions of a SIF, the other layers of an OCI-SIF. */
@@ -56,6 +58,8 @@ export type OpenOptions = {
   anyArchitecture?: boolean
   /** The root file system may be an ext3, which can be mounted and not be looked into. */
   ext3?: boolean
+  /** The file, which is open already; it stays open. */
+  descriptor?: number
 }
 
 const headLength = 2048
@@ -69,7 +73,7 @@ const metadataLimit = 16 * 1024 * 1024
  * SIF), IMAGE_ARCHITECTURE.
  */
 export async function openImage(path: string, options: OpenOptions = {}): Promise<Image> {
-  const fd = openPath(path)
+  const fd = options.descriptor ?? openPath(path)
   try {
     const facts = fstatSync(fd)
     const common = { path: resolve(path), name: basename(resolve(path)) }
@@ -87,7 +91,7 @@ export async function openImage(path: string, options: OpenOptions = {}): Promis
     if (cause instanceof SingError) throw cause
     throw new SingError('IO', `cannot read ${shown(path)}: ${reasonOf(cause)}`, { cause })
   } finally {
-    closeSync(fd)
+    if (options.descriptor === undefined) closeSync(fd)
   }
 }
 
@@ -99,7 +103,8 @@ function hintFor(path: string): string | undefined {
     : undefined
 }
 
-function openPath(path: string): number {
+/** Open what may be an image. @throws SingError IMAGE_NOT_FOUND or IO */
+export function openPath(path: string): number {
   try {
     // A named pipe must not keep us waiting for its writer.
     return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)

@@ -200,6 +200,7 @@ export function plan(
       ids: identity.ids,
       root: 'new',
       ...(config.mount.slave === 'no' ? { privateMounts: true } : {}),
+      ...(image.version === undefined ? {} : { verified: { file: image.path, version: image.version } }),
       ops,
       hostname: request.hostname,
       process: {

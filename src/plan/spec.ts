@@ -221,6 +221,8 @@ export type LaunchSpec = {
   readonly root: 'new' | 'host'
   /** What the host mounts from now on does not appear inside. */
   readonly privateMounts?: boolean | undefined
+  /** An image whose signatures hold: where operations open it, it must be as it was then. */
+  readonly verified?: { readonly file: string; readonly version: string } | undefined
   readonly ops: readonly Op[]
   readonly hostname?: string | undefined
   readonly process: {
@@ -361,6 +363,7 @@ export function encodeSpec(spec: LaunchSpec): string[] {
     ...(ids.mapper ? record('mapper', [ids.mapper.newuidmap, ids.mapper.newgidmap]) : []),
     ...record('setgroups', [ids.setgroups]),
     ...(spec.privateMounts ? record('private-mounts', []) : []),
+    ...(spec.verified ? record('verified', [spec.verified.file, spec.verified.version]) : []),
     ...record('root', [spec.root]),
     ...spec.ops.flatMap((op) => record(op.op === 'root' ? 'layer-root' : op.op, opFields(op))),
     ...(spec.hostname === undefined ? [] : record('hostname', [spec.hostname])),

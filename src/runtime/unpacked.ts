@@ -9,6 +9,8 @@ import { isAbandoned, makeMarked, removeUnmarked } from '../host/mark.ts'
 import { flattened, unpackedLayers } from '../image/layers.ts'
 import type { Image } from '../image/open.ts'
 import { unpackLayers } from '../image/unpack.ts'
+import { holdVersion, requireVersion } from '../image/version.ts'
+import type { ExtractOptions } from '../native/addon.ts'
 
 const prefix = 'sing-rootfs-'
 
@@ -47,6 +49,17 @@ export type Unpacked = {
   readonly remove: () => Promise<void>
 }
 
+/** Unpack what was verified, if it was: from beginning to end it has to be the same file. */
+async function unpackWhole(image: Image, tree: string, options: ExtractOptions): Promise<void> {
+  const layers = unpackedLayers(image)
+  const { path, version } = image
+  if (version === undefined) return await unpackLayers(layers, tree, options)
+  using held = holdVersion(path, version)
+  const same = layers.map((layer) => ({ ...layer, file: held.path }))
+  await unpackLayers(same, tree, options)
+  requireVersion(held.fd, version, path)
+}
+
 /**
  * Unpack the root file system of an image below `parent`.
  * @throws SingError IO or DISK_FULL, and the reason of `signal` when it is aborted; nothing is left behind then
@@ -73,7 +86,7 @@ export async function unpackImage(
     const tree = join(directory, 'rootfs')
     mkdirSync(tree, { mode: 0o755 })
     const options = { report, signal, ownership: process.geteuid?.() === 0 }
-    await unpackLayers(unpackedLayers(image), tree, options)
+    await unpackWhole(image, tree, options)
     // Where a configuration speaks for it, it still does.
     const kind = image.kind === 'oci-sif' ? image.kind : 'sandbox'
     return {
