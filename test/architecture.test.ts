@@ -77,6 +77,7 @@ const isPure = (path: string): boolean =>
     'config/edit.ts',
     'config/confedit.ts',
     'config/subids.ts',
+    'config/signers.ts',
   ].includes(path) ||
   /^sif\/(format|integrity|layout)\.ts$/.test(path) ||
   /^oci\/(types|json|platform|reference|manifest|config|artifact|challenge)\.ts$/.test(path) ||
