@@ -83,7 +83,7 @@ const isPure = (path: string): boolean =>
   /^oci\/(types|json|platform|reference|manifest|config|artifact|challenge)\.ts$/.test(path) ||
   /^check\/(checks\/.*|facts|libraries|report|secrets|sizes|types)\.ts$/.test(path) ||
   /^trust\/(types|hkp|ecl|listing)\.ts$/.test(path) ||
-  /^endpoints\/(document)\.ts$/.test(path) ||
+  /^endpoints\/(address|document|edit|known)\.ts$/.test(path) ||
   /^sbom\/(types|spdx|cyclonedx|readers\/.*)\.ts$/.test(path) ||
   /^image\/(labels|texts|oci-scripts|oci-config|assignments)\.ts$/.test(path)
 const pureModules = new Set(['node:path', 'node:path/posix', 'node:buffer', 'node:url'])

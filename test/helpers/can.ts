@@ -38,6 +38,7 @@ const lacks = {
   umoci: 'umoci is missing',
   buildah: 'buildah is missing, or the tests do not run as root who may mount',
   docker: 'dockerd or docker (docker.io) is missing, or the tests do not run as root who may mount',
+  sks: 'sks is missing',
   xattrs: 'setfattr (attr) is missing',
   sanitizers: 'gcc has no libraries of its sanitizers',
 } as const
@@ -128,6 +129,8 @@ function probe(ability: Ability): boolean {
     case 'skopeo':
     case 'umoci':
       return hasProgram(ability)
+    case 'sks':
+      return existsSync('/usr/sbin/sks')
     case 'buildah':
       return mayMount() && hasProgram('buildah')
     case 'docker':

@@ -1,0 +1,52 @@
+/** Looks for the keys of signatures: in rings first, then at key servers. */
+
+import { SingError, shown } from '../core/errors.ts'
+import { type AskOptions, findKeyAt, type KeyServer } from './keyserver.ts'
+import type { FindKey, FoundKey } from './types.ts'
+
+/** Ask one after the other. */
+export const firstOf =
+  (...finders: readonly FindKey[]): FindKey =>
+  async (keyId) => {
+    for (const find of finders) {
+      const found = await find(keyId)
+      if (found) return found
+    }
+    return undefined
+  }
+
+/**
+ * Ask servers, the first one first. One that gives no answer, or another key, is told about and passed over. A key is used and not
+ * kept; it is asked for once. Which servers there are is found out when the first key is wanted.
+ */
+export function findOnServers(list: () => Promise<readonly KeyServer[]>, options: AskOptions): FindKey {
+  const known = new Map<string, Promise<FoundKey | undefined>>()
+  let servers: Promise<readonly KeyServer[]> | undefined
+  const look = async (keyId: string) => {
+    servers ??= list()
+    return await findOnOne(await servers, keyId, options)
+  }
+  return (keyId) => {
+    const found = known.get(keyId) ?? look(keyId)
+    known.set(keyId, found)
+    return found
+  }
+}
+
+async function findOnOne(
+  servers: readonly KeyServer[],
+  keyId: string,
+  options: AskOptions,
+): Promise<FoundKey | undefined> {
+  for (const server of servers) {
+    try {
+      const key = await findKeyAt(server, keyId, options)
+      if (key) return { key, origin: 'remote' }
+    } catch (error) {
+      if (!(error instanceof SingError) || error.code !== 'KEYSERVER') throw error
+      const text = `Looking for the key ${shown(keyId)}: ${error.message}`
+      options.report({ kind: 'warning', text })
+    }
+  }
+  return undefined
+}
