@@ -214,7 +214,10 @@ async function readKeysOf(server: KeyServer, bytes: Buffer): Promise<PublicKey[]
   const isBinary = ((bytes[0] ?? 0) & 0x80) !== 0
   try {
     if (isBinary) return await readKeys({ binaryKeys: bytes })
-    return await readKeys({ armoredKeys: bytes.toString('latin1') })
+    const text = bytes.toString('latin1')
+    // Only the first block would be read.
+    if (text.split('-----BEGIN PGP').length > 2) throw new Error('more than one block')
+    return await readKeys({ armoredKeys: text })
   } catch (cause) {
     throw refuse(
       server,
