@@ -3,7 +3,10 @@
  * fingerprint that OpenSSH shows of it.
  */
 
-import { createHash, createPublicKey, type KeyObject, sign } from 'node:crypto'
+import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { SingError } from '../core/errors.ts'
+import { unfitness } from './pem.ts'
+import type { Material, Opened } from './types.ts'
 
 /** What the message of a SIF signature calls itself. */
 export const messageType = 'application/vnd.sylabs.sif-metadata+json'
@@ -27,6 +30,68 @@ export function sealDsse(message: Uint8Array, key: KeyObject): Buffer {
       signatures: [{ keyid: keyIdOf(key), sig: signature.toString('base64') }],
     }),
   )
+}
+
+/** More signatures in one envelope are not looked at: each costs time, and one is what programs write. */
+const mostSignatures = 64
+
+type Envelope = { readonly payload: unknown; readonly signatures: unknown }
+
+/** Whether this is an envelope about a SIF. */
+export function isDsse(bytes: Uint8Array): boolean {
+  return parse(bytes) !== undefined
+}
+
+function parse(bytes: Uint8Array): Envelope | undefined {
+  try {
+    const value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    return value?.payloadType === messageType ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * The message, once it is certain that the key signed it. Who wrote the envelope in another form, or put more signatures into it, changed
+ * nothing of what was signed.
+ * @throws SingError SIGNATURE with the reason why it is not
+ */
+export function openDsse(
+  bytes: Uint8Array,
+  { key, certificate }: Extract<Material, { kind: 'pem' }>,
+): Opened {
+  const { payload, signatures } = parse(bytes) ?? refuse('it is no envelope of DSSE')
+  const message = decode(payload) ?? refuse('its content is not in base64')
+  const problem = unfitness(key)
+  if (problem) refuse(`the key is not accepted: ${problem}`)
+  const list = Array.isArray(signatures) ? (signatures as unknown[]) : []
+  if (list.length === 0 || list.length > mostSignatures)
+    refuse(`it has ${list.length} signatures; 1 to ${mostSignatures} are read`)
+  const keyId = keyIdOf(key)
+  const own = list.flatMap(readOne).filter((one) => one.keyId === '' || one.keyId === keyId)
+  if (own.length === 0) refuse('it is by another key than the one that was given')
+  const signed = preAuthentication(messageType, message)
+  if (!own.some(({ signature }) => verify(digestFor(key), signed, key, signature)))
+    refuse('its text was changed after it was signed, or another key signed it')
+  return { message, signer: { kind: 'pem', keyId, certificate } }
+}
+
+function refuse(reason: string): never {
+  throw new SingError('SIGNATURE', reason)
+}
+
+/** Base64 in its one form; undefined for any other. */
+function decode(text: unknown): Buffer | undefined {
+  if (typeof text !== 'string') return undefined
+  const bytes = Buffer.from(text, 'base64')
+  return bytes.toString('base64') === text ? bytes : undefined
+}
+
+/** A signature without the id of a key may be by anybody. */
+function readOne(value: unknown): { keyId: string; signature: Buffer }[] {
+  const { keyid = '', sig } = (value ?? {}) as { keyid?: unknown; sig?: unknown }
+  const signature = decode(sig)
+  return typeof keyid === 'string' && signature ? [{ keyId: keyid, signature }] : []
 }
 
 /** `SHA256:` and 43 characters: the hash of a public key in the form of SSH. Of a private key it is that of its public one. */
