@@ -7,7 +7,7 @@ import { type PackOptions, packDirectory } from '../native/addon.ts'
 import { partitionExtra } from '../sif/details.ts'
 import { architectureCode, dataTypes, filesystems, partitionKinds } from '../sif/format.ts'
 import { SifWriter, type Slot } from '../sif/write.ts'
-import { standard } from './compression.ts'
+import { packing, standard } from './compression.ts'
 import { copyTree } from './copy.ts'
 import type { BuildTools } from './request.ts'
 import type { Tree } from './sandbox.ts'
@@ -50,7 +50,7 @@ function baseOf({ base, time }: Assembly, { request }: BuildTools): Pick<PackOpt
 /** Pack the tree into a place of the new file. Resolves with its size. */
 export async function packTree(slot: Slot, assembly: Assembly, tools: BuildTools): Promise<number> {
   const { request, facts, report, signal } = tools
-  const { compression, blockSize, workers, allRoot } = request.packing
+  const { allRoot } = request.packing
   const { root, exclude, extra: entries } = assembly.tree
   const { size } = await packDirectory(root, {
     exclude,
@@ -58,11 +58,9 @@ export async function packTree(slot: Slot, assembly: Assembly, tools: BuildTools
     ...baseOf(assembly, tools),
     fd: slot.fd,
     offset: slot.offset,
-    compression,
+    ...packing(request.packing),
     report,
     signal,
-    ...(blockSize === undefined ? {} : { blockSize }),
-    ...(workers === undefined ? {} : { workers }),
     // To a plain user all files of an unpacked image belong, whoever owned them, but for those with a note of that.
     ...(allRoot || !facts.isRoot ? { owner: { uid: 0, gid: 0, unlessKnown: !allRoot } } : {}),
     ...(assembly.time === undefined ? {} : { time: assembly.time }),

@@ -3,15 +3,25 @@
 import { SingError } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { parseSize } from '../core/units.ts'
-import type { Compression } from '../native/addon.ts'
+import type { Compression, PackOptions } from '../native/addon.ts'
 
 export type Packing = {
   readonly compression: Compression
-  readonly blockSize?: number
+  readonly blockSize?: number | undefined
   readonly workers?: number
   /** Give every file to root. */
   readonly allRoot: boolean
 }
+
+/** What a packer is told of it; to whom files belong is up to who packs them. */
+export function packing({ compression, blockSize, workers }: Packing): How {
+  return {
+    compression,
+    ...(blockSize === undefined ? {} : { blockSize }),
+    ...(workers === undefined ? {} : { workers }),
+  }
+}
+type How = Pick<PackOptions, 'blockSize' | 'workers'> & { compression: Compression }
 
 const levels = { zstd: [1, 22], gzip: [1, 9], xz: [0, 9], lz4: [1, 12] } as const
 type Kind = keyof typeof levels

@@ -15,7 +15,7 @@ import { catchInterruption } from '../runtime/interrupt.ts'
 import { partitionExtra } from '../sif/details.ts'
 import { architectureCode, dataTypes, filesystems, partitionKinds } from '../sif/format.ts'
 import { SifWriter } from '../sif/write.ts'
-import { standard } from './compression.ts'
+import { packing, standard } from './compression.ts'
 import type { BuildRequest } from './request.ts'
 import { explainFullDisk } from './space.ts'
 import { type Confirm, recoverPartials, requireTarget } from './target.ts'
@@ -56,9 +56,9 @@ async function openSource({ spec, target }: BuildRequest): Promise<Source> {
 }
 
 /** What would ask for something else than data. */
-function refuseOthers({ spec, sandbox, update, packing }: BuildRequest, { kind }: Source): void {
+function refuseOthers({ spec, sandbox, update, packing: asked }: BuildRequest, { kind }: Source): void {
   if (sandbox || update) throw refuse(spec, 'data is packed in a SIF file; leave --sandbox out')
-  if (kind === 'image' && packing.compression !== standard)
+  if (kind === 'image' && asked.compression !== standard)
     throw refuse(spec, 'the file system of an image stays as it is compressed', 'Unpack it to pack it anew')
 }
 
@@ -77,13 +77,8 @@ async function* single(path: string, { mode, size, mtimeMs, uid, gid }: Stats): 
 }
 
 function packOptions(request: BuildRequest, facts: HostFacts): Omit<PackOptions, 'fd' | 'offset'> {
-  const { compression, blockSize, workers, allRoot } = request.packing
-  return {
-    compression,
-    ...(blockSize === undefined ? {} : { blockSize }),
-    ...(workers === undefined ? {} : { workers }),
-    ...(allRoot || !facts.isRoot ? { owner: { uid: 0, gid: 0 } } : {}),
-  }
+  const isRoots = request.packing.allRoot || !facts.isRoot
+  return { ...packing(request.packing), ...(isRoots ? { owner: { uid: 0, gid: 0 } } : {}) }
 }
 
 async function addPartition(writer: SifWriter, source: Source, options: Omit<PackOptions, 'fd' | 'offset'>) {

@@ -3,7 +3,7 @@
 import { closeSync, constants, fsyncSync, openSync, statSync } from 'node:fs'
 import type { Window } from '../image/open.ts'
 import { packLayer } from '../native/addon.ts'
-import { standard } from './compression.ts'
+import { packing, standard } from './compression.ts'
 import { windowDigest } from './digest.ts'
 import type { BuildTools } from './request.ts'
 import { removeTree } from './tree.ts'
@@ -36,16 +36,16 @@ export async function packChanges(
   options: { readonly time?: number; readonly quick?: boolean } = {},
 ): Promise<void> {
   const { report, signal, request } = tools
-  const { workers } = request.packing
   const { time, quick = false } = options
+  // Whatever the image is packed like: its layers are found by what they hold.
+  const how = { compression: quick ? ({ kind: 'lz4' } as const) : standard, blockSize: undefined }
   await writeLayer(path, (fd) =>
     packLayer(changes, {
       fd,
       offset: 0,
-      compression: quick ? { kind: 'lz4' } : standard,
+      ...packing({ ...request.packing, ...how }),
       report,
       signal,
-      ...(workers === undefined ? {} : { workers }),
       ...(time === undefined ? {} : { time }),
     }),
   )

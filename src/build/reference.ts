@@ -5,7 +5,7 @@ import { convertReference, type FetchOptions, fetchImage } from '../image/fetch.
 import type { Packing as Packed } from '../image/pack-layers.ts'
 import { placeImage } from '../image/place.ts'
 import { schemeOf } from '../image/scheme.ts'
-import { standard } from './compression.ts'
+import { packing, standard } from './compression.ts'
 import { placeSandbox } from './place.ts'
 import type { BuildRequest, BuildTools } from './request.ts'
 import { type Confirm, recoverPartials, requireTarget } from './target.ts'
@@ -19,19 +19,13 @@ export function isReferenceBuild({ spec, fixPermissions, update }: BuildRequest)
 const isFile = (spec: string): boolean => /^(oras|https?):/.test(spec)
 
 /** What everybody gets of the same image, and what the cache holds. */
-function isUsual({ packing, time }: BuildRequest): boolean {
-  const { compression, blockSize, allRoot } = packing
+function isUsual({ packing: asked, time }: BuildRequest): boolean {
+  const { compression, blockSize, allRoot } = asked
   return compression === standard && blockSize === undefined && !allRoot && time === undefined
 }
 
-function packingOf({ packing }: BuildRequest): Packed {
-  const { compression, blockSize, workers, allRoot } = packing
-  return {
-    compression,
-    ...(blockSize === undefined ? {} : { blockSize }),
-    ...(workers === undefined ? {} : { workers }),
-    ...(allRoot ? { owner: { uid: 0, gid: 0 } } : {}),
-  }
+function packingOf({ packing: asked }: BuildRequest): Packed {
+  return { ...packing(asked), ...(asked.allRoot ? { owner: { uid: 0, gid: 0 } } : {}) }
 }
 
 /** Put the image that the request names into the target. @throws SingError EXISTS, and what fetching may end with */

@@ -7,6 +7,7 @@ import type { Window } from '../../image/open.ts'
 import { isMarked, type OverlayLayer } from '../../image/overlay.ts'
 import { packLayer } from '../../native/addon.ts'
 import { openExt3 } from '../../runtime/ext3.ts'
+import { packing } from '../compression.ts'
 import type { BuildTools } from '../request.ts'
 import { keepWritersOut } from './locks.ts'
 
@@ -66,10 +67,9 @@ async function packUpper(root: string, number: number, tools: BuildTools): Promi
   // Files that hold the same are found by reading what was written.
   const fd = openSync(file, 'wx+', 0o600)
   try {
-    const { compression, workers } = request.packing
     const options = {
-      ...{ fd, offset: 0, compression, report, signal, exclude: mountPoints(upper, tools) },
-      ...(workers === undefined ? {} : { workers }),
+      ...packing(request.packing),
+      ...{ fd, offset: 0, report, signal, exclude: mountPoints(upper, tools) },
       ...(isForeign || facts.idsMapped === 1 ? { owner: { uid: 0, gid: 0, unlessKnown: true } } : {}),
     }
     const { size } = await packLayer(upper, options, { namedMarks: isMarked(root) })

@@ -11,6 +11,7 @@ import { sizeOfLayers } from '../../image/unpack.ts'
 import { packDirectory } from '../../native/addon.ts'
 import { dataTypes } from '../../sif/format.ts'
 import { readObject, readSif } from '../../sif/read.ts'
+import { packing } from '../compression.ts'
 import { windowDigest } from '../digest.ts'
 import { contentDigest } from '../lock/sources.ts'
 import { staysPacked } from '../mountable.ts'
@@ -50,15 +51,13 @@ async function packedSandbox(directory: string, tools: BuildTools): Promise<Wind
   const file = join(scratch.path, `base-${randomUUID()}.squashfs`)
   const fd = openSync(file, 'wx+', 0o600)
   try {
-    const { compression, blockSize, workers } = request.packing
     const { size } = await packDirectory(directory, {
+      ...packing(request.packing),
+      ...(staysPacked(tools) ? {} : { compression: { kind: 'lz4' } }),
       fd,
       offset: 0,
-      compression: staysPacked(tools) ? compression : { kind: 'lz4' },
       report,
       signal,
-      ...(blockSize === undefined ? {} : { blockSize }),
-      ...(workers === undefined ? {} : { workers }),
       ...(facts.isRoot ? {} : { owner: { uid: 0, gid: 0 } }),
     })
     return { file, offset: 0, size }
