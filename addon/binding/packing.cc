@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "values.h"
 
@@ -34,6 +35,19 @@ sing_writer_options read_options(const Napi::Object &object)
 	options.clamp = to_bool(object, "clamp");
 	options.time = static_cast<uint32_t>(to_unsigned(object, "time", UINT32_MAX));
 	return options;
+}
+
+void read_encryption(const Napi::Object &object, Encryption &encryption)
+{
+	Napi::Value key = object.Get("key");
+	if (!key.IsTypedArray() || key.As<Napi::TypedArray>().ByteLength() != SING_SEAL_KEY)
+		throw Napi::TypeError::New(object.Env(), "key: expected 32 bytes");
+	memcpy(encryption.with.key, key.As<Napi::Uint8Array>().Data(), SING_SEAL_KEY);
+	encryption.name = to_text(object, "name");
+	encryption.configuration = to_bytes(object.Get("configuration"), "configuration");
+	encryption.with.name = encryption.name.c_str();
+	encryption.with.configuration = encryption.configuration.data();
+	encryption.with.configuration_size = encryption.configuration.size();
 }
 
 void read_xattrs(const Napi::Object &object, Step &step)
@@ -92,6 +106,11 @@ int perform(sing_entries &entries, const Step &step)
 
 } // namespace
 
+Encryption::~Encryption()
+{
+	explicit_bzero(with.key, sizeof with.key);
+}
+
 Packing::~Packing()
 {
 	sing_writer_close(writer);
@@ -103,6 +122,10 @@ void set_up(Packing &packing, const Napi::Object &object)
 {
 	packing.options.fd = -1;
 	sing_writer_options options = read_options(object);
+	if (object.Get("encryption").IsObject()) {
+		read_encryption(object.Get("encryption").As<Napi::Object>(), packing.encryption);
+		options.encryption = &packing.encryption.with;
+	}
 	// a descriptor of our own: the caller may close the other one while a thread still works
 	options.fd = fcntl(options.fd, F_DUPFD_CLOEXEC, 0);
 	if (options.fd < 0) {

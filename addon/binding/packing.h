@@ -11,12 +11,26 @@
 #include <utility>
 #include <vector>
 
+#include "squashfs/encrypted.h"
 #include "squashfs/entries.h"
 #include "squashfs/writer.h"
+
+// What an image is encrypted with; wiped when that is done.
+struct Encryption {
+	sing_encryption with{};
+	std::string name;
+	std::string configuration;
+
+	Encryption() = default;
+	Encryption(const Encryption &) = delete;
+	Encryption &operator=(const Encryption &) = delete;
+	~Encryption();
+};
 
 // What a thread works on. It outlives the JS object while one does.
 struct Packing {
 	sing_writer_options options{};
+	Encryption encryption;
 	sing_writer *writer = nullptr;
 	sing_entries entries{};
 	sing_result result{};

@@ -175,3 +175,17 @@ sqfs_file_t *sing_window_open(int fd, uint64_t offset, uint64_t size, bool writa
 	window->size = writable ? 0 : size;
 	return &window->file.base;
 }
+
+sqfs_file_t *sing_window_resume(int fd, uint64_t offset, uint64_t size)
+{
+	sqfs_file_t *file = sing_window_open(fd, offset, UINT64_MAX, true);
+	struct window *window = (struct window *)file;
+
+	if (window != NULL && size > window->limit) {
+		destroy((sqfs_object_t *)file);
+		return NULL;
+	}
+	if (window != NULL)
+		window->size = size;
+	return file;
+}

@@ -26,6 +26,9 @@ extern "C" {
  */
 sqfs_file_t *sing_window_open(int fd, uint64_t offset, uint64_t size, bool writable);
 
+/* A writable one that does not begin empty: `size` bytes are there, and it grows as far as the file may. */
+sqfs_file_t *sing_window_resume(int fd, uint64_t offset, uint64_t size);
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sqfs/block.h>
@@ -12,6 +13,7 @@
 #include "adopt.h"
 #include "base.h"
 #include "blocks.h"
+#include "encrypted.h"
 #include "file.h"
 #include "release.h"
 #include "window.h"
@@ -111,6 +113,16 @@ static int create_processor(struct sing_writer *writer)
 	return sqfs_block_processor_create_ex(&description, &writer->processor);
 }
 
+static int open_file(struct sing_writer *writer)
+{
+	const struct sing_writer_options *options = &writer->options;
+
+	if (options->encryption != NULL)
+		return sing_encrypted_begin(options->fd, options->offset, options->encryption, &writer->file);
+	writer->file = sing_window_open(options->fd, options->offset, UINT64_MAX, true);
+	return writer->file == NULL ? ENOMEM : 0;
+}
+
 static int set_up(struct sing_writer *writer)
 {
 	struct stat status;
@@ -119,9 +131,11 @@ static int set_up(struct sing_writer *writer)
 	if (fstat(writer->options.fd, &status) != 0)
 		return errno;
 	writer->appended = S_ISREG(status.st_mode) && (uint64_t)status.st_size <= writer->options.offset;
-	writer->file = sing_window_open(writer->options.fd, writer->options.offset, UINT64_MAX, true);
+	error = open_file(writer);
+	if (error != 0)
+		return error;
 	writer->root = writer->inodes = sing_inode_create(S_IFDIR | 0755);
-	if (writer->file == NULL || writer->root == NULL)
+	if (writer->root == NULL)
 		return ENOMEM;
 	error = create_compressors(writer);
 	if (error == 0)
@@ -323,6 +337,18 @@ static int write_end(struct sing_writer *writer)
 	return writer->file->truncate(writer->file, writer->result.size);
 }
 
+/* What is around an encrypted image, which takes more bytes than the image. */
+static int encase(struct sing_writer *writer)
+{
+	const struct sing_writer_options *options = &writer->options;
+	uint32_t now = options->clamp ? options->time : (uint32_t)time(NULL);
+
+	if (options->encryption == NULL)
+		return 0;
+	return sing_encrypted_end(writer->file, options->fd, options->offset, options->encryption, now,
+				  &writer->result.size);
+}
+
 int sing_writer_finish(struct sing_writer *writer, struct sing_result *result)
 {
 	int error = sqfs_block_processor_finish(writer->processor);
@@ -333,6 +359,8 @@ int sing_writer_finish(struct sing_writer *writer, struct sing_result *result)
 		error = sing_tables_write(writer);
 	if (error == 0)
 		error = write_end(writer);
+	if (error == 0)
+		error = encase(writer);
 	if (error != 0)
 		return sing_writer_reason(writer, error);
 	*result = writer->result;

@@ -17,6 +17,7 @@ extern "C" {
 #endif
 
 struct sing_base;
+struct sing_encryption;
 
 struct sing_writer_options {
 	int fd; /* stays the caller's */
@@ -32,6 +33,7 @@ struct sing_writer_options {
 	bool clamp;          /* no time is later than `time`, which is also the time of the image */
 	uint32_t time;
 	struct sing_base *base; /* the layers that files may be adopted from (base.h), or NULL; stays the caller's */
+	const struct sing_encryption *encryption; /* what the image is encrypted with (encrypted.h), or NULL; stays the caller's */
 	bool (*proceed)(void *user, uint64_t bytes); /* told the bytes of files so far; false: stop. May be NULL */
 	void *user;
 };

@@ -10,6 +10,7 @@ import {
   compressors,
   type LayerFile,
   type NativePacker,
+  type PackerOptions,
   type PackOptions,
   type PackResult,
   packerOptions,
@@ -19,7 +20,7 @@ import { type Columns, type Surveyed, surveyOf } from './survey.ts'
 import { watch } from './watch.ts'
 
 export type { Entry } from './entries.ts'
-export type { Compression, LayerFile, PackOptions, PackResult } from './packing.ts'
+export type { Compression, Encryption, LayerFile, PackOptions, PackResult } from './packing.ts'
 export type { Surveyed } from './survey.ts'
 
 export type Stat = {
@@ -97,7 +98,7 @@ export type NativeExportResult = {
 export type Addon = {
   libsquashfs: string
   capable(path: Buffer): boolean
-  Packer: new (options: Record<string, number | boolean>) => DirectoryPacker
+  Packer: new (options: PackerOptions) => DirectoryPacker
   Image: new (options: { path: string; offset: number; size: number }) => NativeImage
   Export: new (options: Record<string, unknown>) => NativeExport
 }

@@ -5,7 +5,14 @@ import { SingError, shown } from '../core/errors.ts'
 import { type Entry, typeOf } from './entries.ts'
 import { toLayerError, toSingError } from './failure.ts'
 import { addon } from './load.ts'
-import { type NativePacker, type PackOptions, type PackResult, packerOptions, pushAll } from './packing.ts'
+import {
+  type NativePacker,
+  type PackerOptions,
+  type PackOptions,
+  type PackResult,
+  packerOptions,
+  pushAll,
+} from './packing.ts'
 import { watch } from './watch.ts'
 
 /** What an image may cost before it is refused; all layers together. */
@@ -78,10 +85,7 @@ type NativeLayerPacker = NativePacker & {
 }
 
 type Addon = {
-  LayerPacker: new (
-    options: Record<string, number | boolean>,
-    captures: readonly string[],
-  ) => NativeLayerPacker
+  LayerPacker: new (options: PackerOptions, captures: readonly string[]) => NativeLayerPacker
 }
 
 /** The addon's numbers of digests. */

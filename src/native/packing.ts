@@ -33,8 +33,19 @@ export type PackOptions = {
   base?: { layers: readonly LayerFile[]; changes: string; repack?: boolean }
   /** Files that come in addition, behind the others; directories that are there are described anew. */
   extra?: Iterable<Entry> | AsyncIterable<Entry>
+  /** The image is written encrypted, as gocryptfs encrypts files, inside of another squashfs. Absent: as it is. */
+  encryption?: Encryption
   report?: Report
   signal?: AbortSignal
+}
+
+export type Encryption = {
+  /** 32 bytes, of the contents. The packer has a copy of its own. */
+  key: Uint8Array
+  /** What gocryptfs needs beside its passphrase to find the key. */
+  configuration: Uint8Array
+  /** Of the encrypted file. */
+  name: string
 }
 
 export type PackResult = {
@@ -63,7 +74,9 @@ const levelRange = { zstd: [1, 22], gzip: [1, 9], xz: [0, 9], lz4: [1, 12] } as 
 /** More threads than this wait for one another. */
 const mostWorkers = 64
 
-export function packerOptions(options: PackOptions): Record<string, number | boolean> {
+export type PackerOptions = Record<string, number | boolean | Encryption | undefined>
+
+export function packerOptions(options: PackOptions): PackerOptions {
   const compression: Compression = options.compression ?? { kind: 'zstd' }
   const { kind } = compression
   const level = compression.level ?? standardLevel[kind]
@@ -88,6 +101,7 @@ export function packerOptions(options: PackOptions): Record<string, number | boo
     gid: owner?.gid ?? 0,
     clamp: time !== undefined,
     time: time ?? 0,
+    encryption: options.encryption,
   }
 }
 
