@@ -1,24 +1,19 @@
-/**
- * Changing SIF files in place: add and delete objects, choose the root file system. Data first, then the table, the
- * header last, each synced, so that a crash leaves the old file or the new one.
- */
+/** Changing SIF files in place: add and delete objects, choose the root file system. When a change holds is for `draft.ts`. */
 
-import { Buffer } from 'node:buffer'
 import { access, type FileHandle, open } from 'node:fs/promises'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
+import { type Draft, type EditOptions, editSif } from './draft.ts'
 import {
   dataTypes,
   descriptorLength,
   headerLength,
-  noTime,
   partitionKinds,
-  patchHeader,
   patchPartition,
   type SifObject,
   tableWindow,
   unknownArchitecture,
 } from './format.ts'
-import { findObject, objectWindow, openFile, parseSif, readAt, type Sif } from './read.ts'
+import { findObject, objectWindow, type Sif } from './read.ts'
 import {
   align,
   alignmentOf,
@@ -31,20 +26,10 @@ import {
   primaryArchitecture,
   SifWriter,
   secondPrimary,
-  writeAll,
   writeData,
-  writeError,
 } from './write.ts'
 
-export type EditOptions = {
-  /** Unix seconds of the change; now unless given. */
-  time?: number
-}
-
-/** A SIF open for a change, and its header and table as they were read. */
-type Draft = { file: FileHandle; sif: Sif; table: Buffer; tableOffset: number; time: number }
-
-type HeaderChanges = Parameters<typeof patchHeader>[1]
+export type { EditOptions } from './draft.ts'
 
 /** Make an empty SIF. Throws EXISTS when something has that name, unless forced. */
 export async function newSif(path: string, options: CreateOptions & { force?: boolean } = {}): Promise<void> {
@@ -61,33 +46,72 @@ export async function newSif(path: string, options: CreateOptions & { force?: bo
   await writer.commit()
 }
 
+/** An image that stays open. */
+export type OpenSif = { readonly fd: number; readonly sif: Sif }
+
 /**
  * Add an object behind the last one, in the first free descriptor. Returns its id.
- * Throws SIF_OBJECT when the table is full, an object lies outside the file, or it would be a second primary partition.
+ * Throws like `addObjects`.
  */
 export async function addObject(path: string, object: NewObject, options: EditOptions = {}): Promise<number> {
   checkDescription(object)
-  await using file = await openFile(path, 'r+')
-  const draft = beginEdit(file, path, options)
-  const { sif, table, time } = draft
-  const slot = freeSlot(draft)
-  const arch = object.extra && primaryArchitecture(object.dataType, object.extra)
-  if (arch !== undefined && sif.objects.some(isPrimary)) throw secondPrimary(path)
-  for (const other of sif.objects) objectWindow(sif, other)
-
-  const end = endOfData(sif, sif.objects)
-  const offset = align(end, alignmentOf(object))
-  const { size, extra } = await writeOrUndo(draft, offset, object)
-  const id = freeId(sif, slot)
-  const place = { id, offset, size, paddedSize: offset - end + size, time }
-  describe(object, extra, place).copy(table, slot * descriptorLength)
-  const { dataOffset, total } = sif.header
-  await finishEdit(draft, {
-    ...(arch === undefined ? {} : { arch }),
-    ...(dataOffset >= 0 && dataOffset <= offset ? { dataSize: offset + size - dataOffset } : {}),
-    free: total - sif.objects.length - 1,
-  })
+  const [id = 0] = await addObjects(path, async () => [object], options)
   return id
+}
+
+/**
+ * Add objects behind the last one, in the first free descriptors: all of them, or none. `compose` makes them while nobody else
+ * changes the file. Returns their ids.
+ * Throws SIF_OBJECT when the table is full, an object lies outside the file, or there would be a second primary partition.
+ */
+export async function addObjects(
+  path: string,
+  compose: (source: OpenSif) => Promise<readonly NewObject[]>,
+  options: EditOptions = {},
+): Promise<number[]> {
+  let ids: number[] = []
+  await editSif(path, options, async (draft) => {
+    const { sif } = draft
+    for (const other of sif.objects) objectWindow(sif, other)
+    const objects = await compose({ fd: draft.file.fd, sif })
+    const slots = freeSlots(draft, objects.length)
+    ids = freeIds(sif, slots)
+    const arch = newPrimary(sif, objects)
+    let end = endOfData(sif, sif.objects)
+    for (const [index, object] of objects.entries()) {
+      end = await putObject(draft, object, { slot: slots[index] ?? 0, id: ids[index] ?? 0, end })
+    }
+    const { dataOffset, total } = sif.header
+    return {
+      ...(arch === undefined ? {} : { arch }),
+      ...(dataOffset >= 0 && dataOffset <= end ? { dataSize: end - dataOffset } : {}),
+      free: total - sif.objects.length - objects.length,
+    }
+  })
+  return ids
+}
+
+/** Write an object behind `end`, and its descriptor into the table. Returns where it ends. */
+async function putObject(
+  { file, sif, table, time }: Draft,
+  object: NewObject,
+  { slot, id, end }: { slot: number; id: number; end: number },
+): Promise<number> {
+  const offset = align(end, alignmentOf(object))
+  const { size, extra } = await writeData(file, sif.path, offset, object)
+  const descriptor = describe(object, extra, { id, offset, size, paddedSize: offset - end + size, time })
+  descriptor.copy(table, slot * descriptorLength)
+  return offset + size
+}
+
+/** The architecture of the primary partition among new objects; one in all may be there. */
+function newPrimary(sif: Sif, objects: readonly NewObject[]): string | undefined {
+  const found = objects.flatMap(
+    ({ extra, dataType }) => (extra && primaryArchitecture(dataType, extra)) ?? [],
+  )
+  if (found.length + sif.objects.filter(isPrimary).length > 1 && found.length > 0)
+    throw secondPrimary(sif.path)
+  return found[0]
 }
 
 /**
@@ -129,14 +153,11 @@ async function* readStream(file: FileHandle, path: string, range: { start?: numb
  * Throws SIF_OBJECT when there is not exactly one object with this id.
  */
 export async function deleteObject(path: string, id: number, options: EditOptions = {}): Promise<void> {
-  await using file = await openFile(path, 'r+')
-  const draft = beginEdit(file, path, options)
-  const { sif, table } = draft
-  const object = findObject(sif, id)
-  table.fill(0, object.slot * descriptorLength, (object.slot + 1) * descriptorLength)
-  await finishEdit(draft, {
-    ...(isPrimary(object) ? { arch: unknownArchitecture } : {}),
-    free: sif.header.total - sif.objects.length + 1,
+  await editSif(path, options, async ({ sif, table }) => {
+    const object = findObject(sif, id)
+    table.fill(0, object.slot * descriptorLength, (object.slot + 1) * descriptorLength)
+    const arch = isPrimary(object) ? { arch: unknownArchitecture } : {}
+    return { ...arch, free: sif.header.total - sif.objects.length + 1 }
   })
 }
 
@@ -145,54 +166,46 @@ export async function deleteObject(path: string, id: number, options: EditOption
  * Throws SIF_OBJECT when there is not exactly one object with this id, or it is no system partition.
  */
 export async function setPrimary(path: string, id: number, options: EditOptions = {}): Promise<void> {
-  await using file = await openFile(path, 'r+')
-  const draft = beginEdit(file, path, options)
-  const { sif, time } = draft
-  const object = findObject(sif, id)
-  const { partition } = object
-  if (!partition || !(isPrimary(object) || partition.kind === partitionKinds.system)) {
-    const what = object.dataType === dataTypes.partition ? 'a partition for other uses' : 'not a partition'
-    throw new SingError(
-      'SIF_OBJECT',
-      `object ${id} of ${shown(path)} is ${what}; only system partitions can be primary`,
-    )
-  }
-  const change = (target: SifObject, kind: number) =>
-    patchPartition(target.raw, kind, time).copy(draft.table, target.slot * descriptorLength)
-  const former = sif.objects.filter((other) => other !== object && isPrimary(other))
-  if (isPrimary(object) && former.length === 0) return
-  for (const other of former) change(other, partitionKinds.system)
-  change(object, partitionKinds.primary)
-  await finishEdit(draft, { arch: partition.arch })
+  await editSif(path, options, async ({ sif, table, time }) => {
+    const object = findObject(sif, id)
+    const { partition } = object
+    if (!partition || !(isPrimary(object) || partition.kind === partitionKinds.system)) {
+      const what = object.dataType === dataTypes.partition ? 'a partition for other uses' : 'not a partition'
+      throw new SingError(
+        'SIF_OBJECT',
+        `object ${id} of ${shown(path)} is ${what}; only system partitions can be primary`,
+      )
+    }
+    const change = (target: SifObject, kind: number) =>
+      patchPartition(target.raw, kind, time).copy(table, target.slot * descriptorLength)
+    const former = sif.objects.filter((other) => other !== object && isPrimary(other))
+    if (isPrimary(object) && former.length === 0) return undefined
+    for (const other of former) change(other, partitionKinds.system)
+    change(object, partitionKinds.primary)
+    return { arch: partition.arch }
+  })
 }
 
 function isPrimary({ partition }: SifObject): boolean {
   return partition?.kind === partitionKinds.primary
 }
 
-function beginEdit(file: FileHandle, path: string, options: EditOptions): Draft {
-  const sif = parseSif(file.fd, path)
-  const { offset, length } = tableWindow(sif.header, sif.fileSize)
-  const { id, created, modified } = sif.header
-  // An image that keeps neither id nor times stays reproducible when it is changed.
-  const timeless = id === '' && created === noTime && modified === noTime
-  const time = timeless ? noTime : (options.time ?? Math.floor(Date.now() / 1000))
-  return { file, sif, table: readAt(file.fd, offset, length), tableOffset: offset, time }
-}
-
-function freeSlot({ sif, table }: Draft): number {
-  for (let slot = 0; slot < sif.header.total; slot += 1) {
-    if (table[slot * descriptorLength + 4] === 0) return slot
-  }
-  throw fullTable(sif.path, sif.header.total)
+function freeSlots({ sif, table }: Draft, count: number): number[] {
+  const all = Array.from({ length: sif.header.total }, (_, slot) => slot)
+  const free = all.filter((slot) => table[slot * descriptorLength + 4] === 0)
+  if (free.length < count) throw fullTable(sif.path, sif.header.total)
+  return free.slice(0, count)
 }
 
 /** Ids follow the slots, unless another object of an odd file has that number. */
-function freeId(sif: Sif, slot: number): number {
+function freeIds(sif: Sif, slots: readonly number[]): number[] {
   const taken = new Set(sif.objects.map(({ id }) => id))
-  let id = slot + 1
-  while (taken.has(id)) id += 1
-  return id
+  return slots.map((slot) => {
+    let id = slot + 1
+    while (taken.has(id)) id += 1
+    taken.add(id)
+    return id
+  })
 }
 
 /** Where data may begin that must not touch header, table or an object; objects outside the file do not count. */
@@ -205,44 +218,4 @@ function endOfData(sif: Sif, objects: readonly SifObject[]): number {
     (most, end) => Math.max(most, end),
     Math.max(start, headerLength, table.offset + table.length),
   )
-}
-
-/** Write an object's data; when that fails (a full disk, say) the file gets its old length back. */
-async function writeOrUndo({ file, sif }: Draft, offset: number, object: NewObject) {
-  try {
-    return await writeData(file, sif.path, offset, object)
-  } catch (error) {
-    await file.truncate(sif.fileSize).catch(() => {})
-    throw error
-  }
-}
-
-/**
- * Write table and header, if they still are what was read: programs that change SIF files do not lock them, so the
- * least is not to destroy the other's change.
- */
-async function finishEdit(
-  { file, sif, table, tableOffset, time }: Draft,
-  changes: HeaderChanges,
-): Promise<void> {
-  const before = sif.objects
-  const now = parseSif(file.fd, sif.path)
-  const same =
-    Buffer.compare(now.header.raw, sif.header.raw) === 0 &&
-    now.objects.length === before.length &&
-    now.objects.every((object, index) => Buffer.compare(object.raw, before[index]?.raw ?? object.raw) === 0)
-  if (!same) {
-    throw new SingError('SIF_FORMAT', `${shown(sif.path)} was changed by another program at the same time`, {
-      hint: 'Nothing of this change was kept; try again.',
-    })
-  }
-  try {
-    await file.datasync()
-    await writeAll(file, tableOffset, table)
-    await file.datasync()
-    await writeAll(file, 0, patchHeader(sif.header.raw, { ...changes, modified: time }))
-    await file.sync()
-  } catch (cause) {
-    throw writeError(sif.path, cause)
-  }
 }

@@ -12,6 +12,7 @@ import {
   defaultTableOffset,
   descriptorLength,
   filesystems,
+  headerLength,
   partitionKinds,
   type SifHeader,
   type SifObject,
@@ -51,13 +52,15 @@ export async function openFile(path: string, flags: string | number): Promise<Fi
  */
 export function parseSif(fd: number, path: string): Sif {
   try {
-    const fileSize = fstatSync(fd).size
-    const start = readAt(fd, 0, Math.min(usualLength, fileSize))
-    const header = decodeHeader(start)
-    const { offset, length } = tableWindow(header, fileSize)
-    const table =
-      offset + length <= start.length ? start.subarray(offset, offset + length) : readAt(fd, offset, length)
-    return { path, header, objects: decodeDescriptors(table, header, fileSize), fileSize }
+    const start = readStart(fd)
+    try {
+      return parseFrom(start, fd, path)
+    } catch (error) {
+      // Somebody who changes the file may have moved the table between the looks at header and table.
+      const now = readStart(fd)
+      if (now.subarray(0, headerLength).equals(start.subarray(0, headerLength))) throw error
+      return parseFrom(now, fd, path)
+    }
   } catch (cause) {
     if (!(cause instanceof SingError)) {
       throw new SingError('IO', `cannot read ${shown(path)}: ${reasonOf(cause)}`, { cause })
@@ -67,6 +70,17 @@ export function parseSif(fd: number, path: string): Sif {
       cause,
     })
   }
+}
+
+const readStart = (fd: number): Buffer => readAt(fd, 0, Math.min(usualLength, fstatSync(fd).size))
+
+function parseFrom(start: Buffer, fd: number, path: string): Sif {
+  const header = decodeHeader(start)
+  const fileSize = fstatSync(fd).size
+  const { offset, length } = tableWindow(header, fileSize)
+  const table =
+    offset + length <= start.length ? start.subarray(offset, offset + length) : readAt(fd, offset, length)
+  return { path, header, objects: decodeDescriptors(table, header, fileSize), fileSize }
 }
 
 /** Up to `length` bytes at `offset`; fewer only at the end of the file. */

@@ -1,5 +1,5 @@
 /**
- * The lock of an entry of the cache: a file beside it. It ends with the process that holds it, on this machine or another one
+ * Locks that are waited for: of an entry of the cache (a file beside it), of an image that is changed. It ends with the process that holds it, on this machine or another one
  * of the same network file system (where Linux turns flock into byte range locks).
  */
 
@@ -20,6 +20,8 @@ export type LockOptions = {
   readonly onWait?: (() => void) | undefined
   /** Asked before each new try: true gives up, because what was waited for is there. */
   readonly isDone?: () => boolean
+  /** Opens what is locked, instead of making it. */
+  readonly open?: (path: string) => Promise<FileHandle>
 }
 
 /** Whether an open file still has the name: whoever held the lock before may have removed or renamed it. */
@@ -28,8 +30,14 @@ async function isCurrent(file: FileHandle, path: string): Promise<boolean> {
   return named !== undefined && own.ino === named.ino && own.dev === named.dev
 }
 
-async function tryLock(path: string): Promise<FileHandle | undefined> {
-  const file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+const make = (path: string): Promise<FileHandle> =>
+  open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+
+async function tryLock(
+  path: string,
+  begin: (path: string) => Promise<FileHandle>,
+): Promise<FileHandle | undefined> {
+  const file = await begin(path)
   try {
     if (takeLock(file.fd) && (await isCurrent(file, path))) return file
   } catch (error) {
@@ -49,11 +57,11 @@ async function tryLock(path: string): Promise<FileHandle | undefined> {
  * @throws the reason of the signal; system errors of the file
  */
 export async function waitForLock(path: string, options: LockOptions): Promise<FileHandle | undefined> {
-  const { signal, onWait, isDone } = options
+  const { signal, onWait, isDone, open: begin = make } = options
   let waited = 0
   for (let pause = pauses.first; !isDone?.(); pause = Math.min(pause * 1.5, pauses.most)) {
     signal.throwIfAborted()
-    const file = await tryLock(path)
+    const file = await tryLock(path, begin)
     if (file) return file
     await sleep(pause, undefined, { signal }).catch(() => signal.throwIfAborted())
     if (waited < patience && waited + pause >= patience) onWait?.()

@@ -256,13 +256,17 @@ describe('changing an image', () => {
 
   it('does not destroy what another program changed meanwhile', async () => {
     const path = await fileOf(await sample('tiny'))
+    const other = await fileOf(await sample('tiny'))
+    await addObject(other, { dataType: dataTypes.generic, data: text('theirs') })
     async function* data() {
       yield text('ours')
-      await addObject(path, { dataType: dataTypes.generic, data: text('theirs') })
+      // A program that takes no lock.
+      await writeFile(path, await readFile(other))
     }
     await expect(addObject(path, { dataType: dataTypes.generic, data: data() })).rejects.toThrow(
       'changed by another program',
     )
+    expect(await readFile(path)).toEqual(await readFile(other))
     const sif = await readSif(path)
     expect((await readObject(sif, findObject(sif, 4))).toString()).toBe('theirs')
   })
