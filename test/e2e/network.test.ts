@@ -115,7 +115,7 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a network', () => {
   it('is loopback only with --net, and its low ports are open to the user', async () => {
     const { stdout } = await inside(
       ['--net'],
-      'cd /sys/class/net; echo *; nc -l -p 80 & until echo x | nc 127.0.0.1 80 2>/dev/null; do sleep 0.1; done; wait',
+      'cd /sys/class/net; echo *; nc -l -p 80 -e echo x & until nc 127.0.0.1 80 </dev/null 2>/dev/null; do sleep 0.1; done',
     )
     expect(stdout).toBe('lo\nx\n')
   })
