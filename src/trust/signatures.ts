@@ -1,0 +1,93 @@
+/** The signature objects of an image: finding and opening those that are about a group or an object. */
+
+import { SingError } from '../core/errors.ts'
+import { decodeSignature, hashNames } from '../sif/details.ts'
+import { dataTypes, type SifObject } from '../sif/format.ts'
+import { signaturesOf } from '../sif/integrity.ts'
+import { readAt } from '../sif/read.ts'
+import type { OpenSif } from './digests.ts'
+import { isLegacy, longestEnvelope, openEnvelope } from './envelope.ts'
+import type { Material, Opened } from './types.ts'
+
+/** Of one group or object. Each may cost the search for a key, and a person reads the result. */
+const mostSignatures = 256
+
+export type Envelope = { readonly object: SifObject; readonly bytes: Buffer }
+
+/**
+ * The signatures of a group, old ones or those of today.
+ * @throws SingError SIGNATURE when there is none, or too much to look at
+ */
+export function signaturesOfGroup(open: OpenSif, group: number, wanted: 'old' | 'new'): Envelope[] {
+  const all = readEnvelopes(open, signaturesOf(open.sif.objects, group), `group ${group}`)
+  const found = all.filter(({ bytes }) => isLegacy(bytes) === (wanted === 'old'))
+  if (found.length > 0) return found
+  throw unsigned(`group ${group}`, wanted === 'new' && (all.length > 0 || hasSignedObjects(open)))
+}
+
+/** Signatures of single objects are old ones. */
+const hasSignedObjects = ({ sif }: OpenSif): boolean =>
+  sif.objects.some(({ dataType, link }) => dataType === dataTypes.signature && link.kind === 'object')
+
+/**
+ * The signatures of one object, which only old ones are.
+ * @throws SingError SIGNATURE when there is none, or too much to look at
+ */
+export function signaturesOfObject(open: OpenSif, id: number): Envelope[] {
+  const found = open.sif.objects.filter(
+    ({ dataType, link }) => dataType === dataTypes.signature && link.kind === 'object' && link.id === id,
+  )
+  if (found.length === 0) throw unsigned(`object ${id}`, false)
+  return readEnvelopes(open, found, `object ${id}`)
+}
+
+function unsigned(what: string, hasOld: boolean): SingError {
+  return new SingError('SIGNATURE', `${what} is not signed`, {
+    hint: hasOld
+      ? 'There are old signatures, which say less: --legacy-insecure looks at them.'
+      : 'Whoever made the image signs it with: sing sign IMAGE',
+  })
+}
+
+function readEnvelopes({ fd }: OpenSif, objects: readonly SifObject[], what: string): Envelope[] {
+  if (objects.length > mostSignatures) {
+    throw new SingError(
+      'SIGNATURE',
+      `${what} has ${objects.length} signatures; no more than ${mostSignatures} are looked at`,
+    )
+  }
+  return objects.map((object) => {
+    if (object.size <= longestEnvelope) return { object, bytes: readAt(fd, object.offset, object.size) }
+    throw refused(object, `it has ${object.size} bytes, more than any signature needs`)
+  })
+}
+
+const refused = ({ id }: SifObject, reason: string, cause?: SingError): SingError =>
+  new SingError('SIGNATURE', `signature ${id} does not hold: ${reason}`, { hint: cause?.hint, cause })
+
+/** Do something with a signature; what is wrong with it is told with its number. */
+export async function withSignature<T>({ object }: Envelope, work: () => Promise<T> | T): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    throw cause instanceof SingError && cause.code === 'SIGNATURE'
+      ? refused(object, cause.message, cause)
+      : cause
+  }
+}
+
+/**
+ * What was signed, and who signed it. The descriptor has to name the same key.
+ * @throws SingError SIGNATURE
+ */
+export async function openSignature(envelope: Envelope, material: Material): Promise<Opened> {
+  return await withSignature(envelope, async () => {
+    const { hash, entity } = decodeSignature(envelope.object.extra)
+    if (!Object.hasOwn(hashNames, hash))
+      throw new SingError('SIGNATURE', `its descriptor names a hash algorithm that is not known (${hash})`)
+    const opened = await openEnvelope(envelope.bytes, material)
+    if (entity !== (opened.signer.kind === 'openpgp' ? opened.signer.fingerprint : ''))
+      throw new SingError('SIGNATURE', 'its descriptor names another key than the one that signed')
+    return opened
+  })
+}
