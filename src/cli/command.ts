@@ -54,6 +54,8 @@ export type Command = {
   readonly description?: string
   readonly examples?: readonly string[]
   readonly flags: readonly Flag[]
+  /** An old name that is still understood. */
+  readonly hidden?: boolean
   /** Positional arguments: at least and at most. */
   readonly args: readonly [least: number, most: number]
   /** Everything after the first positional argument belongs to the container. */

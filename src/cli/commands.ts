@@ -62,6 +62,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     summary: 'Run containers in the background',
     loadGroup: async () => (await import('./commands/instance.ts')).subcommands,
   },
+  keyserver: {
+    summary: 'Choose the servers that are asked for keys',
+    loadGroup: async () => (await import('./commands/keyserver.ts')).subcommands,
+  },
   overlay: {
     summary: 'Make file systems that keep the changes of containers',
     loadGroup: async () => (await import('./commands/overlay.ts')).subcommands,
@@ -77,6 +81,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
   registry: {
     summary: 'Log in to registries of images',
     loadGroup: async () => (await import('./commands/registry.ts')).subcommands,
+  },
+  remote: {
+    summary: 'Manage endpoints: services of keys and images',
+    loadGroup: async () => (await import('./commands/remote.ts')).subcommands,
   },
   run: { summary: 'Run the runscript of an image', load: () => action('run') },
   'run-help': {
@@ -103,8 +111,6 @@ export const laterCommands: Readonly<Record<string, string>> = {
   doctor: 'the machine cannot be examined',
   key: 'there is no keyring',
   keys: 'there is no keyring',
-  keyserver: 'key servers cannot be asked',
-  remote: 'there are no endpoints to manage (for registries: registry login, registry list)',
   search: 'libraries cannot be searched',
   sign: 'images cannot be signed',
   verify: 'signatures cannot be checked',
@@ -160,6 +166,16 @@ const unknown = (text: string, word: string, known: readonly string[]): SingErro
 
 const looksLikeImage = (word: string): boolean => /\/|\.(sif|sqfs|squashfs|simg|img)$/.test(word)
 
+/** The peers have `--config FILE` of a group before the word of the command: it means the same behind it. */
+function wordFirst(words: readonly string[]): readonly string[] {
+  const [flag = ''] = words
+  const taken = /^(-c|--config)$/.test(flag) ? 2 : /^(-c.|--config=)/.test(flag) ? 1 : 0
+  const word = words[taken]
+  return taken === 0 || word === undefined
+    ? words
+    : [word, ...words.slice(0, taken), ...words.slice(taken + 1)]
+}
+
 /**
  * Find what the words name: a command (loaded) and what is behind its words, or a group that was named alone.
  * @throws SingError USAGE for an unknown word, with the nearest known one as hint
@@ -181,9 +197,10 @@ export async function findCommand(words: readonly string[]): Promise<Found> {
   }
   if ('load' in entry) return { kind: 'command', words: [word], command: await entry.load(), rest }
   const commands = await entry.loadGroup()
-  const [second] = rest
+  const behind = wordFirst(rest)
+  const [second] = behind
   if (second === undefined || second === '--help' || second === '-h') return { kind: 'group', word, commands }
   const command = own(commands, second)
   if (!command) throw unknown(`unknown command "${shown(second)}" for ${word}`, second, Object.keys(commands))
-  return { kind: 'command', words: [word, second], command, rest: rest.slice(1) }
+  return { kind: 'command', words: [word, second], command, rest: behind.slice(1) }
 }

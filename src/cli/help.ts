@@ -99,7 +99,7 @@ export function groupPage(
   const sections = [
     `${summary}\n`,
     `Usage:\n${indented([`${program} ${word} <command>`])}`,
-    `Commands:\n${toColumns(rowsOf(Object.entries(commands)))}`,
+    `Commands:\n${toColumns(rowsOf(Object.entries(commands).filter(([, { hidden }]) => !hidden)))}`,
     `See: ${program} help ${word} <command>\n`,
   ]
   return sections.join('\n')

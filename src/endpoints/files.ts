@@ -97,6 +97,9 @@ export async function readKnown(place: Place): Promise<Known> {
   return known
 }
 
+/** The endpoints of the site alone. */
+export const readSite = async (report: Report): Promise<Known> => combine(await siteSources(report), [])
+
 type Writable = {
   readonly path: string
   readonly options: Parameters<typeof writeConfig>[2]

@@ -1,6 +1,9 @@
 /** Looks for the keys of signatures: in rings first, then at key servers. */
 
 import { SingError, shown } from '../core/errors.ts'
+import { parseServer } from '../endpoints/address.ts'
+import { readKnown } from '../endpoints/files.ts'
+import { chosenServers } from '../endpoints/keyservers.ts'
 import { type AskOptions, findKeyAt, type KeyServer } from './keyserver.ts'
 import type { FindKey, FoundKey } from './types.ts'
 
@@ -31,6 +34,26 @@ export function findOnServers(list: () => Promise<readonly KeyServer[]>, options
     known.set(keyId, found)
     return found
   }
+}
+
+/**
+ * Ask the key servers that site and user have chosen, or the one at `url`. Where it cannot be known which these are, it is told, and
+ * no key is found.
+ * @throws SingError USAGE for what is no address
+ */
+export function findRemotely(url: string | undefined, options: AskOptions): FindKey {
+  if (url !== undefined) parseServer(url)
+  const { environment, report } = options
+  const list = async (): Promise<readonly KeyServer[]> => {
+    try {
+      return await chosenServers(await readKnown({ environment, report }), url, options)
+    } catch (error) {
+      if (!(error instanceof SingError) || error.code !== 'ENDPOINT') throw error
+      report({ kind: 'warning', text: `No key server is asked: ${error.message}` })
+      return []
+    }
+  }
+  return findOnServers(list, options)
 }
 
 async function findOnOne(

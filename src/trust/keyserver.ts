@@ -171,6 +171,19 @@ export async function pushKey(server: KeyServer, armored: string, options: AskOp
   })
 }
 
+/** An id that hardly any key has. */
+const nobody = '0000000000000000'
+
+/**
+ * Ask for a key that is not there, as who we say we are.
+ * @throws SingError KEYSERVER when the server does not let us in, or gives no answer
+ */
+export async function tryLogin(server: KeyServer, options: AskOptions): Promise<void> {
+  if (!keepsSecrets(server.url))
+    throw refuse(server, 'is not sent a login: everybody on the way could read it (plain HTTP)')
+  await fetchKey(server, nobody, options)
+}
+
 /** Whether a key or one of its subkeys has the fingerprint, the key id or, of old servers, its last eight digits. */
 export function hasId(key: PublicKey, id: string): boolean {
   const wanted = id.toUpperCase()

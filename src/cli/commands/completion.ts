@@ -10,7 +10,7 @@ async function wordsOf(word: string): Promise<Word[]> {
   const entry = commandTable[word]
   if (!entry || entry.hidden) return []
   if ('load' in entry) return [{ words: [word], summary: entry.summary, flags: (await entry.load()).flags }]
-  const commands = Object.entries(await entry.loadGroup())
+  const commands = Object.entries(await entry.loadGroup()).filter(([, { hidden }]) => !hidden)
   return commands.map(([second, { summary, flags }]) => ({ words: [word, second], summary, flags }))
 }
 
