@@ -64,7 +64,7 @@ function readFolder(folder: string): string[] {
 }
 
 /** What the caller names by SSL_CERT_FILE and SSL_CERT_DIR; else what the system trusts. */
-function authorities({ SSL_CERT_FILE: file, SSL_CERT_DIR: folders }: Environment): string[] {
+export function trustedAuthorities({ SSL_CERT_FILE: file, SSL_CERT_DIR: folders }: Environment): string[] {
   if (file || folders) {
     return [...(file ? [read(file)] : []), ...(folders ?? '').split(':').filter(Boolean).flatMap(readFolder)]
   }
@@ -108,7 +108,7 @@ function ofHost(names: readonly string[], environment: Environment): Trust {
 export function readTrust({ host, hostname, port }: URL, environment: Environment): Trust {
   const names = port ? [host] : [host, `${hostname}:443`]
   const own = ofHost(names, environment)
-  return { ...own, ca: [...authorities(environment), ...own.ca] }
+  return { ...own, ca: [...trustedAuthorities(environment), ...own.ca] }
 }
 
 /** What Docker's programs keep for one daemon in a folder (DOCKER_CERT_PATH): `ca.pem`, `cert.pem` and `key.pem`. */

@@ -34,6 +34,7 @@ const lacks = {
   slurm: 'Slurm or munge is not installed, or the tests do not run as root',
   ext3: 'fuse2fs, fuse-overlayfs or mke2fs is missing',
   registry: 'docker-registry, htpasswd (apache2-utils) or openssl is missing',
+  openssl: 'openssl is missing',
   skopeo: 'skopeo is missing',
   umoci: 'umoci is missing',
   buildah: 'buildah is missing, or the tests do not run as root who may mount',
@@ -126,6 +127,7 @@ function probe(ability: Ability): boolean {
       return process.getuid?.() === 0 && ['munged', 'slurmctld', 'slurmd', 'sbatch', 'srun'].every(hasProgram)
     case 'registry':
       return ['docker-registry', 'htpasswd', 'openssl'].every(hasProgram)
+    case 'openssl':
     case 'skopeo':
     case 'umoci':
       return hasProgram(ability)
