@@ -25,6 +25,7 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	exports.Set("copyAttribute", attribute_copier(env));
 	exports.Set("lockRange", range_locker(env));
 	exports.Set("lockFile", file_locker(env));
+	exports.Set("guardSecrets", secret_guard(env));
 	exports.Set("noteOwner", owner_noter(env));
 	exports.Set("makePipe", pipe_maker(env));
 	exports.Set("capable", capability_asker(env));

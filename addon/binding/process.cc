@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -111,6 +112,14 @@ Napi::Value lock_range(const Napi::CallbackInfo &info)
 	return Napi::Number::New(info.Env(), result == 0 ? 0 : errno);
 }
 
+/* guardSecrets(): nobody of the same user may read the memory of this process, which leaves no core either; 0, or errno */
+Napi::Value guard_secrets(const Napi::CallbackInfo &info)
+{
+	const int result = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+
+	return Napi::Number::New(info.Env(), result == 0 ? 0 : errno);
+}
+
 } // namespace
 
 Napi::Function process_replacer(Napi::Env env)
@@ -136,4 +145,9 @@ Napi::Function owner_noter(Napi::Env env)
 Napi::Function pipe_maker(Napi::Env env)
 {
 	return Napi::Function::New(env, make_pipe, "makePipe");
+}
+
+Napi::Function secret_guard(Napi::Env env)
+{
+	return Napi::Function::New(env, guard_secrets, "guardSecrets");
 }

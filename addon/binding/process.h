@@ -6,6 +6,7 @@
 
 Napi::Function process_replacer(Napi::Env env);
 Napi::Function file_locker(Napi::Env env);
+Napi::Function secret_guard(Napi::Env env);
 Napi::Function range_locker(Napi::Env env);
 Napi::Function owner_noter(Napi::Env env);
 Napi::Function pipe_maker(Napi::Env env);

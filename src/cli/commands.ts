@@ -62,6 +62,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     summary: 'Run containers in the background',
     loadGroup: async () => (await import('./commands/instance.ts')).subcommands,
   },
+  key: {
+    summary: 'Make, list, import and export the keys that sign images',
+    loadGroup: async () => (await import('./commands/key.ts')).subcommands,
+  },
   keyserver: {
     summary: 'Choose the servers that are asked for keys',
     loadGroup: async () => (await import('./commands/keyserver.ts')).subcommands,
@@ -109,12 +113,13 @@ export const commandTable: Readonly<Record<string, Entry>> = {
 export const laterCommands: Readonly<Record<string, string>> = {
   delete: 'images cannot be removed from a library',
   doctor: 'the machine cannot be examined',
-  key: 'there is no keyring',
-  keys: 'there is no keyring',
   search: 'libraries cannot be searched',
   sign: 'images cannot be signed',
   verify: 'signatures cannot be checked',
 }
+
+/** Other spellings of words, which the peers have, too. */
+const spellings: Readonly<Record<string, string>> = { keys: 'key' }
 
 /** Words of Docker and Podman, and of old versions of the peers, for who has them in the fingers. */
 const otherWords: Readonly<Record<string, string>> = {
@@ -181,7 +186,8 @@ function wordFirst(words: readonly string[]): readonly string[] {
  * @throws SingError USAGE for an unknown word, with the nearest known one as hint
  */
 export async function findCommand(words: readonly string[]): Promise<Found> {
-  const [word = '', ...rest] = words
+  const [given = '', ...rest] = words
+  const word = own(spellings, given) ?? given
   const entry = own(commandTable, word)
   if (!entry) {
     if (own(laterCommands, word) ?? own(refusedCommands, word)) return { kind: 'later', word }

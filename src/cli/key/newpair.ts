@@ -1,0 +1,75 @@
+/** `sing key newpair`: a pair of keys for a person, who is asked for what the flags do not say. */
+
+import { SingError } from '../../core/errors.ts'
+import { guardSecrets } from '../../native/guard.ts'
+import { catchInterruption } from '../../runtime/interrupt.ts'
+import type { UserId } from '../../trust/keys.ts'
+import { addPair, generatePair, type KeyType, keyTypes } from '../../trust/newpair.ts'
+import { Answers, readPipedLine } from '../../ui/answers.ts'
+import type { Call } from '../command.ts'
+import { askNewPassphrase } from './passphrases.ts'
+import { placesOf } from './places.ts'
+
+const noAnswer =
+  'Say it with flags: sing key newpair --name NAME --email ADDRESS --comment TEXT --password-stdin'
+
+const given = ({ flags }: Call, name: string): string | undefined => {
+  const value = flags[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+const questions = {
+  name: 'Enter your name (e.g., John Doe) : ',
+  email: 'Enter your email address (e.g., john.doe@example.com) : ',
+  comment: 'Enter optional comment (e.g., development keys) : ',
+} as const
+
+/** Who gave a name on the command line is asked for the rest only in person. */
+async function askUser(call: Call, answers: Answers): Promise<UserId> {
+  const isAsked = answers.isPerson || given(call, 'name') === undefined
+  const answer = async (part: keyof UserId): Promise<string> =>
+    (given(call, part) ?? (isAsked ? await answers.line(questions[part]) : '')).trim()
+  const name = await answer('name')
+  const email = await answer('email')
+  return { name, email, comment: await answer('comment') }
+}
+
+async function passphraseOf(call: Call, answers: Answers): Promise<string> {
+  const password = given(call, 'password')
+  const isPiped = call.flags['password-stdin'] === true
+  if (isPiped && password !== undefined)
+    throw new SingError('USAGE', '--password and --password-stdin exclude each other', { status: 255 })
+  if (isPiped) return readPipedLine() ?? ''
+  if (password === undefined) return await askNewPassphrase(answers)
+  if (password !== '') {
+    const text = 'Others can see a passphrase on the command line while it runs: --password-stdin hides it'
+    call.context.report({ kind: 'warning', text })
+  }
+  return password
+}
+
+function typeOf(call: Call): KeyType {
+  const asked = given(call, 'type') ?? 'rsa'
+  const type = keyTypes.find((known) => known === asked)
+  if (type) return type
+  throw new SingError('USAGE', `--type ${asked}: expected ${keyTypes.join(' or ')}`, { status: 255 })
+}
+
+export async function newpair(call: Call): Promise<number> {
+  guardSecrets()
+  const { flags, context } = call
+  const type = typeOf(call)
+  const bits = typeof flags['bit-length'] === 'number' ? flags['bit-length'] : 4096
+  const place = placesOf(call).own
+  using answers = new Answers(noAnswer)
+  const user = await askUser(call, answers)
+  const passphrase = await passphraseOf(call, answers)
+  using interruption = catchInterruption('making keys')
+  context.print('Generating Entity and OpenPGP Key Pair... ')
+  const pair = await generatePair({ user, type, bits, passphrase })
+  await addPair(pair, place, { signal: interruption.signal, report: context.report })
+  context.print('done\n')
+  const kept = `Fingerprint ${pair.public.fingerprint}, kept in ${place.directory}`
+  context.report({ kind: 'info', text: kept })
+  return 0
+}
