@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspectJson, readAttributes } from '../image/contents.ts'
+import { packedIn } from '../image/packed.ts'
 import { type PackOptions, packDirectory } from '../native/addon.ts'
 import { partitionExtra } from '../sif/details.ts'
 import { architectureCode, dataTypes, filesystems, partitionKinds } from '../sif/format.ts'
@@ -11,6 +12,7 @@ import { packing, standard } from './compression.ts'
 import { copyTree } from './copy.ts'
 import type { BuildTools } from './request.ts'
 import type { Tree } from './sandbox.ts'
+import { addSbom } from './sbom.ts'
 import type { Attachment } from './sources/index.ts'
 import { makePartial, putInPlace } from './target.ts'
 import { dropSetIds, removeTree } from './tree.ts'
@@ -75,7 +77,9 @@ async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools
     architectureCode(assembly.architecture),
   )
   const slot = await writer.slot({ dataType: dataTypes.partition, extra })
-  slot.finish(await packTree(slot, assembly, tools))
+  const size = await packTree(slot, assembly, tools)
+  slot.finish(size)
+  await addSbom(writer, packedIn(slot, size), tools.request, tools.report)
 }
 
 /** What is whole, and has no name yet, as --check sees it. */

@@ -7,6 +7,7 @@ import type { Stage } from '../definition/types.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { GpuFacts } from '../host/gpu.ts'
 import type { BaseImage } from '../image/labels.ts'
+import type { SbomOptions } from '../sbom/document.ts'
 import type { Packing } from './compression.ts'
 import type { StepCounter } from './counter.ts'
 import type { Resolved } from './lock/resolved.ts'
@@ -75,6 +76,8 @@ export type BuildRequest = {
   readonly takeKnown: boolean
   /** A step, by number or title, that runs although it is known, with all behind it. */
   readonly fromStep: string | undefined
+  /** A bill of materials becomes an object of the image. */
+  readonly sbom: SbomOptions | undefined
   readonly reproducible: boolean
   /** The time of a reproducible image, in seconds since 1970; undefined when it comes from the base. */
   readonly time: number | undefined

@@ -39,12 +39,16 @@ export function parseBoolean(word: string): boolean | undefined {
 /** The value of a boolean flag: true, false, or what else it may have, as it is; undefined for any other word. */
 export function parseToggle({ optionalValue }: Flag, word: string): boolean | string | undefined {
   const truth = parseBoolean(word)
-  return truth === undefined && optionalValue === 'size' && parseSize(word) ? word : truth
+  if (truth !== undefined || optionalValue === undefined) return truth
+  return (optionalValue === 'size' ? parseSize(word) : optionalValue.includes(word)) ? word : undefined
 }
 
 /** What the value of a boolean flag can be, for messages. */
 export function toggleWords({ optionalValue }: Flag): string {
-  return optionalValue === 'size' ? 'true, false or a size such as 512M' : 'true or false'
+  if (optionalValue === undefined) return 'true or false'
+  return optionalValue === 'size'
+    ? 'true, false or a size such as 512M'
+    : `true, false or one of ${optionalValue.join(', ')}`
 }
 
 /** An integer in decimal digits; undefined for any other word. */

@@ -19,8 +19,8 @@ export type Flag = {
   readonly unprefixed?: boolean
   readonly help: string
   readonly placeholder?: string
-  /** A boolean that may also have a value, attached by `=`: what that is. */
-  readonly optionalValue?: 'size'
+  /** A boolean that may also have a value, attached by `=`: a size, or one of these words. */
+  readonly optionalValue?: 'size' | readonly string[]
   readonly hidden?: boolean
   /** Other long names of the same flag. */
   readonly aliases?: readonly string[]

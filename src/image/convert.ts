@@ -10,8 +10,9 @@ import { type Examine, SifWriter, type Slot } from '../sif/write.ts'
 import { additionsTo, capturedFiles, type Description } from './additions.ts'
 import { attributesOf, inspectJson } from './contents.ts'
 import { ociConfigJson } from './oci-scripts.ts'
-import { metadataName, ociConfigName } from './open.ts'
+import { metadataName, ociConfigName, type Window } from './open.ts'
 import { type LayersOptions, type OciImage, packLayers, withLayers, withSoundLayers } from './pack-layers.ts'
+import { packedIn } from './packed.ts'
 import { openContents } from './reader.ts'
 
 export type ConvertOptions = LayersOptions & {
@@ -19,6 +20,8 @@ export type ConvertOptions = LayersOptions & {
   readonly time?: number
   /** Of this program, for a label. */
   readonly version: string
+  /** Adds what comes behind the root file system, which lies in `packed`. */
+  readonly behind?: ((writer: SifWriter, packed: Window) => Promise<void>) | undefined
   /** Sees the new file before it has its name. */
   readonly examine?: Examine | undefined
 }
@@ -52,6 +55,7 @@ async function convertOnce(image: OciImage, target: string, options: ConvertOpti
   slot.finish(size)
   const inspect = { dataType: dataTypes.genericJson, name: metadataName }
   await writer.add({ ...inspect, data: await describePacked(slot, size) }, attributes)
+  await options.behind?.(writer, packedIn(slot, size))
   options.signal.throwIfAborted()
   await writer.commit(options.examine)
 }
@@ -60,8 +64,8 @@ const partitionOf = ({ config }: OciImage): Uint8Array =>
   partitionExtra(filesystems.squashfs, partitionKinds.primary, architectureCode(config.platform.architecture))
 
 /** Read what the image says about itself from where it was packed to. */
-async function describePacked({ fd, offset }: Slot, size: number): Promise<Buffer> {
-  await using contents = await openContents({ rootfs: { file: `/proc/self/fd/${fd}`, offset, size } })
+async function describePacked(slot: Slot, size: number): Promise<Buffer> {
+  await using contents = await openContents({ rootfs: packedIn(slot, size) })
   return Buffer.from(inspectJson(await attributesOf(contents)))
 }
 

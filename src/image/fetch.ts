@@ -32,7 +32,7 @@ const formatVersion = '1'
 /** What an image of OCI becomes: a SIF, or an OCI-SIF with one layer, or with all of them. */
 export type Form = 'sif' | 'oci-sif' | 'oci-sif-layers'
 
-export type FetchOptions = Omit<ConvertOptions, 'packing' | 'time' | 'examine'> & {
+export type FetchOptions = Omit<ConvertOptions, 'packing' | 'time' | 'behind' | 'examine'> & {
   /** Default: a SIF, or an OCI-SIF where it has to be one. */
   readonly form?: Form
   readonly source: Omit<SourceOptions, 'scratch' | 'signal'>
@@ -79,7 +79,7 @@ export async function fetchImage(reference: string, options: FetchOptions): Prom
 export async function convertReference(
   reference: string,
   target: string,
-  options: FetchOptions & Pick<ConvertOptions, 'packing' | 'time' | 'examine'>,
+  options: FetchOptions & Pick<ConvertOptions, 'packing' | 'time' | 'behind' | 'examine'>,
 ): Promise<void> {
   const parsed = parseReference(reference)
   using scratch = new Scratch(options.scratch)

@@ -36,11 +36,18 @@ async function copy(from: string, draft: string, folder: string): Promise<void> 
  * Copy into a new file, which keeps its mode: that of a program, less the umask. The file is not asked for by its name again,
  * which in a directory of several people may be another file or a link by then.
  */
-async function copyToNew(from: string, file: FileHandle, folder: string): Promise<void> {
+async function copyToNew(
+  from: string,
+  file: FileHandle,
+  folder: string,
+  change?: (path: string) => Promise<void>,
+): Promise<void> {
   try {
     const { mode } = await file.stat()
-    await copy(from, `/proc/self/fd/${file.fd}`, folder)
+    const path = `/proc/self/fd/${file.fd}`
+    await copy(from, path, folder)
     await file.chmod(mode & 0o7777)
+    await change?.(path)
   } finally {
     await file.close()
   }
@@ -61,14 +68,19 @@ async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void
 }
 
 /**
- * Copy the image to the target, replacing what has that name when it is whole.
+ * Copy the image to the target, replacing what has that name when it is whole. `change` is given the copy before.
  * @throws SingError DISK_FULL or IO; the reason of the signal
  */
-export async function placeImage(from: string, target: string, signal: AbortSignal): Promise<void> {
+export async function placeImage(
+  from: string,
+  target: string,
+  signal: AbortSignal,
+  change?: (path: string) => Promise<void>,
+): Promise<void> {
   const draft = join(dirname(target), `${partialPrefix(target)}${randomBytes(4).toString('hex')}`)
   try {
     const file = await open(draft, 'wx', 0o755)
-    await orAborted(copyToNew(from, file, dirname(draft)), signal)
+    await orAborted(copyToNew(from, file, dirname(draft), change), signal)
     await rename(draft, target)
   } catch (cause) {
     await unlink(draft).catch(() => {})

@@ -108,6 +108,11 @@ export class SifWriter implements AsyncDisposable {
     }
   }
 
+  /** Unix seconds of everything in the file. */
+  get time(): number {
+    return this.#options.time
+  }
+
   get #dataOffset(): number {
     return defaultTableOffset + this.#options.capacity * descriptorLength
   }

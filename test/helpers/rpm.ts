@@ -96,11 +96,8 @@ async function sign(folder: string, key: string): Promise<void> {
     await must(['install', '-d', '-m', '700', env.GNUPGHOME])
     await must([...gpg, '--quick-generate-key', 'tiny', 'rsa3072', 'sign', 'never'], env)
     await must([...gpg, '--armor', '--output', key, '--export', 'tiny'], env)
-    const packages = ['tiny-release-1-1', 'tiny-tool-2-3', 'tiny-broken-1-1'].map(
-      (name) => `${name}.${machine()}.rpm`,
-    )
-    const paths = packages.map((name) => join(folder, 'packages', machine(), name))
-    await must(['rpmsign', '-D', '__gpg /usr/bin/gpg', '-D', '_gpg_name tiny', '--addsign', ...paths], env)
+    const sign = ['rpmsign', '-D', '__gpg /usr/bin/gpg', '-D', '_gpg_name tiny', '--addsign']
+    await must([...sign, ...packagePaths(folder)], env)
     await must(['createrepo_c', '-q', join(folder, 'packages')])
     const metadata = join(folder, 'packages/repodata/repomd.xml')
     await must([...gpg, '--armor', '--detach-sign', metadata], env)
@@ -112,15 +109,26 @@ async function sign(folder: string, key: string): Promise<void> {
 
 const machine = (): string => (process.arch === 'arm64' ? 'aarch64' : 'x86_64')
 
+const packagePaths = (folder: string): string[] =>
+  ['tiny-release-1-1', 'tiny-tool-2-3', 'tiny-broken-1-1'].map((name) =>
+    join(folder, 'packages', machine(), `${name}.${machine()}.rpm`),
+  )
+
+/** Make the packages in a folder of the ordinary user. Returns their paths. */
+export async function makeRpmPackages(folder: string): Promise<string[]> {
+  const { stdout } = await run(['sh', '-c', 'command -v busybox'])
+  await build(release(stdout.trim()), 'tiny-release', folder)
+  await build(tool, 'tiny-tool', folder)
+  await build(broken, 'tiny-broken', folder)
+  return packagePaths(folder)
+}
+
 /** Make the repository in a folder of the ordinary user. */
 export async function makeRpmRepository(
   folder: string,
   options: { signed?: boolean } = {},
 ): Promise<RpmRepository> {
-  const { stdout } = await run(['sh', '-c', 'command -v busybox'])
-  await build(release(stdout.trim()), 'tiny-release', folder)
-  await build(tool, 'tiny-tool', folder)
-  await build(broken, 'tiny-broken', folder)
+  await makeRpmPackages(folder)
   const [path, key] = [join(folder, 'packages'), join(folder, 'packages.key')]
   if (options.signed) await sign(folder, key)
   else await must(['createrepo_c', '-q', path])

@@ -27,6 +27,11 @@ const targetFlags = grouped('New image:', [
     env: [],
     placeholder: 'severity',
   }),
+  toggle('sbom', 'list the packages in the image in an object of it: spdx (default) or cyclonedx', {
+    env: [],
+    optionalValue: ['spdx', 'cyclonedx'],
+  }),
+  toggle('sbom-files', 'with --sbom: list the files of packages, too', { env: [] }),
   toggle('data', 'an image that holds only data: a directory, a file, or the files of an image, for binds'),
   toggle('encrypt', 'encrypt the image', { short: 'e', env: [], later: 'images cannot be encrypted yet' }),
 ])

@@ -5,6 +5,7 @@ import { build } from '../../build/build.ts'
 import { parsePacking } from '../../build/compression.ts'
 import { buildReference, isReferenceBuild } from '../../build/reference.ts'
 import { type BuildRequest, parseEpoch, parseSections, parseTarget } from '../../build/request.ts'
+import { refuseSbom } from '../../build/sbom.ts'
 import { type BuildSpec, openSpec } from '../../build/spec.ts'
 import type { Config } from '../../config/load.ts'
 import { SingError, shown } from '../../core/errors.ts'
@@ -21,6 +22,7 @@ import { examinerOf } from '../checking.ts'
 import type { Call, Command, Flags } from '../command.ts'
 import { Fetcher, fetchingOptions } from '../fetching.ts'
 import { formOf } from '../names.ts'
+import { sbomOf } from '../sbom.ts'
 import { buildFlags } from './build-flags.ts'
 
 function words(value: Flags[string]): readonly string[] {
@@ -105,6 +107,7 @@ export function requestOf(call: Call, config: Config, report: Report): BuildRequ
     lock: lockOf(flags),
     takeKnown: flags['no-cache'] !== true,
     fromStep: word(flags['from-step']),
+    sbom: sbomOf(flags),
     reproducible: flags.reproducible === true || time !== undefined,
     time,
   }
@@ -178,6 +181,7 @@ async function run(given: Call): Promise<number> {
   const { config } = await call.context.settings()
   const request = requestOf(call, config, hear)
   const isData = call.flags.data === true
+  refuseSbom(request, isData)
   if (isData || isReferenceBuild(request)) {
     refuseLock(request)
     for (const event of heard) report(event)

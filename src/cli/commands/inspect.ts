@@ -29,12 +29,32 @@ const flags: readonly Flag[] = [
   { name: 'labels', short: 'l', kind: 'boolean', help: 'show the labels (default)' },
   { name: 'list-apps', kind: 'boolean', help: 'list the apps' },
   { name: 'runscript', short: 'r', kind: 'boolean', help: 'show the runscript' },
+  {
+    name: 'sbom',
+    kind: 'boolean',
+    optionalValue: ['spdx', 'cyclonedx'],
+    help: 'list the packages in the image; with --json the document (spdx or cyclonedx)',
+  },
+  {
+    name: 'sbom-files',
+    kind: 'boolean',
+    help: 'with --sbom: the files of packages, too, where no list is stored',
+  },
   { name: 'startscript', short: 's', kind: 'boolean', help: 'show the startscript' },
   { name: 'test', short: 't', kind: 'boolean', help: 'show the test script' },
 ]
 
-async function run({ args: [path = ''], flags, context }: Call): Promise<number> {
+async function run(call: Call): Promise<number> {
+  const {
+    args: [path = ''],
+    flags,
+    context,
+  } = call
   if (flags.app === '') throw new SingError('USAGE', '--app needs the name of an app')
+  if (flags.sbom) {
+    await (await import('../inspect-sbom.ts')).inspectSbom(call)
+    return 0
+  }
   const attributes = await metadata(path, context.report)
   const wanted = wantedParts(flags)
   if (flags.json || flags.all) {
