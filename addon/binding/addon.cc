@@ -7,6 +7,7 @@
 #include "mount.h"
 #include "packer.h"
 #include "process.h"
+#include "secret.h"
 #include "survey.h"
 
 #ifndef SING_LIBSQUASHFS
@@ -20,6 +21,8 @@ static Napi::Object initialize(Napi::Env env, Napi::Object exports)
 	exports.Set("Image", image_class(env));
 	exports.Set("Export", export_class(env));
 	exports.Set("replaceProcess", process_replacer(env));
+	exports.Set("hideProcess", process_hider(env));
+	exports.Set("keepSecret", secret_keeper(env));
 	exports.Set("mount", mounter(env));
 	exports.Set("unmount", unmounter(env));
 	exports.Set("copyAttribute", attribute_copier(env));

@@ -125,6 +125,7 @@ public:
 		options.is_directory = to_bool(object, "isDirectory");
 		options.offset = to_unsigned(object, "offset", INT64_MAX);
 		options.size = to_unsigned(object, "size", INT64_MAX);
+		options.key = to_key(object);
 		options.whiteouts = to_bool(object, "whiteouts");
 		options.kind = static_cast<sing_press_kind>(to_unsigned(object, "kind", SING_PRESS_ZSTD));
 		options.level = static_cast<int>(to_unsigned(object, "level", 22));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "squashfs/extract.h"
+#include "squashfs/stored.h"
 #include "reading.h"
 #include "survey.h"
 #include "task.h"
@@ -42,7 +43,7 @@ void open_image(Reading &reading, sing_failure &failure)
 		sing_fail(&failure, errno, "open", reading.path.c_str());
 		return;
 	}
-	int reason = sing_image_open(reading.fd, reading.offset, reading.size, &reading.image);
+	int reason = sing_image_open(reading.fd, reading.offset, reading.size, reading.key, &reading.image);
 	if (reason != 0)
 		sing_fail(&failure, reason, "open", reading.path.c_str());
 }
@@ -146,6 +147,7 @@ std::shared_ptr<Reading> read_layer(const Napi::Object &object)
 	reading->path = to_text(object, "file");
 	reading->offset = to_unsigned(object, "offset", INT64_MAX);
 	reading->size = to_unsigned(object, "size", INT64_MAX);
+	reading->key = to_key(object);
 	return reading;
 }
 
@@ -191,6 +193,7 @@ public:
 					   InstanceMethod("read", &Image::Read),
 					   InstanceMethod("readlink", &Image::Readlink),
 					   InstanceMethod("xattrs", &Image::Xattrs),
+					   InstanceMethod("stored", &Image::Stored),
 					   InstanceMethod("survey", &Image::Survey),
 					   InstanceMethod("slice", &Image::Slice),
 					   InstanceMethod("extract", &Image::Extract),
@@ -206,6 +209,7 @@ public:
 		reading_->path = to_text(options, "path");
 		reading_->offset = to_unsigned(options, "offset", INT64_MAX);
 		reading_->size = to_unsigned(options, "size", INT64_MAX);
+		reading_->key = to_key(options);
 	}
 
 	// Must have succeeded before anything else is called. Resolves with what the superblock says.
@@ -294,6 +298,30 @@ public:
 				for (const auto &[name, value] : pairs)
 					object.Set(name, to_buffer(env, value));
 				return object;
+			});
+	}
+
+	// Pairs of offset and size.
+	Napi::Value Stored(const Napi::CallbackInfo &info)
+	{
+		using Pieces = std::vector<sing_piece>;
+		return Look<Pieces>(
+			info, false, "find the bytes of",
+			[](Reading &reading, const Inode &inode, Pieces &pieces, bool &found) {
+				size_t count = 0;
+				found = inode.type() == file_type;
+				pieces.resize(SING_PIECES_MOST);
+				int reason = found ? sing_stored(reading.image, inode.get(), pieces.data(), &count) : 0;
+				pieces.resize(count);
+				return reason;
+			},
+			[](Napi::Env env, const Pieces &pieces) -> Napi::Value {
+				Napi::Array array = Napi::Array::New(env);
+				for (const sing_piece &piece : pieces) {
+					array.Set(array.Length(), Napi::Number::New(env, static_cast<double>(piece.offset)));
+					array.Set(array.Length(), Napi::Number::New(env, static_cast<double>(piece.size)));
+				}
+				return array;
 			});
 	}
 

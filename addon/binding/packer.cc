@@ -18,6 +18,7 @@ struct LayerFile {
 	std::string path;
 	uint64_t offset = 0;
 	uint64_t size = 0;
+	int key = -1;
 };
 
 // A directory, and what it is.
@@ -47,7 +48,7 @@ bool open_base(Adopting &packing, const Source &source, sing_failure &failure)
 {
 	std::vector<sing_layer_file> files;
 	for (const LayerFile &layer : source.layers)
-		files.push_back({layer.path.c_str(), layer.offset, layer.size});
+		files.push_back({layer.path.c_str(), layer.offset, layer.size, layer.key});
 	packing.options.base = &packing.base;
 	return sing_base_open(files.data(), files.size(), &packing.options, source.repack, &packing.base, &failure) == 0;
 }
@@ -76,7 +77,8 @@ void walk(Adopting &packing, const Source &source, sing_failure &failure)
 
 LayerFile read_layer(const Napi::Object &object)
 {
-	return {to_text(object, "file"), to_unsigned(object, "offset", INT64_MAX), to_unsigned(object, "size", INT64_MAX)};
+	return {to_text(object, "file"), to_unsigned(object, "offset", INT64_MAX), to_unsigned(object, "size", INT64_MAX),
+		to_key(object)};
 }
 
 void read_base(const Napi::Object &base, Source &source)

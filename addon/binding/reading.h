@@ -16,6 +16,7 @@ struct Reading {
 	std::string path;
 	uint64_t offset = 0;
 	uint64_t size = 0;
+	int key = -1; // of an encrypted image: the descriptor, which stays the caller's
 	int fd = -1;
 	sing_image *image = nullptr;
 	sing_data *data = nullptr; // for stretches of files, once one was asked for

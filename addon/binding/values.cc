@@ -1,6 +1,8 @@
 // Checks and conversions at the border to JS.
 #include "values.h"
 
+#include "squashfs/plain.h"
+
 namespace {
 
 constexpr double largest_safe = 9007199254740991.0;
@@ -54,6 +56,13 @@ std::string to_text(const Napi::Value &value, const char *name)
 std::string to_text(const Napi::Object &object, const char *name)
 {
 	return to_text(object.Get(name), name);
+}
+
+int to_key(const Napi::Object &object)
+{
+	if (object.Get("key").IsUndefined())
+		return SING_NO_KEY;
+	return static_cast<int>(to_unsigned(object, "key", INT32_MAX));
 }
 
 std::string to_bytes(const Napi::Value &value, const char *name)

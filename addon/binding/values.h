@@ -21,6 +21,9 @@ bool to_bool(const Napi::Object &object, const char *name);
 std::string to_text(const Napi::Object &object, const char *name);
 std::string to_text(const Napi::Value &value, const char *name);
 
+// A property that is the descriptor of a key (squashfs/plain.h), or absent.
+int to_key(const Napi::Object &object);
+
 // The bytes of a Uint8Array.
 std::string to_bytes(const Napi::Value &value, const char *name);
 

@@ -81,7 +81,7 @@ static int open_image(struct sing_exporter *exporter, const struct sing_export_o
 	exporter->fd = open(options->path, O_RDONLY | O_CLOEXEC);
 	if (exporter->fd < 0)
 		return errno;
-	return sing_image_open(exporter->fd, options->offset, options->size, &exporter->image);
+	return sing_image_open(exporter->fd, options->offset, options->size, options->key, &exporter->image);
 }
 
 static int start(struct sing_exporter *exporter, const struct sing_export_options *options)

@@ -27,6 +27,7 @@ struct sing_export_options {
 	bool is_directory;
 	uint64_t offset;
 	uint64_t size;
+	int key;        /* squashfs/plain.h */
 	bool whiteouts; /* the files are a layer of overlayfs: see members.h */
 	enum sing_press_kind kind;
 	int level;

@@ -17,7 +17,7 @@ static int open_layer(const struct sing_layer_file *file, const struct sing_writ
 	layer->fd = open(file->path, O_RDONLY | O_CLOEXEC);
 	if (layer->fd < 0)
 		return errno;
-	error = sing_image_open(layer->fd, file->offset, file->size, &layer->image);
+	error = sing_image_open(layer->fd, file->offset, file->size, file->key, &layer->image);
 	if (error != 0)
 		return error;
 	error = unpack ? SQFS_ERROR_UNSUPPORTED : sing_adoption_open(layer->image, options, &layer->adoption);

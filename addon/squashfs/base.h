@@ -27,11 +27,12 @@ struct sing_base {
 	size_t count;
 };
 
-/* A layer in a file. */
+/* A layer in a file; `key` as in plain.h. */
 struct sing_layer_file {
 	const char *path;
 	uint64_t offset;
 	uint64_t size;
+	int key;
 };
 
 /*

@@ -32,6 +32,8 @@ static const struct {
 	{ SING_MANY_XATTRS, "LIMIT_XATTRS", "more extended attributes than the limit allows" },
 	{ SING_REFERS, "OVERLAY_REFERS", "the overlay keeps only what has changed of it (redirect_dir or metacopy)" },
 	{ SING_FORGED, "ENCRYPTED_DAMAGED", "encrypted data that is damaged, or changed by somebody without the key" },
+	{ SING_KEY, "ENCRYPTED_KEY", "there is no key in what was given as one" },
+	{ SING_SCATTERED, "ENCRYPTED_PACKED", "the encrypted file in it is compressed or has holes" },
 	{ SQFS_ERROR_ALLOC, "ENOMEM", "not enough memory" },
 	{ SQFS_ERROR_COMPRESSOR, "SQUASHFS_DAMAGED", "damaged data" },
 	{ SQFS_ERROR_INTERNAL, "SQUASHFS_INTERNAL", "internal error of libsquashfs" },

@@ -32,6 +32,8 @@ enum {
 	SING_REFERS = -118, /* a change of an overlay that lies below under another name, or has its content there */
 
 	SING_FORGED = -119, /* encrypted data that the key does not open */
+	SING_KEY = -120,    /* something else where the key of an encrypted image should be */
+	SING_SCATTERED = -121, /* a file that does not lie in the image as it is: compressed, or with holes */
 };
 
 struct sing_failure {

@@ -12,10 +12,10 @@
 #include "decompressor.h"
 #include "failure.h"
 #include "file.h"
+#include "plain.h"
 #include "reader_internal.h"
 #include "release.h"
 #include "tree.h"
-#include "window.h"
 
 #define NO_TABLE 0xffffffffffffffffull
 
@@ -85,16 +85,14 @@ static int load_tables(struct sing_image *image)
 	return error != 0 ? error : sing_xattrs_load(image);
 }
 
-static int open_image(struct sing_image *image, int fd, uint64_t offset, uint64_t size)
+static int open_image(struct sing_image *image, int fd, uint64_t offset, uint64_t size, int key)
 {
-	int error;
+	int error = sing_plain_open(fd, offset, size, key, &image->file);
 
-	image->file = sing_window_open(fd, offset, size, false);
-	if (image->file == NULL)
-		return SQFS_ERROR_OUT_OF_BOUNDS;
-	error = sqfs_super_read(&image->super, image->file);
 	if (error == 0)
-		error = check_super(&image->super, size);
+		error = sqfs_super_read(&image->super, image->file);
+	if (error == 0)
+		error = check_super(&image->super, image->file->get_size(image->file));
 	if (error == 0)
 		error = sing_decompressor_create(&image->super, image->file, &image->compressor);
 	if (error == 0)
@@ -102,14 +100,14 @@ static int open_image(struct sing_image *image, int fd, uint64_t offset, uint64_
 	return sing_image_reason(image, error);
 }
 
-int sing_image_open(int fd, uint64_t offset, uint64_t size, struct sing_image **out)
+int sing_image_open(int fd, uint64_t offset, uint64_t size, int key, struct sing_image **out)
 {
 	struct sing_image *image = calloc(1, sizeof *image);
 	int error;
 
 	if (image == NULL)
 		return ENOMEM;
-	error = open_image(image, fd, offset, size);
+	error = open_image(image, fd, offset, size, key);
 	if (error != 0)
 		sing_image_close(image);
 	else

@@ -35,8 +35,8 @@ struct sing_stat {
  * threads may have one each of.
  */
 
-/* Open the image at [offset, offset+size) of the descriptor, which stays the caller's. */
-int sing_image_open(int fd, uint64_t offset, uint64_t size, struct sing_image **out);
+/* Open the image at [offset, offset+size) of the descriptor, which stays the caller's; `key` as in plain.h. */
+int sing_image_open(int fd, uint64_t offset, uint64_t size, int key, struct sing_image **out);
 void sing_image_close(struct sing_image *image);
 
 const sqfs_super_t *sing_image_super(const struct sing_image *image);

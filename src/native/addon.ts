@@ -72,6 +72,7 @@ type NativeImage = {
   read(path: string, limit: number): Promise<Buffer | undefined>
   readlink(path: string): Promise<string | undefined>
   xattrs(path: string): Promise<Record<string, Buffer> | undefined>
+  stored(path: string): Promise<number[] | undefined>
   survey(): Promise<Columns>
   slice(place: number, offset: number, length: number): Buffer
   extract(options: NativeExtraction): Promise<Extracted>
@@ -99,7 +100,7 @@ export type Addon = {
   libsquashfs: string
   capable(path: Buffer): boolean
   Packer: new (options: PackerOptions) => DirectoryPacker
-  Image: new (options: { path: string; offset: number; size: number }) => NativeImage
+  Image: new (options: { path: string; offset: number; size: number; key?: number }) => NativeImage
   Export: new (options: Record<string, unknown>) => NativeExport
 }
 
@@ -206,15 +207,23 @@ export class SquashfsImage implements AsyncDisposable {
     this.info = { compression: compressors[compressor] ?? 'unknown', ...info }
   }
 
-  /** Open the image that lies at [offset, offset + size) of a file. @throws SingError SQUASHFS */
-  static async open(path: string, offset: number, size: number): Promise<SquashfsImage> {
-    const native = new (addon<Addon>().Image)({ path, offset, size })
+  /**
+   * Open the image that lies at [offset, offset + size) of a file; `key` is the descriptor of what opens an encrypted one.
+   * @throws SingError SQUASHFS
+   */
+  static async open(path: string, offset: number, size: number, key?: number): Promise<SquashfsImage> {
+    const native = new (addon<Addon>().Image)({ path, offset, size, ...(key === undefined ? {} : { key }) })
     try {
       return new SquashfsImage(native, path, await native.open())
     } catch (error) {
       native.close()
       throw toSingError(error, path)
     }
+  }
+
+  /** The same for a part of a file that is one. */
+  static at({ file, offset, size, key }: LayerFile): Promise<SquashfsImage> {
+    return SquashfsImage.open(file, offset, size, key)
   }
 
   async #ask<T>(answer: Promise<T>, place = this.#path): Promise<T> {
@@ -249,6 +258,14 @@ export class SquashfsImage implements AsyncDisposable {
   /** Extended attributes by full name; none for a path that is not there. */
   async xattrs(path: string): Promise<Record<string, Buffer>> {
     return (await this.#ask(this.#native.xattrs(path))) ?? {}
+  }
+
+  /**
+   * Where the bytes of a regular file lie in the image: offset and size of each piece.
+   * @throws SingError SQUASHFS also when they do not lie there as they are
+   */
+  async stored(path: string): Promise<number[] | undefined> {
+    return await this.#ask(this.#native.stored(path))
   }
 
   /** Everything in the image, a directory before what it holds. @throws SingError SQUASHFS also for more than anybody packs */

@@ -5,11 +5,10 @@ import { availableParallelism } from 'node:os'
 import type { Addon, NativeExportResult } from './addon.ts'
 import { toSingError } from './failure.ts'
 import { addon } from './load.ts'
+import type { LayerFile } from './packing.ts'
 
 /** Where the files are: a squashfs in a file, or a directory. `whiteouts`: it is one layer of overlayfs among others. */
-export type LayerFiles =
-  | { readonly file: string; readonly offset: number; readonly size: number; readonly whiteouts?: boolean }
-  | { readonly directory: string }
+export type LayerFiles = (LayerFile & { readonly whiteouts?: boolean }) | { readonly directory: string }
 
 /** A text file of root's on top of the others; its folder is there. */
 export type ExtraFile = {
@@ -93,7 +92,7 @@ export class LayerExport {
     const files = this.#files
     const place =
       'file' in files
-        ? { path: files.file, isDirectory: false, offset: files.offset, size: files.size }
+        ? { path: files.file, isDirectory: false, offset: files.offset, size: files.size, key: files.key }
         : { path: files.directory, isDirectory: true, offset: 0, size: 0 }
     return {
       ...place,

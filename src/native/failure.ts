@@ -27,6 +27,10 @@ function hintFor(name: string | undefined): string | undefined {
       return 'Try again when nothing writes to it'
     case 'SQUASHFS_DAMAGED':
       return 'The image is damaged or incomplete: get it again'
+    case 'ENCRYPTED_DAMAGED':
+      return 'Nothing of it is used: get the image again from where you trust it'
+    case 'ENCRYPTED_PACKED':
+      return 'Make the image again: sing build --encrypt'
     case 'LIMIT_ENTRIES':
     case 'LIMIT_BYTES':
     case 'LIMIT_RATIO':

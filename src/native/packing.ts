@@ -8,7 +8,13 @@ import { type Entry, type Step, stepsOf } from './entries.ts'
 export type Compression = { kind: 'zstd' | 'gzip' | 'xz' | 'lz4'; level?: number }
 
 /** A squashfs image in a file, which is one of several; stacks of them have the topmost first. */
-export type LayerFile = { readonly file: string; readonly offset: number; readonly size: number }
+export type LayerFile = {
+  readonly file: string
+  readonly offset: number
+  readonly size: number
+  /** The descriptor of what opens it, when it is encrypted. */
+  readonly key?: number | undefined
+}
 
 export type PackOptions = {
   /** An open file and the place in it where the image begins. The file need not hold anything behind it. */

@@ -36,7 +36,7 @@ static struct layers read_line(char *line)
 			perror(path);
 			exit(2);
 		}
-		layers.files[layers.count++] = (struct sing_layer_file){ path, 0, (uint64_t)status.st_size };
+		layers.files[layers.count++] = (struct sing_layer_file){ path, 0, (uint64_t)status.st_size, SING_NO_KEY };
 	}
 	return layers;
 }
