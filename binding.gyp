@@ -35,6 +35,11 @@
       'sources': [
         '<!@(find addon/fuse -name "*.c" | sort)',
         'addon/squashfs/window.c',
+        'addon/squashfs/plain.c',
+        'addon/squashfs/pieces.c',
+        'addon/squashfs/cipher.c',
+        'addon/squashfs/seal.c',
+        'addon/squashfs/failure.c',
         'addon/squashfs/decompressor.c',
         'addon/squashfs/mark.c',
         'addon/squashfs/record.c',
@@ -42,7 +47,7 @@
       'include_dirs': ['addon'],
       'cflags': ['-fPIE', '<!@(pkg-config --cflags fuse3)'],
       'ldflags': ['<@(relro)', '-static-pie'],
-      'libraries': ['-l:libfuse3.a', '<@(squashfs_libraries)', '-lpthread', '-ldl'],
+      'libraries': ['-l:libfuse3.a', '-l:libnettle.a', '<@(squashfs_libraries)', '-lpthread', '-ldl'],
     },
     {
       'target_name': 'sing-starter',

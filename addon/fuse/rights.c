@@ -157,7 +157,7 @@ void rights_drop(void)
 {
 	const struct rlimit no_core = { 0, 0 };
 
-	/* not PR_SET_DUMPABLE: that would also hide from the user which image a server has open */
+	/* not PR_SET_DUMPABLE, but for who holds a key: that would also hide from the user which image a server has open */
 	setrlimit(RLIMIT_CORE, &no_core);
 	drop_capabilities();
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -18,7 +18,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "../squashfs/window.h"
+#include "../squashfs/failure.h"
+#include "../squashfs/plain.h"
 #include "image.h"
 #include "ops.h"
 #include "rights.h"
@@ -29,6 +30,7 @@ enum { THREADS_MIN = 2, THREADS_MAX = 8 };
 struct arguments {
 	int fuse;
 	int image;
+	int key; /* SING_NO_KEY: the image is not encrypted */
 	int go; /* -1: the mount is there already */
 	pid_t parent; /* 0: nobody whose end is ours */
 	uint64_t offset;
@@ -83,12 +85,13 @@ static struct arguments read_arguments(int argc, char **argv)
 	static const struct option options[] = {
 		{ "fuse", required_argument, NULL, 'f' },   { "image", required_argument, NULL, 'i' },
 		{ "offset", required_argument, NULL, 'o' }, { "size", required_argument, NULL, 's' },
-		{ "go", required_argument, NULL, 'g' },     { "owner", required_argument, NULL, 'u' },
+		{ "key", required_argument, NULL, 'k' },    { "owner", required_argument, NULL, 'u' },
+		{ "go", required_argument, NULL, 'g' },
 		{ "parent", required_argument, NULL, 'p' }, { "stacked", no_argument, NULL, 'l' },
 		{ "noted", no_argument, NULL, 'n' },        { "debug", no_argument, NULL, 'd' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct arguments arguments = { .fuse = -1, .image = -1, .go = -1 };
+	struct arguments arguments = { .fuse = -1, .image = -1, .key = SING_NO_KEY, .go = -1 };
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -98,6 +101,9 @@ static struct arguments read_arguments(int argc, char **argv)
 			break;
 		case 'i':
 			arguments.image = (int)number("--image", optarg, INT_MAX, '\0', NULL);
+			break;
+		case 'k':
+			arguments.key = (int)number("--key", optarg, INT_MAX, '\0', NULL);
 			break;
 		case 'g':
 			arguments.go = (int)number("--go", optarg, INT_MAX, '\0', NULL);
@@ -127,9 +133,16 @@ static struct arguments read_arguments(int argc, char **argv)
 			exit(1);
 		}
 	if (arguments.fuse < 0 || arguments.image < 0 || arguments.size == 0 || optind < argc)
-		fail("usage", "--fuse FD --image FD --offset N --size N [--go FD] [--parent PID] [--owner UID:GID] "
+		fail("usage", "--fuse FD --image FD --offset N --size N [--key FD] [--go FD] [--parent PID] [--owner UID:GID] "
 			      "[--stacked [--noted]] [--debug]");
 	return arguments;
+}
+
+/* Nobody but root looks into the memory of who holds a key: not the payload, which may be the same user (ptrace(2)). */
+static void hide(const struct arguments *arguments)
+{
+	if (arguments->key >= 0 && prctl(PR_SET_DUMPABLE, 0) != 0)
+		fail("--key", strerror(errno));
 }
 
 /* Nothing that the user does to the job in front of the terminal is meant for us. */
@@ -169,10 +182,12 @@ static void sort(int *values, size_t count)
 /* Keeps our descriptors, puts /dev/null under the standard numbers that are free then, closes the rest. */
 static void keep_descriptors(const struct arguments *arguments)
 {
-	int keep[4] = { arguments->fuse, arguments->image };
+	int keep[5] = { arguments->fuse, arguments->image };
 	size_t count = 2;
 	int fd;
 
+	if (arguments->key >= 0)
+		keep[count++] = arguments->key;
 	if (arguments->go >= 0)
 		keep[count++] = arguments->go;
 	if (arguments->debug)
@@ -204,10 +219,16 @@ static void limit_memory(void)
 
 static struct image *open_image(const struct arguments *arguments, unsigned threads)
 {
-	sqfs_file_t *file = sing_window_open(arguments->image, arguments->offset, arguments->size, false);
-	const char *reason = "no such range in it";
-	struct image *image = file == NULL ? NULL : image_open(file, threads, &reason);
+	sqfs_file_t *file;
+	struct image *image;
+	const char *reason;
+	int error = sing_plain_open(arguments->image, arguments->offset, arguments->size, arguments->key, &file);
 
+	if (error != 0)
+		fail("cannot serve the image", sing_reason(error));
+	if (arguments->key >= 0)
+		close(arguments->key);
+	image = image_open(file, threads, &reason);
 	if (image == NULL)
 		fail("cannot serve the image", reason);
 	image->owned = arguments->owned;
@@ -295,6 +316,7 @@ int main(int argc, char **argv)
 	struct server server = { .threads = count_threads(), .running = 1, .idle = 1 };
 	struct served served = { 0 };
 
+	hide(&arguments);
 	end_with(arguments.parent);
 	leave_job();
 	keep_descriptors(&arguments);

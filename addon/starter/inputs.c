@@ -51,7 +51,8 @@ struct input *open_images(const struct spec *spec)
 	for (unsigned index = 0; index < spec->op_count; index++) {
 		const struct op *op = &spec->ops[index];
 
-		inputs[index] = (struct input){ .file = -1, .lock = -1, .loop = -1, .fuse = -1, .go = -1, .report = -1 };
+		inputs[index] = (struct input){ .file = -1, .lock = -1, .loop = -1, .fuse = -1, .line = -1,
+					 .far = -1, .go = -1, .report = -1 };
 		if (op->kind == OP_SQUASHFS || op->kind == OP_EXT3)
 			inputs[index].file = open_image(spec, op);
 		if (op->kind == OP_EXT3)

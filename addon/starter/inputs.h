@@ -11,6 +11,8 @@ struct input {
 	int error;  /* errno of opening it, 0 when that went well */
 	int loop;   /* a loop device on the image */
 	int fuse;   /* /dev/fuse, for the mount */
+	int line;   /* to a server that waits for it, of an encrypted image */
+	int far;    /* the other end of that */
 	int go;     /* the pipe that tells the server to begin */
 	pid_t middle; /* who starts the server and ends at once; 0: nobody */
 	int report; /* the pipe in which a server that could not start says its errno; end of file: it runs */

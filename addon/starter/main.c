@@ -32,6 +32,7 @@ static bool join_container(const struct spec *spec, const struct caller *caller,
 	} else if (!spec->group || !find_shared(spec, &container)) {
 		return false;
 	}
+	close_keys(spec);
 	open_label(spec);
 	other_pids = enter_container(&container);
 	follow_parent(spec, caller);
@@ -48,6 +49,7 @@ static void make_container(const struct spec *spec, const struct caller *caller,
 
 	prepare_instance(spec);
 	inputs = open_images(spec); /* while we still are who the user is */
+	start_servers_with_keys(spec, inputs); /* out of reach of the container's root */
 	join_network(spec); /* with the rights of the host */
 	enter_user_namespace(spec);
 	follow_parent(spec, caller);

@@ -88,6 +88,9 @@ static void read_squashfs(const struct record *record, const struct spec *spec, 
 	op->kernel = word_field(record, 4, ways) == 1;
 	owner_fields(record, 5, op);
 	op->held = record->count > 7 && flag_field(record, 7);
+	op->key = record->count > 8 ? descriptor_field(record, 8) : -1;
+	if (op->key >= 0 && op->kernel)
+		fail("launch spec: squashfs: the kernel cannot mount what is encrypted");
 }
 
 /* The path of a program, or nothing. */
@@ -327,7 +330,7 @@ static const struct {
 	unsigned least, most;
 	void (*read)(const struct record *, const struct spec *, struct op *);
 } rows[] = {
-	{ "squashfs", OP_SQUASHFS, 7, 8, read_squashfs },
+	{ "squashfs", OP_SQUASHFS, 7, 9, read_squashfs },
 	{ "ext3", OP_EXT3, 9, 9, read_ext3 },
 	{ "directory", OP_DIRECTORY, 3, 3, read_directory },
 	{ "memory", OP_MEMORY, 2, 2, read_memory },

@@ -12,6 +12,8 @@ struct record {
 
 /* All of these end the process with a sentence that names the record when the field is not what it must be. */
 uint64_t number_field(const struct record *record, unsigned index, int base, uint64_t most);
+/* An open descriptor, which no program that we start inherits. */
+int descriptor_field(const struct record *record, unsigned index);
 bool flag_field(const struct record *record, unsigned index);
 const char *path_field(const struct record *record, unsigned index);
 /* The position of the field in `words`, a list closed by NULL. */

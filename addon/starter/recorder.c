@@ -11,6 +11,7 @@
 
 #include "asked.h"
 #include "fail.h"
+#include "passage.h"
 #include "process.h"
 #include "security.h"
 #include "stage.h"
@@ -24,40 +25,6 @@
 #include <unistd.h>
 
 static int line = -1; /* to the recorder */
-
-/* A message of one byte, with a descriptor. */
-union passage {
-	struct cmsghdr head;
-	char space[CMSG_SPACE(sizeof(int))];
-};
-
-static bool send_descriptor(int fd)
-{
-	union passage passage = { .head = { CMSG_LEN(sizeof fd), SOL_SOCKET, SCM_RIGHTS } };
-	struct iovec byte = { .iov_base = "!", .iov_len = 1 };
-	const struct msghdr message = {
-		.msg_iov = &byte, .msg_iovlen = 1, .msg_control = &passage, .msg_controllen = sizeof passage.space
-	};
-
-	memcpy(CMSG_DATA(&passage.head), &fd, sizeof fd);
-	return sendmsg(line, &message, MSG_NOSIGNAL) == 1;
-}
-
-/* -1 when the starter has ended before. */
-static int receive_descriptor(void)
-{
-	union passage passage;
-	char byte;
-	struct iovec into = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr message = {
-		.msg_iov = &into, .msg_iovlen = 1, .msg_control = &passage, .msg_controllen = sizeof passage.space
-	};
-	int fd = -1;
-
-	if (recvmsg(line, &message, MSG_CMSG_CLOEXEC) == 1 && message.msg_controllen >= CMSG_LEN(sizeof fd))
-		memcpy(&fd, CMSG_DATA(&passage.head), sizeof fd);
-	return fd;
-}
 
 /* Since 5.9, when the youngest of these came, a listener also tells its end. */
 static bool has_kernel_support(int listener)
@@ -93,7 +60,7 @@ static _Noreturn void be_recorder(enum filter filter, int argc, char **argv)
 	dup2(STDIN_FILENO, STDERR_FILENO);
 	close_all_but(&line, 1);
 	rename_process("sing-recorder", argc, argv);
-	listener = receive_descriptor();
+	listener = receive_descriptor(line);
 	if (listener < 0)
 		_exit(0);
 	if (!has_kernel_support(listener) || !may_read_others() || !note_own_tree())
@@ -134,7 +101,7 @@ static bool hand_over(int listener)
 {
 	int error = ENOTCONN;
 
-	if (!send_descriptor(listener) || read(line, &error, sizeof error) != sizeof error)
+	if (!send_descriptor(line, listener) || read(line, &error, sizeof error) != sizeof error)
 		return false;
 	errno = error;
 	return error == 0;

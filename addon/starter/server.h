@@ -4,6 +4,15 @@
 
 #include "inputs.h"
 
+/*
+ * Start the servers of encrypted images, which wait for what start_servers hands them; before the user namespace is entered.
+ * Closes the keys.
+ */
+void start_servers_with_keys(const struct spec *spec, struct input *inputs);
+
+/* In a process that enters a container and starts no server. */
+void close_keys(const struct spec *spec);
+
 /* Attach loop devices and start the servers of all images; before the mount namespace is unshared. */
 void start_servers(const struct spec *spec, struct input *inputs);
 

@@ -177,8 +177,7 @@ static void take_die_with_parent(const struct record *record, struct spec *spec)
 	spec->die_with_parent = true;
 }
 
-/* An open descriptor, which no program that we start inherits. */
-static int descriptor_field(const struct record *record, unsigned index)
+int descriptor_field(const struct record *record, unsigned index)
 {
 	int fd = (int)number_field(record, index, 10, INT_MAX);
 

@@ -65,6 +65,7 @@ struct op {
 	bool recursive, readonly, trusted, soft; /* bind; layer-bind: readonly */
 	bool kernel;            /* squashfs, ext3: try a loop device first */
 	bool held;              /* squashfs: others are to see that the file is in use */
+	int key;                /* squashfs: a descriptor with what opens an encrypted one, or -1 */
 	bool owned;             /* squashfs, ext3: show every file as owned by uid and gid */
 	bool writable;          /* ext3; directory: it takes changes, so nobody else's may meet them */
 	const char *program;    /* ext3, overlay: the FUSE program that does it, or NULL */

@@ -13,9 +13,11 @@ export const kernelMounts = ({ identity, facts }: Machine): boolean =>
   facts.isRoot && !facts.inUserNamespace && !identity.namespace && facts.loop
 
 export function squashfsLayer(layer: string, window: Window, { identity, facts }: Machine): Op {
-  const { file, offset, size, held } = window
-  const mount = facts.isRoot && !facts.inUserNamespace ? 'kernel' : 'fuse'
-  return { op: 'squashfs', layer, file, offset, size, mount, owner: identity.owner, ...(held && { held }) }
+  const { file, offset, size, held, key } = window
+  const isEncrypted = key !== undefined
+  const mount = facts.isRoot && !facts.inUserNamespace && !isEncrypted ? 'kernel' : 'fuse'
+  const more = { ...(held && { held }), ...(isEncrypted && { key }) }
+  return { op: 'squashfs', layer, file, offset, size, mount, owner: identity.owner, ...more }
 }
 
 function requireExt3({ file }: Window, machine: Machine): void {

@@ -39,6 +39,8 @@ export type Op =
       readonly owner?: { readonly uid: number; readonly gid: number } | undefined
       /** The file belongs to a cache: a shared lock shows that it is in use. */
       readonly held?: true | undefined
+      /** The descriptor of what opens it, when it is encrypted; the starter closes it before the payload runs. */
+      readonly key?: number | undefined
     }
   /** Mount the ext3 at [offset, offset+size) of a host file as the layer. */
   | {
@@ -271,7 +273,8 @@ function opFields(op: Op): Field[] {
     case 'squashfs':
       return [
         ...[op.layer, op.file, op.offset, op.size, op.mount, op.owner?.uid ?? '', op.owner?.gid ?? ''],
-        ...(op.held ? [op.held] : []),
+        ...(op.held || op.key !== undefined ? [op.held ?? false] : []),
+        ...(op.key === undefined ? [] : [op.key]),
       ]
     case 'ext3':
       return [
@@ -324,6 +327,10 @@ function opFields(op: Op): Field[] {
       return [op.at]
   }
 }
+
+/** Descriptors beside those of the user that the starter has to get. */
+export const keysOf = ({ ops }: Pick<LaunchSpec, 'ops'>): number[] =>
+  ops.flatMap((op) => (op.op === 'squashfs' && op.key !== undefined ? [op.key] : []))
 
 const syncFields = ({ descriptor, life }: Sync): Field[] =>
   life === undefined ? [descriptor] : [descriptor, life]

@@ -12,7 +12,7 @@ import { reasonOf, SingError } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { type Mark, markOf, standingOf } from '../host/mark.ts'
 import { programPath } from '../native/paths.ts'
-import { encodeSpec, type LaunchSpec, type Sync } from '../plan/spec.ts'
+import { encodeSpec, keysOf, type LaunchSpec, type Sync } from '../plan/spec.ts'
 import { type Around, type AroundRecord, type Surroundings, setUp, undo } from './around.ts'
 import { type Logs, sizeOf } from './instances.ts'
 
@@ -49,15 +49,32 @@ function openLog(path: string, append: boolean): number {
   }
 }
 
+/** One entry for each descriptor from `first` on, up to the last key. */
+function keyStdio(spec: LaunchSpec, first: number): (number | 'ignore')[] {
+  const keys = keysOf(spec)
+  const count = Math.max(0, ...keys.map((key) => key - first + 1))
+  return Array.from({ length: count }, (_, index) =>
+    keys.includes(first + index) ? first + index : 'ignore',
+  )
+}
+
 function spawnStarter({ spec, around, logs, append }: StartOptions): ChildProcess {
   const out = openLog(logs.out, append)
   try {
     const err = openLog(logs.err, append)
     try {
+      const ours = [
+        'ignore',
+        out,
+        err,
+        'pipe',
+        'pipe',
+        ...(around ? (['pipe', 'pipe'] as const) : []),
+      ] as const
       return spawn(programPath('sing-starter'), encodeSpec(spec), {
         env: { ...spec.process.environment },
         detached: true,
-        stdio: ['ignore', out, err, 'pipe', 'pipe', ...(around ? (['pipe', 'pipe'] as const) : [])],
+        stdio: [...ours, ...keyStdio(spec, ours.length)],
       })
     } finally {
       closeSync(err)

@@ -8,7 +8,7 @@ import { SingError } from '../core/errors.ts'
 import { lookAtProcess } from '../host/process.ts'
 import { programPath } from '../native/paths.ts'
 import { replaceKeeping } from '../native/replace.ts'
-import { encodeSpec, type LaunchSpec } from '../plan/spec.ts'
+import { encodeSpec, keysOf, type LaunchSpec } from '../plan/spec.ts'
 import type { OutputPipes } from './output.ts'
 
 type Execve = (file: string, args: readonly string[], environment: Readonly<Record<string, string>>) => never
@@ -44,7 +44,10 @@ function startError(error: unknown): SingError {
  */
 export function replace(spec: LaunchSpec, descriptors: readonly number[]): never {
   const args = ['sing-starter', ...encodeSpec(spec)]
-  return replaceBy(programPath('sing-starter'), args, spec.process.environment, descriptors)
+  return replaceBy(programPath('sing-starter'), args, spec.process.environment, [
+    ...descriptors,
+    ...keysOf(spec),
+  ])
 }
 
 /** The same for any program. */
@@ -112,12 +115,13 @@ function stdioOf(
   spec: LaunchSpec,
   { stdin = 'inherit', onLine, output, descriptors = [] }: RunOptions,
 ): Stdio[] {
-  const most = Math.max(2, spec.sync?.descriptor ?? 0, ...descriptors)
+  const handed = [...descriptors, ...keysOf(spec)]
+  const most = Math.max(2, spec.sync?.descriptor ?? 0, ...handed)
   return Array.from({ length: most + 1 }, (_, fd): Stdio => {
     if (fd === 0) return stdin
     if (fd <= 2) return output?.descriptors[fd - 1] ?? (onLine ? 'pipe' : 'inherit')
     if (fd === spec.sync?.descriptor) return 'pipe'
-    return descriptors.includes(fd) ? fd : 'ignore'
+    return handed.includes(fd) ? fd : 'ignore'
   })
 }
 

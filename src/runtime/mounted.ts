@@ -70,7 +70,7 @@ async function serveAll(
 
 /** Mount a squashfs whose server is a child of ours. */
 async function serve(layer: Window, at: string, options: MountOptions): Promise<void> {
-  const { file, offset, size } = layer
+  const { file, offset, size, key } = layer
   const { allRoot, inUserNamespace } = options
   const fuse = openSync('/dev/fuse', 'r+')
   const image = openSync(file, 'r')
@@ -78,11 +78,12 @@ async function serve(layer: Window, at: string, options: MountOptions): Promise<
     mountFuse(at, fuse)
     const where = ['--fuse', '3', '--image', '4', '--offset', `${offset}`, '--size', `${size}`]
     const how = ['--stacked', ...(inUserNamespace ? ['--noted'] : []), ...(allRoot ? ['--owner', '0:0'] : [])]
-    const args = [...where, ...how, '--parent', String(process.pid)]
+    const unlock = key === undefined ? [] : ['--key', '5']
+    const args = [...where, ...how, ...unlock, '--parent', String(process.pid)]
     const child = spawn(programPath('sing-squashfs'), args, {
       cwd: '/',
       env: {},
-      stdio: ['ignore', 'ignore', 'ignore', fuse, image],
+      stdio: ['ignore', 'ignore', 'ignore', fuse, image, ...(key === undefined ? [] : [key])],
     })
     child.on('error', () => {}) // the mount says it
     child.unref()
