@@ -4,7 +4,7 @@ import { accessSync, constants, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
-import { openImage } from '../image/open.ts'
+import { openImage, type Unlock } from '../image/open.ts'
 import { SquashfsImage } from '../native/addon.ts'
 import { diskFull, isFull, targetRoom } from '../store/space.ts'
 import { makePartial, putInPlace, recoverPartials } from './target.ts'
@@ -15,6 +15,8 @@ export type PlaceOptions = {
   readonly force: boolean
   readonly report: Report
   readonly signal: AbortSignal
+  /** Opens an encrypted image. */
+  readonly unlock?: Unlock | undefined
 }
 
 /** Files can be made beside the target. */
@@ -52,13 +54,13 @@ export function requirePlace(target: string, sandbox: boolean, { force, report }
 
 /** Unpack an image beside the target, and put the directory into its place. */
 export async function placeSandbox(image: string, target: string, options: PlaceOptions): Promise<void> {
-  const { report, signal } = options
+  const { report, signal, unlock } = options
   const isRoot = process.geteuid?.() === 0
   const partial = makePartial(target)
   try {
     const tree = join(partial, 'new')
     mkdirSync(tree, { mode: 0o755 })
-    await unpack(image, tree, { report, signal, ownership: isRoot })
+    await unpack(image, tree, { report, signal, ownership: isRoot, unlock })
     // Files of root belong to the user now: whoever may enter the sandbox could become the user.
     if (!isRoot) dropSetIds(tree)
     putInPlace(tree, target, report)
@@ -72,11 +74,11 @@ export async function placeSandbox(image: string, target: string, options: Place
 async function unpack(
   path: string,
   tree: string,
-  options: { report: Report; signal: AbortSignal; ownership: boolean },
+  options: { report: Report; signal: AbortSignal; ownership: boolean; unlock: Unlock | undefined },
 ): Promise<void> {
-  const { rootfs } = await openImage(path, { anyArchitecture: true })
+  const { rootfs } = await openImage(path, { anyArchitecture: true, unlock: options.unlock })
   if ('directory' in rootfs) throw new SingError('IMAGE_FORMAT', `${shown(path)} is a directory already`)
-  await using squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
+  await using squashfs = await SquashfsImage.at(rootfs)
   const { skipped } = await squashfs.extract(tree, options)
   if (skipped === 0) return
   const text = `${skipped} device nodes were left out: only root can make them`

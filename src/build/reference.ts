@@ -52,7 +52,7 @@ export async function buildReference(
     const { path } = await fetchImage(spec, options)
     await examine?.(path)
     await (sandbox
-      ? placeSandbox(path, target, { force: true, report, signal })
+      ? placeSandbox(path, target, { force: true, report, signal, unlock: request.unlock })
       : placeImage(path, target, signal, sbom && ((copy) => appendSbom(copy, { target, sbom }, report))))
   } else {
     const asked = time === undefined ? {} : { time }

@@ -7,6 +7,7 @@ import type { Stage } from '../definition/types.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { GpuFacts } from '../host/gpu.ts'
 import type { BaseImage } from '../image/labels.ts'
+import type { Unlock } from '../image/open.ts'
 import type { SbomOptions } from '../sbom/document.ts'
 import type { Packing } from './compression.ts'
 import type { StepCounter } from './counter.ts'
@@ -81,6 +82,8 @@ export type BuildRequest = {
   readonly reproducible: boolean
   /** The time of a reproducible image, in seconds since 1970; undefined when it comes from the base. */
   readonly time: number | undefined
+  /** Opens encrypted images that something is built on. */
+  readonly unlock?: Unlock | undefined
 }
 
 /** An image in the cache. */

@@ -164,7 +164,7 @@ async function readSpec(request: BuildRequest, report: Report): Promise<BuildSpe
 
 async function fromImage(path: string): Promise<BuildSpec> {
   // Nothing of it runs, so any architecture will do.
-  const { rootfs } = await openImage(resolve(path), { anyArchitecture: true, ext3: true })
+  const { rootfs } = await openImage(resolve(path), { anyArchitecture: true, ext3: true, unlock: 'keep' })
   const isMounted = 'filesystem' in rootfs && rootfs.filesystem === 'ext3'
   return { ...plain('localimage', path, path), isMounted }
 }

@@ -38,7 +38,9 @@ function keepingFrom(
 }
 
 async function keepingOn(base: StageBase & { kind: 'packed' }, tools: BuildTools) {
-  if (!tools.results) return undefined
+  // What steps make of an encrypted image is not to lie in a cache.
+  const isEncrypted = base.layers.some(({ key }) => key !== undefined)
+  if (!tools.results || isEncrypted) return undefined
   const identity = await base.identity()
   return keepingFrom(identity, tools, async () => {
     if (isDeepStrictEqual(await base.identity(), identity)) return

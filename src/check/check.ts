@@ -3,7 +3,7 @@
 import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { takeInventory } from '../image/inventory.ts'
-import { type Image, openImage } from '../image/open.ts'
+import { type Image, openImage, type Unlock } from '../image/open.ts'
 import { Facts } from './facts.ts'
 import { type Examined, examine } from './report.ts'
 import type { Tag } from './types.ts'
@@ -15,6 +15,8 @@ export type CheckOptions = {
   readonly environment: Readonly<Record<string, string>>
   readonly report: Report
   readonly signal: AbortSignal
+  /** Opens an encrypted image. */
+  readonly unlock?: Unlock | undefined
 }
 
 export type Checked = Examined & Pick<Image, 'kind' | 'path' | 'arch'>
@@ -28,7 +30,7 @@ function requireReadable({ rootfs }: Image, path: string): void {
 
 /** @throws SingError when the image cannot be read */
 export async function check(path: string, options: CheckOptions): Promise<Checked> {
-  const image = await openImage(path, { anyArchitecture: true, ext3: true })
+  const image = await openImage(path, { anyArchitecture: true, ext3: true, unlock: options.unlock })
   requireReadable(image, path)
   if (image.overlays?.some(({ filesystem }) => filesystem === 'ext3'))
     options.report({

@@ -3,6 +3,7 @@
 import { isFailed, parseLevel, parseTags } from '../check/report.ts'
 import { SingError } from '../core/errors.ts'
 import type { Call } from './command.ts'
+import { unlockFor } from './unlock.ts'
 
 const words = (value: unknown): readonly string[] => (Array.isArray(value) ? (value as string[]) : [])
 
@@ -33,8 +34,16 @@ export function examinerOf(
     ])
     const { report } = context
     const { SING_REENTERED: _, ...environment } = context.environment
+    const unlock = unlockFor(call)
     const directories = await checkDirectories(call)
-    const { findings } = await check(path, { tags: parseTags([]), directories, environment, report, signal })
+    const { findings } = await check(path, {
+      tags: parseTags([]),
+      directories,
+      environment,
+      report,
+      signal,
+      unlock,
+    })
     for (const finding of findings.filter(({ severity }) => severity !== 'note' || level === 'note'))
       report({ kind: 'warning', text: `check: ${findingLine(finding)}` })
     if (!isFailed(findings, level)) return

@@ -126,6 +126,13 @@ function requireUnpacking(flags: Flags, { path }: Image, reason: string): true {
   })
 }
 
+/** What is in it would lie on the disk for everybody who gets hold of that. */
+function refuseDecrypting({ path }: Image): never {
+  throw new SingError('UNSUPPORTED', `cannot mount ${path}: it is encrypted, and /dev/fuse cannot be used`, {
+    hint: 'Ask the administrator for access to /dev/fuse (mode 0666), or unpack it, decrypted, for the time: --unsquash',
+  })
+}
+
 /** A loop device begins at a multiple of a sector; in an OCI-SIF layers begin anywhere. */
 const fitsLoop = ({ offset }: Window): boolean => offset % 512 === 0
 
@@ -140,6 +147,7 @@ function mustUnpack(
   if ('directory' in image.rootfs) return false
   if (image.rootfs.filesystem === 'ext3') return asked && refuseUnpacking(image)
   if (asked) return true
+  if (image.encryption && !facts.fuse) refuseDecrypting(image)
   const layers = unpackedLayers(image)
   if (layers.length > 1 && !canStack(request, config, facts))
     return requireUnpacking(flags, image, 'its layers cannot be put over each other')
@@ -214,7 +222,7 @@ async function withDevices(
   config: Config,
   image: Image,
 ): Promise<HostFacts> {
-  if (!wantsDevices(devices)) return facts
+  if (!wantsDevices(devices) || isLocked(image)) return facts
   const { readDevices } = await import('./devices.ts')
   return { ...facts, devices: await readDevices(devices, facts, config, image) }
 }
@@ -311,6 +319,16 @@ async function withImageWishes(
 /** An instance is to come of the launch; it ends with the job, a process. */
 export type Keeping = { readonly name: string; readonly job: number | undefined }
 
+/** Whether nothing of its files can be read. */
+const isLocked = ({ encryption }: Image): boolean => encryption?.open === false
+
+/** An encrypted image with its key, unless it is another process that is to start it, or none. */
+async function unlocked(image: Image, call: Call, around: () => Promise<Surroundings>): Promise<Image> {
+  if (!isLocked(image) || call.flags.plan === true || (await around()).scope) return image
+  const { unlockFor } = await import('./unlock.ts')
+  return openImage(call.args[0] ?? '', { unlock: unlockFor(call) })
+}
+
 /** An image of the cache: called after its reference, and in use as long as the container lives. */
 function asFetched(image: Image, { name }: NonNullable<Call['fetched']>): Image {
   const { rootfs } = image
@@ -324,18 +342,20 @@ function asFetched(image: Image, { name }: NonNullable<Call['fetched']>): Image 
 export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promise<Prepared> {
   const { flags, args, context } = call
   const [path = '', ...command] = args
-  const opened = await openImage(path, { ext3: true })
-  const image = call.fetched ? asFetched(opened, call.fetched) : opened
+  const found = await openImage(path, { ext3: true, unlock: 'keep' })
   const { [scopeMark]: scoped, ...environment } = context.environment
   const machine = readHostFacts(environment)
   const { config } = await context.settings()
   const wanted = await readRequest(verb, call, command, machine, config)
+  await requireAllowed(found, config)
+  const isScoped = scoped === '1'
+  const opened = await unlocked(found, call, () => decideAround(flags, wanted, machine, config, isScoped))
+  const image = call.fetched ? asFetched(opened, call.fetched) : opened
   const asked = withOverlays(await withDataImages(withoutAbsent(wanted, config, context.report)))
   const mode = await withImageWishes(asked, image, flags, machine, config)
   const request = keeping ? asInstance(mode, keeping.name) : mode
-  await requireAllowed(image, config)
   const facts = await withFileSystems(await withDevices(machine, request, config, image), config)
-  const { around, scope } = await decideAround(flags, request, facts, config, scoped === '1')
+  const { around, scope } = await decideAround(flags, request, facts, config, isScoped)
   const unpacks = mustUnpack(call, image, request, config, facts)
   const shownImage = unpacks ? flattened(image) : image
   const { openFiles, debug } = context

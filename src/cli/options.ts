@@ -101,13 +101,11 @@ export const registryFlags: readonly Flag[] = grouped('Registries:', [
 export const encryptionFlags: readonly Flag[] = grouped('Encryption:', [
   toggle('passphrase', 'ask for the passphrase of an encrypted image', {
     env: [],
-    later: 'encrypted images cannot be opened',
     once: true,
   }),
   path('pem-path', 'key of an encrypted image', {
     env: [],
     placeholder: 'file',
-    later: 'encrypted images cannot be opened',
     personal: true,
     hostPath: true,
   }),

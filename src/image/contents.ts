@@ -8,7 +8,7 @@ import { SingError, shown } from '../core/errors.ts'
 import { type Report, silent } from '../core/events.ts'
 import { dataTypes } from '../sif/format.ts'
 import { readObject, readSif, type Sif } from '../sif/read.ts'
-import { metadataName, openImage } from './open.ts'
+import { metadataName, openImage, type Unlock } from './open.ts'
 import { type Contents, directoryContents, openContents } from './reader.ts'
 
 /** The order of the keys is their order in JSON. Texts have no newlines at their end. */
@@ -41,10 +41,10 @@ const textLimit = 16 * 1024 * 1024
  * inspected; without a sound one its files are read.
  * Throws what `openImage` throws.
  */
-export async function metadata(path: string, report: Report = silent): Promise<Attributes> {
+export async function metadata(path: string, report: Report = silent, unlock?: Unlock): Promise<Attributes> {
   const image = await storedMetadata(path, report)
   if (image) return image
-  const opened = await openImage(path, { anyArchitecture: true })
+  const opened = await openImage(path, { anyArchitecture: true, unlock })
   await using contents = await openContents(opened)
   const attributes = await attributesOf(contents)
   if (opened.kind !== 'oci-sif') return attributes

@@ -48,8 +48,8 @@ async function packedInventory(windows: readonly Window[]): Promise<Inventory> {
   }
   try {
     const surveys: Surveyed[][] = []
-    for (const { file, offset, size } of windows) {
-      const layer = await SquashfsImage.open(file, offset, size)
+    for (const window of windows) {
+      const layer = await SquashfsImage.at(window)
       layers.push(layer)
       surveys.push(await layer.survey())
     }

@@ -39,8 +39,7 @@ export class Layered implements Contents {
   static async open(windows: readonly Window[]): Promise<Layered> {
     const layers: SquashfsImage[] = []
     try {
-      for (const { file, offset, size } of windows.toReversed())
-        layers.push(await SquashfsImage.open(file, offset, size))
+      for (const window of windows.toReversed()) layers.push(await SquashfsImage.at(window))
       return new Layered(layers)
     } catch (error) {
       for (const layer of layers) layer.close()

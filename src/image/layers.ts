@@ -3,7 +3,7 @@
 import type { Image, Window } from './open.ts'
 
 /** What of an image its root file system depends on. */
-export type Layers = Pick<Image, 'rootfs'> & Partial<Pick<Image, 'kind' | 'overlays'>>
+export type Layers = Pick<Image, 'rootfs'> & Partial<Pick<Image, 'kind' | 'overlays' | 'encryption'>>
 
 /** The parts of an image that are unpacked as one, lowest first: its root file system, and the layers of an OCI-SIF. */
 export function unpackedLayers({ kind, rootfs, overlays = [] }: Layers): Window[] {

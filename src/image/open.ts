@@ -10,6 +10,7 @@ import { isOciSif, objectWindow, parseSif, primaryPartition, readAt, type Sif } 
 import { canRun, hostArchitecture } from './architecture.ts'
 import { usesBash } from './bash.ts'
 import { checkExt3, ext3Length, isExt3 } from './ext3.ts'
+import type { Locked } from './locked.ts'
 import { listInside, readInside } from './sandbox.ts'
 import { schemeOf } from './scheme.ts'
 import { checkSuperblock, isSquashfs, superblockLength } from './superblock.ts'
@@ -23,6 +24,8 @@ export type Window = {
   readonly filesystem?: 'squashfs' | 'ext3' | undefined
   /** The file belongs to a cache, which must see that it is in use. */
   readonly held?: true | undefined
+  /** The descriptor of what opens an encrypted squashfs (addon/squashfs/plain.h). */
+  readonly key?: number | undefined
 }
 
 /** Files to lay over the root file system: the root of a squashfs, or `upper/` of an ext3. */
@@ -41,6 +44,8 @@ export type Image = {
   /** Go name; undefined when the image does not say. */
   readonly arch: string | undefined
   readonly writable: boolean
+  /** Its root file system is encrypted; `open`: and can be read. */
+  readonly encryption?: { readonly sealed: boolean; readonly open: boolean } | undefined
   /** The file as it was when its signatures were verified; nothing else may be used in its place. */
   readonly version?: string | undefined
   /** The environment scripts use words of bash that a plain shell does not know, or nobody has looked: bash if it is there. */
@@ -53,7 +58,12 @@ export type Image = {
   readonly oci?: unknown
 }
 
+/** Gets a key of an encrypted image: a descriptor. */
+export type Unlock = (locked: Locked) => Promise<number>
+
 export type OpenOptions = {
+  /** How to open an encrypted image; `keep`: what is not encrypted in it will do. Absent: it is refused. */
+  unlock?: Unlock | 'keep' | undefined
   /** The image is only looked into: any architecture will do. */
   anyArchitecture?: boolean
   /** The root file system may be an ext3, which can be mounted and not be looked into. */
@@ -82,7 +92,9 @@ export async function openImage(path: string, options: OpenOptions = {}): Promis
     const head = readAt(fd, 0, headLength)
     // The magic alone decides: what is wrong with the rest is then said in terms of SIF.
     const isSif = head.toString('latin1', 0x20, 0x29) === 'SIF_MAGIC'
-    const image = isSif ? await sifImage(fd, path, common) : bareImage(fd, path, common, head, facts.size)
+    const image = isSif
+      ? await sifImage(fd, path, common, options)
+      : bareImage(fd, path, common, head, facts.size)
     if (!options.ext3 && 'file' in image.rootfs && image.rootfs.filesystem === 'ext3')
       throw noImage(path, 'its file system is ext3, which can be run and not be looked into', convertHint)
     if (!options.anyArchitecture) checkArchitecture(image, path)
@@ -180,19 +192,27 @@ function environmentScripts(root: string): string[] {
   }
 }
 
-async function sifImage(fd: number, path: string, common: Common): Promise<Image> {
+async function sifImage(fd: number, path: string, common: Common, { unlock }: OpenOptions): Promise<Image> {
   const sif = parseSif(fd, path)
   if (isOciSif(sif)) return await ociSifImage(fd, sif, path, common)
   const partition = primaryPartition(sif)
   const { offset, size } = objectWindow(sif, partition)
   const filesystem = rootFilesystem(partition.partition?.filesystem, path)
   checkFilesystem(fd, { offset, size, filesystem }, path)
+  const locks =
+    partition.partition?.filesystem === filesystems.gocryptfs
+      ? await (await import('./locked.ts')).openLocked(fd, sif, partition, unlock)
+      : undefined
   const metadata = readMetadata(fd, sif, metadataName)
   const oci = readMetadata(fd, sif, ociConfigName)
   return {
     ...common,
     kind: 'sif',
-    rootfs: { file: common.path, offset, size, ...(filesystem === 'ext3' ? { filesystem } : {}) },
+    rootfs: {
+      ...{ file: common.path, offset, size, ...(filesystem === 'ext3' ? { filesystem } : {}) },
+      ...(locks?.key === undefined ? {} : { key: locks.key }),
+    },
+    ...(locks ? { encryption: { sealed: locks.sealed, open: locks.key !== undefined } } : {}),
     arch: architectures[partition.partition?.arch ?? ''],
     writable: isWritable(common.path),
     bashEnvironment: metadata === undefined || scriptsOf(metadata).some(usesBash),
@@ -237,16 +257,21 @@ function ociValues(config: ImageConfig): unknown {
 function rootFilesystem(filesystem: number | undefined, path: string): Overlay['filesystem'] {
   switch (filesystem) {
     case filesystems.squashfs:
+    case filesystems.gocryptfs: // in a squashfs of its own
       return 'squashfs'
     case filesystems.ext3:
       return 'ext3'
     case filesystems.encryptedSquashfs:
-    case filesystems.gocryptfs:
-      throw noImage(path, 'it is encrypted, and encrypted images cannot be opened yet')
+      throw noImage(path, 'it is encrypted for the device mapper (LUKS), which takes root to open', luksHint)
     default:
       throw noImage(path, 'its root file system is neither squashfs nor ext3')
   }
 }
+
+const luksHint = [
+  'Where it can be opened, as root: singularity build --sandbox DIRECTORY IMAGE',
+  'From there, in a format that needs no root: sing build --encrypt NEW.sif DIRECTORY',
+].join('\n')
 
 const convertHint = 'Where singularity runs it: singularity build --sandbox DIRECTORY IMAGE'
 

@@ -14,7 +14,7 @@ import { type Attributes, attributesOf } from './contents.ts'
 import { fileBlob } from './file-blob.ts'
 import { type Described, imageConfig, starterFiles } from './oci-config.ts'
 import { layerTypes } from './oci-sif.ts'
-import { type Image, openImage } from './open.ts'
+import { type Image, openImage, type Unlock } from './open.ts'
 import { openContents } from './reader.ts'
 
 export type Compression = 'gzip' | 'zstd' | 'none'
@@ -26,6 +26,8 @@ export type OutgoingOptions = {
   readonly compression: Compression
   readonly report: Report
   readonly signal: AbortSignal
+  /** Opens an encrypted image. */
+  readonly unlock?: Unlock | undefined
 }
 
 export type Outgoing = {
@@ -48,14 +50,23 @@ export const tarTypes = {
 export async function ociImage(path: string, options: OutgoingOptions): Promise<Outgoing> {
   const sif = await readSif(path).catch(() => undefined)
   if (sif && isOciSif(sif)) return await (await import('./outgoing-oci-sif.ts')).ociSifImage(sif, options)
-  const image = await openImage(path, { anyArchitecture: true })
+  const image = await openImage(path, { anyArchitecture: true, unlock: options.unlock })
   if (image.kind === 'sif' && (image.overlays?.length ?? 0) > 0) {
     const text = `The overlay partition of ${shown(path)} is not sent: only its root file system is`
     options.report({ kind: 'warning', text })
   }
+  if (image.encryption) tellDecrypted(path, options)
   return options.layerFormat === 'squashfs'
     ? await squashfsImage(image, options)
     : await tarImage(image, options)
+}
+
+/** @throws SingError UNSUPPORTED for a layer that would be sent as it lies */
+function tellDecrypted(path: string, { layerFormat, report }: OutgoingOptions): void {
+  const hint = 'It goes as it is, encrypted, to oras://'
+  if (layerFormat === 'squashfs')
+    throw new SingError('UNSUPPORTED', `--layer-format squashfs: ${shown(path)} is encrypted`, { hint })
+  report({ kind: 'warning', text: `${shown(path)} is sent decrypted. ${hint}` })
 }
 
 /** The root file system as one layer of the kind that Singularity 4 reads. */
@@ -151,6 +162,6 @@ async function timeOf({ kind, path, rootfs }: Image): Promise<number> {
   if (kind === 'sif') return (await readSif(path)).header.created
   if (!('file' in rootfs)) return 0
   const { SquashfsImage } = await import('../native/addon.ts')
-  await using image = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
+  await using image = await SquashfsImage.at(rootfs)
   return image.info.time
 }

@@ -1,6 +1,7 @@
 /** Files and directories of any kind of image, read without starting it. */
 
 import type { Buffer } from 'node:buffer'
+import { SingError } from '../core/errors.ts'
 import { type Layers, unpackedLayers } from './layers.ts'
 import { listInside, readInside } from './sandbox.ts'
 
@@ -24,12 +25,14 @@ export function directoryContents(root: string): Contents {
 /** The contents of an image; dispose of it after use. */
 export async function openContents(image: Layers): Promise<Contents> {
   const { rootfs } = image
+  if (image.encryption?.open === false)
+    throw new SingError('ENCRYPTION', 'its files are encrypted, and nobody gave a key')
   if ('directory' in rootfs) return directoryContents(rootfs.directory)
   const layers = unpackedLayers(image)
   if (layers.length > 1) return await (await import('./layered.ts')).Layered.open(layers)
   // The addon is only loaded for those who need it.
   const { SquashfsImage } = await import('../native/addon.ts')
-  const squashfs = await SquashfsImage.open(rootfs.file, rootfs.offset, rootfs.size)
+  const squashfs = await SquashfsImage.at(rootfs)
   return {
     read: (path, limit) => squashfs.read(path, limit),
     list: (path) => squashfs.list(path),

@@ -6,8 +6,8 @@ import type { Window } from './open.ts'
 /** Bytes that the files of layers take, hidden ones included, and the newest time that a layer has. */
 export async function sizeOfLayers(layers: readonly Window[]): Promise<{ bytes: number; time: number }> {
   let [bytes, time] = [0, 0]
-  for (const { file, offset, size } of layers) {
-    await using layer = await SquashfsImage.open(file, offset, size)
+  for (const window of layers) {
+    await using layer = await SquashfsImage.at(window)
     bytes += layer.info.bytes
     time = Math.max(time, layer.info.time)
   }
@@ -25,6 +25,6 @@ export async function unpackLayers(
 ): Promise<void> {
   const [top, ...below] = layers.toReversed()
   if (!top) return
-  await using image = await SquashfsImage.open(top.file, top.offset, top.size)
+  await using image = await SquashfsImage.at(top)
   await image.extractAbove(below, to, options)
 }

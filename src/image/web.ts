@@ -182,7 +182,7 @@ class Download {
 /** What came is of use only when it is an image: an error page is none. */
 async function requireImage(path: string, name: string): Promise<void> {
   try {
-    await openImage(path, { anyArchitecture: true, ext3: true })
+    await openImage(path, { anyArchitecture: true, ext3: true, unlock: 'keep' })
   } catch (cause) {
     if (!(cause instanceof SingError)) throw cause
     throw new SingError('IMAGE_FORMAT', `${name} is no image`, {

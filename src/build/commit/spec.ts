@@ -3,7 +3,7 @@
 import { resolve } from 'node:path'
 import { SingError, shown } from '../../core/errors.ts'
 import { defaultDefinition } from '../../definition/default.ts'
-import { type Image, openImage } from '../../image/open.ts'
+import { type Image, type OpenOptions, openImage } from '../../image/open.ts'
 import { openOverlay } from '../../image/overlay.ts'
 import { openContents } from '../../image/reader.ts'
 import type { BuildSpec } from '../spec.ts'
@@ -24,6 +24,8 @@ export type CommitWords = {
   readonly labels: readonly string[]
   /** When it is said to be made; absent: now. */
   readonly time: Date | undefined
+  /** Opens an encrypted image; `keep` for who only looks. */
+  readonly unlock?: OpenOptions['unlock']
 }
 
 /** `KEY=VALUE`. @throws SingError USAGE */
@@ -62,6 +64,8 @@ function requirePackable({ rootfs }: Image, path: string): void {
 }
 
 async function definitionOf(image: Image): Promise<string> {
+  // For who only looks whether there is something to commit.
+  if (image.encryption?.open === false) return ''
   await using contents = await openContents(image)
   const bytes = await contents.read('/.singularity.d/Singularity', definitionLimit)
   return bytes?.toString() ?? defaultDefinition('localimage', image.name)
@@ -70,7 +74,11 @@ async function definitionOf(image: Image): Promise<string> {
 /** Look at what is to be committed. @throws SingError when there is nothing, or it cannot be read */
 export async function openCommit(words: CommitWords): Promise<BuildSpec> {
   const labels = words.labels.map(parseLabel)
-  const image = await openImage(resolve(words.image), { anyArchitecture: true, ext3: true })
+  const image = await openImage(resolve(words.image), {
+    anyArchitecture: true,
+    ext3: true,
+    unlock: words.unlock,
+  })
   requirePackable(image, words.image)
   const changes = [...ownChanges(image), ...openChanges(words)]
   requireChanges(image, changes, words)

@@ -77,7 +77,7 @@ export async function findImage(
   const { path, image: origin } =
     from.kind === 'file' ? { ...from, image: undefined } : await tools.obtain(from.reference, tools.signal)
   if (from.kind === 'file') await tools.resolved.note(path, () => contentDigest(path, 'keep', tools.signal))
-  const image = await openImage(path, { anyArchitecture: !isRun })
+  const image = await openImage(path, { anyArchitecture: !isRun, unlock: tools.request.unlock })
   if (!isRun && image.arch === undefined)
     tools.report({ kind: 'debug', text: `${shown(path)} names no architecture` })
   const config = await configOf(image)

@@ -114,7 +114,11 @@ export async function baseOfImage(image: Image, tools: BuildTools, place?: 'cach
 export async function findLocalImage(stage: Stage, tools: BuildTools): Promise<SourceBase> {
   const path = resolve(stage.header.from ?? '')
   await tools.resolved.note(stage.header.from ?? '', () => contentDigest(path, 'keep', tools.signal))
-  const image = await openImage(path, { anyArchitecture: !runsPrograms(stage), ext3: true })
+  const image = await openImage(path, {
+    anyArchitecture: !runsPrograms(stage),
+    ext3: true,
+    unlock: tools.request.unlock,
+  })
   tools.report({ kind: 'verbose', text: `Taking the files of ${shown(image.path)}` })
   return await baseOfImage(image, tools)
 }

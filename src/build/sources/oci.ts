@@ -47,6 +47,9 @@ export function checkReference(stage: Stage): void {
 /** The image, which the cache has or gets. */
 export async function findReference(stage: Stage, tools: BuildTools): Promise<SourceBase> {
   const { path, image } = await tools.obtain(referenceOf(stage), tools.signal)
-  const opened = await openImage(path, { anyArchitecture: !runsPrograms(stage) })
+  const opened = await openImage(path, {
+    anyArchitecture: !runsPrograms(stage),
+    unlock: tools.request.unlock,
+  })
   return { ...(await baseOfImage(opened, tools, 'cached')), image }
 }

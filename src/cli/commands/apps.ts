@@ -3,9 +3,15 @@
 import { shown } from '../../core/errors.ts'
 import { metadata, sorted } from '../../image/contents.ts'
 import type { Call, Command } from '../command.ts'
+import { unlockFor } from '../unlock.ts'
 
-async function run({ args: [path = ''], flags, context }: Call): Promise<number> {
-  const { apps = {} } = await metadata(path, context.report)
+async function run(call: Call): Promise<number> {
+  const {
+    args: [path = ''],
+    flags,
+    context,
+  } = call
+  const { apps = {} } = await metadata(path, context.report, unlockFor(call))
   const names = sorted(Object.keys(apps))
   context.print(
     flags.json === true

@@ -23,6 +23,7 @@ import type { Call, Command, Flags } from '../command.ts'
 import { Fetcher, fetchingOptions } from '../fetching.ts'
 import { formOf } from '../names.ts'
 import { sbomOf } from '../sbom.ts'
+import { unlockFor } from '../unlock.ts'
 import { buildFlags } from './build-flags.ts'
 
 function words(value: Flags[string]): readonly string[] {
@@ -110,6 +111,7 @@ export function requestOf(call: Call, config: Config, report: Report): BuildRequ
     sbom: sbomOf(flags),
     reproducible: flags.reproducible === true || time !== undefined,
     time,
+    unlock: unlockFor(call),
   }
 }
 

@@ -10,8 +10,9 @@ import { toColumns } from '../../ui/table.ts'
 import { checkJson, checkText } from '../check-text.ts'
 import { checkDirectories, levelOf } from '../checking.ts'
 import type { Call, Command } from '../command.ts'
-import { type Flag, registryFlags } from '../options.ts'
+import { encryptionFlags, type Flag, registryFlags } from '../options.ts'
 import { list, text, toggle } from '../rows.ts'
+import { unlockFor } from '../unlock.ts'
 
 const flags: readonly Flag[] = [
   list('tag', `only these checks: ${tags.join(', ')} (default: all)`, {
@@ -32,6 +33,7 @@ const flags: readonly Flag[] = [
   toggle('all', 'every finding, however many there are of a check', { short: 'a', env: [] }),
   toggle('list', 'list the checks and do nothing', { short: 'l', env: [] }),
   toggle('json', 'print JSON', { short: 'j', env: [] }),
+  ...encryptionFlags,
   ...registryFlags,
 ]
 
@@ -61,6 +63,7 @@ async function checkImage(call: Call): Promise<number> {
     environment,
     report,
     signal: interruption.signal,
+    unlock: unlockFor(call),
   })
   const failed = isFailed(checked.findings, level)
   const name = fetched?.name ?? path

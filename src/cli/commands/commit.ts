@@ -16,6 +16,7 @@ import { Fetcher } from '../fetching.ts'
 import { ownPlace } from '../instances.ts'
 import { type Flag, fakerootFlags } from '../options.ts'
 import { list, path, text, toggle } from '../rows.ts'
+import { unlockFor } from '../unlock.ts'
 import { becomeRoot, requestOf } from './build.ts'
 
 const flags: readonly Flag[] = [
@@ -88,7 +89,11 @@ function withoutInstance(call: Call): Call {
   }
 }
 
-function wordsOf({ args: [, image = ''], flags: given }: Call, seconds: number | undefined): CommitWords {
+function wordsOf(call: Call, seconds: number | undefined): CommitWords {
+  const {
+    args: [, image = ''],
+    flags: given,
+  } = call
   return {
     image,
     overlays: words(given.overlay),
@@ -96,6 +101,7 @@ function wordsOf({ args: [, image = ''], flags: given }: Call, seconds: number |
     message: typeof given.message === 'string' && given.message ? given.message : undefined,
     labels: words(given.label),
     time: seconds === undefined ? undefined : new Date(seconds * 1000),
+    unlock: isReentered(call.context) ? unlockFor(call) : 'keep',
   }
 }
 

@@ -4,6 +4,7 @@ import { SingError, shown } from '../../core/errors.ts'
 import { type AppAttributes, type Attributes, inspectJson, metadata, sorted } from '../../image/contents.ts'
 import type { Call, Command, Flags } from '../command.ts'
 import type { Flag } from '../options.ts'
+import { unlockFor } from '../unlock.ts'
 
 type Part = keyof Attributes & string
 
@@ -55,7 +56,7 @@ async function run(call: Call): Promise<number> {
     await (await import('../inspect-sbom.ts')).inspectSbom(call)
     return 0
   }
-  const attributes = await metadata(path, context.report)
+  const attributes = await metadata(path, context.report, unlockFor(call))
   const wanted = wantedParts(flags)
   if (flags.json || flags.all) {
     const chosen = flags.all ? attributes : select(attributes, wanted, flags)

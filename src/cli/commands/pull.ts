@@ -12,6 +12,7 @@ import { catchInterruption } from '../../runtime/interrupt.ts'
 import type { Call, Command, Flags } from '../command.ts'
 import { fetchingOptions } from '../fetching.ts'
 import { formOf, usualName } from '../names.ts'
+import { unlockFor } from '../unlock.ts'
 import { pullFlags } from './pull-flags.ts'
 
 function word(value: Flags[string]): string | undefined {
@@ -59,7 +60,7 @@ async function run(call: Call): Promise<number> {
   const sandbox = flags.sandbox === true
   using interruption = catchInterruption('the pull')
   const { signal } = interruption
-  const place = { force: flags.force === true, report, signal }
+  const place = { force: flags.force === true, report, signal, unlock: unlockFor(call) }
   const options = { ...(await fetchingOptions(call, signal)), form: formOf(call) }
   using _cache = options.cache
   requirePlace(target, sandbox, place)

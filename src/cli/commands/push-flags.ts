@@ -1,6 +1,6 @@
 /** The flags of `sing push` as data. */
 
-import { type Flag, registryFlags } from '../options.ts'
+import { encryptionFlags, type Flag, registryFlags } from '../options.ts'
 import { grouped, list, path, text, toggle } from '../rows.ts'
 
 const layerFlags = grouped('Layers at docker://:', [
@@ -53,6 +53,7 @@ const foreign = ['disable-cache', 'docker-host']
 export const pushFlags: readonly Flag[] = [
   ...layerFlags,
   ...manifestFlags,
+  ...encryptionFlags,
   ...registryFlags.filter(({ name }) => !foreign.includes(name)),
   ...otherFlags,
 ]

@@ -8,6 +8,7 @@ import { isReference, parseReference, type RegistryReference } from '../../oci/r
 import { catchInterruption } from '../../runtime/interrupt.ts'
 import type { Call, Command, Flags } from '../command.ts'
 import { askLogin } from '../login.ts'
+import { unlockFor } from '../unlock.ts'
 import { pushFlags } from './push-flags.ts'
 
 const word = (value: Flags[string]): string | undefined =>
@@ -55,7 +56,8 @@ function layersOf(
   return { layerFormat, compression: compression ?? 'gzip' }
 }
 
-async function run({ args, flags, context }: Call): Promise<number> {
+async function run(call: Call): Promise<number> {
+  const { args, flags, context } = call
   const [path = '', to = ''] = args
   const { environment, report } = context
   const reference = targetOf(to)
@@ -67,6 +69,7 @@ async function run({ args, flags, context }: Call): Promise<number> {
     environment,
     report,
     signal: interruption.signal,
+    unlock: unlockFor(call),
     noHttps: flags['no-https'] === true,
     authFile: word(flags.authfile),
     username: word(flags['docker-username']),

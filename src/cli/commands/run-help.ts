@@ -2,9 +2,15 @@
 
 import { metadata } from '../../image/contents.ts'
 import type { Call, Command } from '../command.ts'
+import { unlockFor } from '../unlock.ts'
 
-async function run({ args: [path = ''], flags, context }: Call): Promise<number> {
-  const attributes = await metadata(path, context.report)
+async function run(call: Call): Promise<number> {
+  const {
+    args: [path = ''],
+    flags,
+    context,
+  } = call
+  const attributes = await metadata(path, context.report, unlockFor(call))
   const { app } = flags
   const owner = typeof app === 'string' ? new Map(Object.entries(attributes.apps ?? {})).get(app) : attributes
   context.print(`${owner?.helpfile ?? 'No help sections were defined for this image'}\n`)

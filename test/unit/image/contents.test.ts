@@ -170,7 +170,7 @@ describe('what an image says about itself', () => {
     )
     const events: Event[] = []
     await expect(metadata(path, (event) => events.push(event))).rejects.toMatchObject({
-      code: 'IMAGE_FORMAT',
+      code: 'ENCRYPTION',
     })
     expect(events).toEqual([{ kind: 'warning', text: expect.stringContaining('cannot be read') }])
   })

@@ -56,8 +56,7 @@ describe('a SIF', () => {
   })
 
   it.each([
-    ['encrypted (LUKS)', descriptorAt + 201, '05', 'encrypted'],
-    ['encrypted (gocryptfs)', descriptorAt + 201, '06', 'encrypted'],
+    ['encrypted (LUKS)', descriptorAt + 201, '05', 'LUKS'],
     ['ext3', descriptorAt + 201, '02', 'ext3'],
     ['without a squashfs', partitionAt, '00', 'does not begin like a squashfs'],
     ['squashfs of another version', partitionAt + 28, '03', 'version 3'],
@@ -70,6 +69,19 @@ describe('a SIF', () => {
       message: expect.stringMatching(`^cannot open .*${sentence}[^\n]*$`),
     }
     await expect(openImage(path)).rejects.toThrow(expect.objectContaining(expected))
+  })
+
+  it('that is encrypted needs a key, or is left as it is', async () => {
+    const path = await image([descriptorAt + 201, '06'])
+    const refusal = { code: 'ENCRYPTION', message: `cannot open ${path}: it is encrypted` }
+    await expect(openImage(path)).rejects.toThrow(expect.objectContaining(refusal))
+    expect((await openImage(path, { unlock: 'keep' })).encryption).toEqual({ sealed: false, open: false })
+    const place = { path, offset: partitionAt, size: 4096 }
+    const asked: unknown[] = []
+    const unlock = async (locked: unknown) => asked.push(locked) + 100
+    const opened = await openImage(path, { unlock })
+    expect(asked).toEqual([place])
+    expect(opened).toMatchObject({ rootfs: { key: 101 }, encryption: { sealed: false, open: true } })
   })
 
   it.each([0, 1, 31, 100, 2047, 2048, 20000, 32768, 36000])('cut to %i bytes is refused', async (length) => {
