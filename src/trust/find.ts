@@ -4,7 +4,8 @@ import { SingError, shown } from '../core/errors.ts'
 import { parseServer } from '../endpoints/address.ts'
 import { readKnown } from '../endpoints/files.ts'
 import { chosenServers } from '../endpoints/keyservers.ts'
-import { type AskOptions, findKeyAt, type KeyServer } from './keyserver.ts'
+import type { AskOptions, KeyServer } from './keyserver.ts'
+import { findKeyAt } from './server-keys.ts'
 import type { FindKey, FoundKey } from './types.ts'
 
 /** Ask one after the other. */

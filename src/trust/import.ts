@@ -136,14 +136,14 @@ export type ImportOptions = ChangeOptions & {
 
 /**
  * Take everything that was offered into the rings of a place, or nothing.
- * @throws SingError KEY when a key cannot be taken, and when there is nothing new
+ * @throws SingError KEY when a key cannot be taken
  */
-export async function importKeys(
+export async function takeKeys(
   offer: Offer,
   place: KeyPlace,
   options: ImportOptions,
 ): Promise<readonly Imported[]> {
-  const done = await changeRings(place, options, async (rings) => {
+  return await changeRings(place, options, async (rings) => {
     const draft = await take(offer, rings, place, options.elsewhere ?? [])
     return {
       public: isNews('public', draft.done) ? draft.public : undefined,
@@ -151,6 +151,18 @@ export async function importKeys(
       result: draft.done,
     }
   })
+}
+
+/**
+ * The same for who expects something new.
+ * @throws SingError KEY when a key cannot be taken, and when there is nothing new
+ */
+export async function importKeys(
+  offer: Offer,
+  place: KeyPlace,
+  options: ImportOptions,
+): Promise<readonly Imported[]> {
+  const done = await takeKeys(offer, place, options)
   if (isNews('public', done) || isNews('secret', done)) return done
   const names = [...new Set(done.map(({ fingerprint }) => fingerprint))]
   const what = names.length === 1 ? `the key ${names[0]} is` : `all ${names.length} keys are`

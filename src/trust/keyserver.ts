@@ -1,6 +1,5 @@
 /** Asks key servers: for a key, for their index, to take a key. What they answer is bounded, and believed as far as it proves itself. */
 
-import type { PublicKey } from 'openpgp'
 import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { keepsSecrets, serverText } from '../endpoints/address.ts'
@@ -33,7 +32,7 @@ const mostPages = 8
 /** A person waits for the answer. */
 const patience: Partial<Patience> = { connect: 5000, answer: 30_000, body: 10_000, retryAfter: 5000 }
 
-const refuse = ({ url }: KeyServer, reason: string, hint?: string, cause?: unknown): SingError =>
+export const refuse = ({ url }: KeyServer, reason: string, hint?: string, cause?: unknown): SingError =>
   new SingError('KEYSERVER', `the key server ${shown(serverText(url))} ${reason}`, { hint, cause })
 
 function headersOf({ url, authorization }: KeyServer, { report }: AskOptions): Record<string, string> {
@@ -182,61 +181,4 @@ export async function tryLogin(server: KeyServer, options: AskOptions): Promise<
   if (!keepsSecrets(server.url))
     throw refuse(server, 'is not sent a login: everybody on the way could read it (plain HTTP)')
   await fetchKey(server, nobody, options)
-}
-
-/** Whether a key or one of its subkeys has the fingerprint, the key id or, of old servers, its last eight digits. */
-export function hasId(key: PublicKey, id: string): boolean {
-  const wanted = id.toUpperCase()
-  return key.getKeys().some((part) => {
-    const keyId = part.getKeyID().toHex().toUpperCase()
-    return [part.getFingerprint().toUpperCase(), keyId, keyId.slice(-8)].includes(wanted)
-  })
-}
-
-/**
- * The one key with an id or fingerprint on a server. That it has this id is checked; that a subkey belongs to it is not: who uses
- * the subkey has to. Undefined when the server has none.
- * @throws SingError KEYSERVER when it gives no answer, or another key
- */
-export async function findKeyAt(
-  server: KeyServer,
-  id: string,
-  options: AskOptions,
-): Promise<PublicKey | undefined> {
-  const bytes = await fetchKey(server, id, options)
-  if (!bytes) return undefined
-  const keys = await readKeysOf(server, bytes)
-  const [key] = keys
-  if (!key) throw refuse(server, `sends something else than a key for ${id}`)
-  if (keys.length > 1) {
-    const all = keys.map((one) => one.getFingerprint().toUpperCase())
-    throw refuse(
-      server,
-      `has several keys for ${id}`,
-      `Name one by its fingerprint: ${all.slice(0, 8).join(', ')}`,
-    )
-  }
-  if (key.isPrivate()) throw refuse(server, `sends a secret key for ${id}`)
-  if (!hasId(key, id))
-    throw refuse(server, `sends another key for ${id}: ${key.getFingerprint().toUpperCase()}`)
-  return key
-}
-
-async function readKeysOf(server: KeyServer, bytes: Buffer): Promise<PublicKey[]> {
-  const { readKeys } = await import('openpgp')
-  const isBinary = ((bytes[0] ?? 0) & 0x80) !== 0
-  try {
-    if (isBinary) return await readKeys({ binaryKeys: bytes })
-    const text = bytes.toString('latin1')
-    // Only the first block would be read.
-    if (text.split('-----BEGIN PGP').length > 2) throw new Error('more than one block')
-    return await readKeys({ armoredKeys: text })
-  } catch (cause) {
-    throw refuse(
-      server,
-      `sends something else than a key: ${shown((cause as Error).message)}`,
-      undefined,
-      cause,
-    )
-  }
 }

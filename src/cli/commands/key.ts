@@ -33,6 +33,15 @@ const text = (name: string, short: string, help: string): Flag => ({
   help,
 })
 
+const url: Flag = {
+  name: 'url',
+  short: 'u',
+  kind: 'string',
+  env: ['URL'],
+  placeholder: 'url',
+  help: 'the key server, in the place of the first of: sing keyserver list',
+}
+
 const pairFlags: readonly Flag[] = [
   text('name', 'N', 'name of the owner'),
   text('email', 'E', 'address of the owner'),
@@ -44,7 +53,6 @@ const pairFlags: readonly Flag[] = [
     short: 'U',
     kind: 'boolean',
     help: 'send the public key to a key server',
-    later: 'key servers cannot be asked',
   },
   { name: 'type', kind: 'string', placeholder: 'rsa|ed25519', help: 'kind of key (rsa)' },
   {
@@ -54,6 +62,7 @@ const pairFlags: readonly Flag[] = [
     placeholder: 'bits',
     help: 'length of an RSA key (4096)',
   },
+  { ...url, help: 'with --push: the key server' },
   keysdir,
 ]
 
@@ -94,6 +103,45 @@ export const subcommands: Record<string, Command> = {
     ],
     args: [0, 0],
     run: async (call) => (await import('../key/list.ts')).list(call),
+  },
+  search: {
+    usage: 'key search [options] <words>',
+    summary: 'Look for keys on a key server',
+    description:
+      'By a part of a name or an address, or by a fingerprint or an id. What a server tells of a key is not proved: compare ' +
+      'the whole fingerprint with its owner.',
+    examples: [
+      'sing key search ada@example.org',
+      'sing key search --long-list --url hkps://keys.example.org Ada',
+    ],
+    flags: [
+      { name: 'long-list', short: 'l', kind: 'boolean', help: 'whole fingerprints, dates and states' },
+      { name: 'json', short: 'j', kind: 'boolean', help: 'print JSON' },
+      url,
+    ],
+    args: [1, 1],
+    run: async (call) => (await import('../key/search.ts')).search(call),
+  },
+  pull: {
+    usage: 'key pull [options] <fingerprint>',
+    summary: 'Fetch a key from a key server',
+    description:
+      'The key is then trusted to check signatures: compare its fingerprint with its owner before. One that you have is brought ' +
+      'up to date.',
+    examples: ['sing key pull 2B2876D50ACDE5369DF7C79AB29A9DF827D1FF30'],
+    flags: [url, global, keysdir],
+    args: [1, 1],
+    run: async (call) => (await import('../key/pull.ts')).pull(call),
+  },
+  push: {
+    usage: 'key push [options] <fingerprint>',
+    summary: 'Send a public key to a key server',
+    description:
+      'Everybody can see it there, with the names and addresses in it, and nobody can take it back.',
+    examples: ['sing key push 2B2876D50ACDE5369DF7C79AB29A9DF827D1FF30'],
+    flags: [url, global, keysdir],
+    args: [1, 1],
+    run: async (call) => (await import('../key/push.ts')).push(call),
   },
   import: {
     usage: 'key import [options] <file>',

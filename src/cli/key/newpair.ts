@@ -9,6 +9,7 @@ import { Answers, readPipedLine } from '../../ui/answers.ts'
 import type { Call } from '../command.ts'
 import { askNewPassphrase } from './passphrases.ts'
 import { placesOf } from './places.ts'
+import { send } from './push.ts'
 
 const noAnswer =
   'Say it with flags: sing key newpair --name NAME --email ADDRESS --comment TEXT --password-stdin'
@@ -71,5 +72,6 @@ export async function newpair(call: Call): Promise<number> {
   context.print('done\n')
   const kept = `Fingerprint ${pair.public.fingerprint}, kept in ${place.directory}`
   context.report({ kind: 'info', text: kept })
+  if (flags.push === true) await send(call, pair.public)
   return 0
 }
