@@ -19,11 +19,12 @@ import type { KeyBlock } from './blocks.ts'
 /** Exit status of the peers for an export that fails. */
 const status = 10
 
-/** A key as files have it. */
-export const exportedKey = ({ bytes, isSecret }: KeyBlock, isArmored: boolean): Uint8Array =>
-  isArmored
-    ? Buffer.from(armor(isSecret ? enums.armor.privateKey : enums.armor.publicKey, Uint8Array.from(bytes)))
-    : bytes
+/** A key as files have it. Without the checksum gpg 2.2 does not find the end of some texts (dev.gnupg.org/T7071). */
+export function exportedKey({ bytes, isSecret }: KeyBlock, isArmored: boolean): Uint8Array {
+  if (!isArmored) return bytes
+  const type = isSecret ? enums.armor.privateKey : enums.armor.publicKey
+  return Buffer.from(armor(type, Uint8Array.from(bytes), undefined, undefined, undefined, true))
+}
 
 /** Where a link leads: the link stays. */
 function destination(path: string): string {

@@ -1,10 +1,10 @@
 /** Takes keys into a ring: new ones are added, known ones brought up to date, revocations applied. */
 
-import { type Key, type PrivateKey, type PublicKey, readSignature, revokeKey } from 'openpgp'
+import { readSignature, revokeKey } from 'openpgp'
 import { SingError, shown } from '../core/errors.ts'
 import { type KeyBlock, sameBytes } from './blocks.ts'
-import { loadKey, loadPublic } from './keys.ts'
-import { blockOf, mergeKeys } from './merge.ts'
+import { loadPublic } from './keys.ts'
+import { blockOf, mergeKeys, refreshPrivate } from './merge.ts'
 import type { Offer } from './offer.ts'
 import { packetsOf, tags } from './packets.ts'
 import { type KeyPlace, nameOf, type RingKind } from './places.ts'
@@ -73,15 +73,16 @@ async function addKey(draft: Draft, block: KeyBlock, place: KeyPlace): Promise<v
   await addPublic(draft, blockOf(await loadPublic(block)))
 }
 
-async function revoke(key: Key, revocationCertificate: string): Promise<KeyBlock> {
+async function revoke(block: KeyBlock, revocationCertificate: string): Promise<KeyBlock> {
   try {
-    const { privateKey, publicKey } = key.isPrivate()
-      ? await revokeKey({ key: key as PrivateKey, revocationCertificate, format: 'object' })
-      : await revokeKey({ key: key as PublicKey, revocationCertificate, format: 'object' })
-    return blockOf(privateKey ?? publicKey)
+    const key = await loadPublic(block)
+    const { publicKey } = await revokeKey({ key, revocationCertificate, format: 'object' })
+    return await mergeKeys(block, blockOf(publicKey))
   } catch (cause) {
-    const fingerprint = key.getFingerprint().toUpperCase()
-    throw new SingError('KEY', `the revocation of the key ${fingerprint} is not valid`, { cause, status })
+    throw new SingError('KEY', `the revocation of the key ${block.fingerprint} is not valid`, {
+      cause,
+      status,
+    })
   }
 }
 
@@ -92,7 +93,7 @@ async function issuerOf(certificate: string): Promise<string> {
   return (packets[0]?.issuerKeyID.toHex() ?? '').toUpperCase()
 }
 
-/** Take a key back in both rings; one that only another ring has comes here for it. */
+/** Take a public key back; one that only another ring has comes here for it. */
 async function applyRevocation(
   draft: Draft,
   certificate: string,
@@ -107,11 +108,24 @@ async function applyRevocation(
       hint: `Fetch it first: sing key pull ${shown(id)}`,
       status,
     })
-  const revoked = await mergeKeys(key, await revoke(await loadPublic(key), certificate))
+  const revoked = await revoke(key, certificate)
   put(draft, 'public', revoked, known, revoked === draft.public[known] ? 'known' : 'revoked')
-  const secret = draft.secret.findIndex(isMeant)
-  const own = draft.secret[secret]
-  if (own) put(draft, 'secret', await revoke(await loadKey(own), certificate), secret, 'revoked')
+}
+
+/** Private keys learn what is new of their public halves, so that nobody signs with a key that was revoked. */
+async function refreshSecrets(draft: Draft): Promise<void> {
+  for (const { fingerprint, ring, what } of [...draft.done]) {
+    const index = draft.secret.findIndex((key) => key.fingerprint === fingerprint)
+    const [old, known] = [draft.secret[index], draft.public.find((key) => key.fingerprint === fingerprint)]
+    if (ring !== 'public' || !old || !known) continue
+    const fresh = await refreshPrivate(old, known)
+    if (fresh === old) continue
+    draft.secret = draft.secret.with(index, fresh)
+    const told = draft.done.findIndex((entry) => entry.ring === 'secret' && entry.fingerprint === fingerprint)
+    const news: Imported = { fingerprint, ring: 'secret', what: what === 'revoked' ? what : 'updated' }
+    if (told < 0) draft.done.push(news)
+    else if (draft.done[told]?.what === 'known') draft.done[told] = news
+  }
 }
 
 async function take(
@@ -123,6 +137,7 @@ async function take(
   const draft: Draft = { public: [...rings.public.keys], secret: [...rings.secret.keys], done: [] }
   for (const block of offer.keys) await addKey(draft, block, place)
   for (const certificate of offer.revocations) await applyRevocation(draft, certificate, elsewhere)
+  await refreshSecrets(draft)
   return draft
 }
 

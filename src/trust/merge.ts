@@ -1,8 +1,8 @@
 /** Brings copies of one key together. */
 
-import type { Key } from 'openpgp'
+import type { Key, PrivateKey } from 'openpgp'
 import { type KeyBlock, sameBytes, toBlock } from './blocks.ts'
-import { loadPublic } from './keys.ts'
+import { loadKey, loadPublic } from './keys.ts'
 
 export const blockOf = (key: Key): KeyBlock => toBlock(key.write())
 
@@ -12,4 +12,11 @@ export async function mergeKeys(one: KeyBlock, other: KeyBlock): Promise<KeyBloc
   const [old, news] = await Promise.all([loadPublic(one), loadPublic(other)])
   const merged = await old.update(news)
   return sameBytes(merged.write(), old.write()) ? one : blockOf(merged)
+}
+
+/** A private key that knows what is public of it: its revocation, most of all. The same one when that is nothing new. */
+export async function refreshPrivate(secret: KeyBlock, known: KeyBlock): Promise<KeyBlock> {
+  const key = (await loadKey(secret)) as PrivateKey
+  const fresh = await key.update(await loadPublic(known))
+  return sameBytes(fresh.write(), key.write()) ? secret : blockOf(fresh)
 }

@@ -1,6 +1,6 @@
 /** Makes pairs of keys that the peers and gpg read. */
 
-import { generateKey, type PrivateKey } from 'openpgp'
+import { config, encryptKey, enums, generateKey, type PrivateKey } from 'openpgp'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { type KeyBlock, toBlock } from './blocks.ts'
 import { formatUserId, type UserId } from './keys.ts'
@@ -48,6 +48,33 @@ function requireBits(type: KeyType, bits: number): void {
   })
 }
 
+/** The library marks its signatures with notes that mean nothing to others. */
+const plain = { ...config, nonDeterministicSignaturesViaNotation: false }
+
+async function makeKey(user: UserId, type: KeyType, bits: number): Promise<PrivateKey> {
+  const { privateKey } = await generateKey({
+    // The whole id as a name: the library takes only addresses that look like some, the peers take any.
+    userIDs: { name: formatUserId(user) },
+    ...(type === 'rsa'
+      ? { type: 'rsa' as const, rsaBits: bits }
+      : { type: 'ecc' as const, curve: 'ed25519Legacy' as const }),
+    format: 'object',
+    config: { nonDeterministicSignaturesViaNotation: false },
+  })
+  return privateKey
+}
+
+/** The library asks for hashes that gpg 2.2 does not have, and warns of: this signature asks for those that all have. */
+async function signAgain({ keyPacket, users }: PrivateKey): Promise<void> {
+  const [user] = users
+  const [certification] = user?.selfCertifications ?? []
+  if (!user?.userID || !certification || !('encrypt' in keyPacket)) return
+  certification.preferredHashAlgorithms = [enums.hash.sha512, enums.hash.sha384, enums.hash.sha256]
+  const data = { userID: user.userID, key: keyPacket } as unknown as Uint8Array
+  const { sign } = certification as unknown as { sign: (...args: readonly unknown[]) => Promise<void> }
+  await sign.call(certification, keyPacket, data, certification.created ?? new Date(), false, plain)
+}
+
 /**
  * A new pair of keys: the primary key signs, a subkey encrypts, and the passphrase protects both.
  * @throws SingError KEY for a user or a size that cannot be had
@@ -56,17 +83,11 @@ export async function generatePair({ user, type, bits, passphrase }: PairRequest
   requireUser(user)
   requireBits(type, bits)
   try {
-    const { privateKey } = await generateKey({
-      // The whole id as a name: the library takes no address without a dot or an @, the peers do.
-      userIDs: { name: formatUserId(user) },
-      ...(type === 'rsa'
-        ? { type: 'rsa' as const, rsaBits: bits }
-        : { type: 'ecc' as const, curve: 'ed25519Legacy' as const }),
-      ...(passphrase !== '' && { passphrase }),
-      format: 'object',
-      config: protection,
-    })
-    return pairOf(privateKey)
+    const key = await makeKey(user, type, bits)
+    await signAgain(key)
+    return pairOf(
+      passphrase === '' ? key : await encryptKey({ privateKey: key, passphrase, config: protection }),
+    )
   } catch (cause) {
     throw new SingError('KEY', `cannot make a pair of keys: ${shown(reasonOf(cause))}`, { cause, status })
   }

@@ -40,6 +40,7 @@ const lacks = {
   buildah: 'buildah is missing, or the tests do not run as root who may mount',
   docker: 'dockerd or docker (docker.io) is missing, or the tests do not run as root who may mount',
   sks: 'sks is missing',
+  gpg: 'gpg is missing',
   xattrs: 'setfattr (attr) is missing',
   sanitizers: 'gcc has no libraries of its sanitizers',
 } as const
@@ -128,6 +129,7 @@ function probe(ability: Ability): boolean {
     case 'registry':
       return ['docker-registry', 'htpasswd', 'openssl'].every(hasProgram)
     case 'openssl':
+    case 'gpg':
     case 'skopeo':
     case 'umoci':
       return hasProgram(ability)
