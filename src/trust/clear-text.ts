@@ -33,6 +33,9 @@ export function isClearSigned(envelope: Uint8Array): boolean {
   return Buffer.from(envelope.subarray(0, marks.text.length)).toString('latin1') === marks.text
 }
 
+/** A statement has one line, an old signature two; those of a signature are fewer than a hundred. */
+const mostLines = 1000
+
 type Frame = { readonly hash: string; readonly text: string; readonly signature: string }
 
 /** The text of an envelope, without a word on who signed it; undefined when this is none that is read here. */
@@ -41,7 +44,7 @@ export function clearTextOf(envelope: Uint8Array): string | undefined {
 }
 
 function readFrame(envelope: Uint8Array): Frame | undefined {
-  const lines = Buffer.from(envelope).toString('latin1').split(/\r?\n/)
+  const lines = Buffer.from(envelope).toString('latin1').split(/\r?\n/, mostLines)
   if (lines.at(-1) === '') lines.pop()
   const at = lines.indexOf(marks.signature)
   const [first, hash = '', empty, ...text] = lines.slice(0, at)

@@ -1,0 +1,132 @@
+import { Buffer } from 'node:buffer'
+import { readFile, rename, truncate, utimes, writeFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
+import { openFile, parseSif } from '../../../src/sif/read.ts'
+import type { FindKey, Verdict } from '../../../src/trust/types.ts'
+import { verifyOpen } from '../../../src/trust/verify.ts'
+import {
+  addSignature,
+  descriptorAt,
+  edit,
+  signedImage,
+  signImage,
+  smallImage,
+  told,
+  verify,
+} from './images.ts'
+import { bare, findKey, people } from './keys.ts'
+
+describe('the work is bounded', () => {
+  it('for thousands of signatures', async () => {
+    const path = await smallImage({ capacity: 3000 })
+    await signImage(path)
+    await edit(path, (bytes) => {
+      const one = Buffer.from(bytes.subarray(descriptorAt(2), descriptorAt(3)))
+      for (let slot = 3; slot < 3000; slot += 1) {
+        one.writeUInt32LE(slot + 1, 5)
+        one.writeBigInt64LE(BigInt(bytes.length + slot), 17)
+        one.writeBigInt64LE(1n, 25)
+        one.copy(bytes, descriptorAt(slot))
+      }
+      return Buffer.concat([bytes, Buffer.alloc(4000)])
+    })
+    expect(told(await verify(path)).problem).toBe(
+      'group 1 has 2998 signatures; no more than 256 are looked at',
+    )
+  })
+
+  it('for many signatures by one key, which is looked for once', async () => {
+    const path = await smallImage({ capacity: 30 })
+    for (let count = 0; count < 20; count += 1) await signImage(path)
+    const asked: string[] = []
+    const find: FindKey = async (id) => {
+      asked.push(id)
+      return await findKey(id)
+    }
+    expect(told(await verify(path, { material: { kind: 'openpgp', find } })).objects).toHaveLength(20)
+    expect(asked).toEqual(['08CD639E798292F7'])
+  })
+
+  it('for an object that many signatures are about, which is read once', async () => {
+    const path = await smallImage({ capacity: 30 })
+    for (let count = 0; count < 5; count += 1) await signImage(path)
+    const begun: string[] = []
+    await verify(path, { report: (event) => void (event.kind === 'started' && begun.push(event.task)) })
+    expect(begun).toEqual(['object 1', 'object 2'])
+  })
+
+  it('for a giant signature', async () => {
+    const path = await smallImage()
+    await addSignature(path, Buffer.alloc(9 * 1024 * 1024, 0x7b))
+    expect(told(await verify(path)).problem).toBe(
+      'signature 3 does not hold: it has 9437184 bytes, more than any signature needs',
+    )
+  })
+
+  const giants: [what: string, data: Buffer][] = [
+    ['JSON of a million brackets', Buffer.alloc(1_000_000, '[')],
+    ['JSON of a million keys', Buffer.from(`{"payloadType":"x",${'"a":1,'.repeat(1_000_000)}"b":1}`)],
+    [
+      'a text of a million lines',
+      Buffer.from(`-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n${'a\n'.repeat(1_000_000)}`),
+    ],
+    ['wrong UTF-8', Buffer.concat([Buffer.from('{"payloadType":"'), Buffer.alloc(1000, 0xff)])],
+    ['nothing', Buffer.alloc(0)],
+  ]
+  it.each(giants)('for %s', async (_, data) => {
+    const path = await smallImage()
+    await addSignature(path, data)
+    for (const material of [people, bare('ed25519')])
+      expect(told(await verify(path, { material })).problem).toMatch(/^signature 3 does not hold: /)
+  })
+})
+
+describe('a file', () => {
+  it('that is cut off anywhere is refused', async () => {
+    const path = await signedImage()
+    const whole = await readFile(path)
+    const lengths = [0, 1, 127, 128, 4095, 4096, 4097, 4096 + 585 * 12 - 1, 4096 + 585 * 12, whole.length - 1]
+    for (const length of lengths) {
+      await writeFile(path, whole.subarray(0, length))
+      const verdict = await verify(path).catch((cause: unknown) => ({ problem: cause as Verdict['problem'] }))
+      expect(verdict.problem?.code, `cut at ${length}`).toBe('SIF_FORMAT')
+    }
+  })
+
+  it('that is written to meanwhile is refused', async () => {
+    const path = await signedImage()
+    const find: FindKey = async (id) => {
+      // As it was before in size and content: what was written between two reads is not known afterwards.
+      await writeFile(path, await readFile(path))
+      await utimes(path, 1, 1)
+      return await findKey(id)
+    }
+    const { problem } = await verify(path, { material: { kind: 'openpgp', find } })
+    expect(problem?.message).toMatch(/was changed while it was verified$/)
+  })
+
+  it('that becomes shorter meanwhile is refused', async () => {
+    const path = await signedImage()
+    const find: FindKey = async (id) => {
+      await truncate(path, 4096 + 12 * 585)
+      return await findKey(id)
+    }
+    const { problem } = await verify(path, { material: { kind: 'openpgp', find } })
+    expect(problem?.message).toMatch(/has become shorter while it was read$/)
+  })
+
+  it('that another one takes the name of is verified all the same: it is open', async () => {
+    const [good, bad] = [await signedImage(), await smallImage()]
+    await using file = await openFile(good, 'r')
+    const sif = parseSif(file.fd, good)
+    await writeFile(`${good}.new`, await readFile(bad))
+    await rename(`${good}.new`, good)
+    expect((await verifyOpen({ fd: file.fd, sif }, { material: people })).problem).toBeUndefined()
+    expect((await verify(good)).problem?.message).toBe('group 1 is not signed')
+  })
+
+  it('is no longer read when the user gives up', async () => {
+    const path = await signedImage()
+    await expect(verify(path, { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i)
+  })
+})
