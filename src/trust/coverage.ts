@@ -9,8 +9,8 @@ import type { SignatureFinding } from './types.ts'
 /** What the format leaves unprotected in every image. */
 const always: readonly string[] = [
   'of the header: architecture, times, counts, and where table and data lie',
-  'of descriptors: number, group, where the data lies, its size with padding, and the time of the last change',
-  'of signatures: their times, owners and names in the table, and the line breaks and comments in their text',
+  'of descriptors: the number of the first object, the number of the group, where the data lies, its size with padding, and the time of change',
+  'of signatures: all of their descriptors but link and signer; padding and checksum in their text',
   'empty places in the table, and bytes that belong to no object',
 ]
 
