@@ -101,6 +101,10 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     loadGroup: async () => (await import('./commands/sif.ts')).subcommands,
   },
   test: { summary: 'Run the test of an image', load: () => action('test') },
+  verify: {
+    summary: 'Check who signed an image, and that it is what they signed',
+    load: async () => (await import('./commands/verify.ts')).command,
+  },
   version: { summary: 'Show the version', load: async () => (await import('./commands/version.ts')).command },
   buildcfg: {
     summary: 'Show where parts of the program lie',
@@ -115,7 +119,6 @@ export const laterCommands: Readonly<Record<string, string>> = {
   doctor: 'the machine cannot be examined',
   search: 'libraries cannot be searched',
   sign: 'images cannot be signed',
-  verify: 'signatures cannot be checked',
 }
 
 /** Other spellings of words, which the peers have, too. */

@@ -24,8 +24,8 @@ export type Sif = { path: string; header: SifHeader; objects: readonly SifObject
 /** Header and table of nearly every SIF: one read gets both. */
 const usualLength = defaultTableOffset + defaultCapacity * descriptorLength
 const chunkLength = 1 << 20
-// A named pipe must not keep us waiting for a writer; for regular files the flag means nothing.
-const readOnly = constants.O_RDONLY | constants.O_NONBLOCK
+/** A named pipe must not keep us waiting for a writer; for regular files the flag means nothing. */
+export const readOnly = constants.O_RDONLY | constants.O_NONBLOCK
 
 /**
  * Header and objects of the SIF at `path`. What the objects claim is not yet checked; reading one does that.

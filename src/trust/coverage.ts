@@ -8,9 +8,9 @@ import type { SignatureFinding } from './types.ts'
 
 /** What the format leaves unprotected in every image. */
 const always: readonly string[] = [
-  'of the header: architecture, times, counts, and where table and data lie',
-  'of descriptors: the number of the first object, the number of the group, where the data lies, its size with padding, and the time of change',
-  'of signatures: all of their descriptors but link and signer; padding and checksum in their text',
+  'in the header: architecture, times, counts, and where table and data lie',
+  'in descriptors: the number of the first object, the number of the group, where the data lies, its size with padding, and the time of change',
+  'in signatures: all of their descriptors but link and signer; padding and checksum in their text',
   'empty places in the table, and bytes that belong to no object',
 ]
 

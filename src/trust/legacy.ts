@@ -7,12 +7,12 @@ import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { SingError } from '../core/errors.ts'
 import { decodeSignature } from '../sif/details.ts'
-import { dataTypes, type SifObject } from '../sif/format.ts'
-import { membersOf } from '../sif/integrity.ts'
-import { findObject, primaryPartition } from '../sif/read.ts'
+import { dataTypes, partitionKinds, type SifObject } from '../sif/format.ts'
 import { type OpenSif, readObject } from './digests.ts'
 import {
   type Envelope,
+  groupWith,
+  objectWith,
   openSignature,
   signaturesOfGroup,
   signaturesOfObject,
@@ -36,9 +36,14 @@ export function* legacyChecks(open: OpenSif, options: VerifyOptions): Generator<
 
 /** The root file system, or every object that is in a group. */
 function usualTasks({ sif }: OpenSif, { all }: VerifyOptions): Task[] {
-  const objects = all
-    ? sif.objects.filter(({ group, dataType }) => group !== 0 && dataType !== dataTypes.signature)
-    : [primaryPartition(sif)]
+  const objects = sif.objects.filter(({ group, dataType, partition }) =>
+    all ? group !== 0 && dataType !== dataTypes.signature : partition?.kind === partitionKinds.primary,
+  )
+  if (objects.length === 0) {
+    throw new SingError('SIF_OBJECT', 'there is no root file system', {
+      hint: 'Name what has to be signed: --sif-id NUMBER, --group-id NUMBER, or --all',
+    })
+  }
   return objects
     .map(({ id }) => id)
     .sort((a, b) => a - b)
@@ -46,12 +51,8 @@ function usualTasks({ sif }: OpenSif, { all }: VerifyOptions): Task[] {
 }
 
 /** The objects whose bytes are hashed one after the other: those of a group in the order of the table. */
-function subjectOf({ kind, id }: Task, { sif }: OpenSif): SifObject[] {
-  if (kind === 'object') return [findObject(sif, id)]
-  const members = membersOf(sif.objects, id).sort((a, b) => a.slot - b.slot)
-  if (members.length === 0) throw new SingError('SIF_OBJECT', `there are no objects in group ${id}`)
-  return members
-}
+const subjectOf = ({ kind, id }: Task, { sif }: OpenSif): SifObject[] =>
+  kind === 'object' ? [objectWith(id, sif)] : groupWith(id, sif).sort((a, b) => a.slot - b.slot)
 
 async function checkLegacy(
   open: OpenSif,

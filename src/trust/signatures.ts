@@ -1,10 +1,10 @@
 /** The signature objects of an image: finding and opening those that are about a group or an object. */
 
-import { SingError } from '../core/errors.ts'
+import { SingError, shown } from '../core/errors.ts'
 import { decodeSignature, hashNames } from '../sif/details.ts'
 import { dataTypes, type SifObject } from '../sif/format.ts'
-import { signaturesOf } from '../sif/integrity.ts'
-import { readAt } from '../sif/read.ts'
+import { membersOf, signaturesOf } from '../sif/integrity.ts'
+import { readAt, type Sif } from '../sif/read.ts'
 import type { OpenSif } from './digests.ts'
 import { isLegacy, longestEnvelope, openEnvelope } from './envelope.ts'
 import type { Material, Opened } from './types.ts'
@@ -14,6 +14,25 @@ const mostSignatures = 256
 
 export type Envelope = { readonly object: SifObject; readonly bytes: Buffer }
 
+const none = (what: string, { path }: Sif): SingError =>
+  new SingError('SIF_OBJECT', `there is no ${what}`, {
+    hint: `To see what there is: sing sif list ${shown(path)}`,
+  })
+
+/** The object with an id, of a file in which ids are unique. @throws SingError SIF_OBJECT */
+export function objectWith(id: number, sif: Sif): SifObject {
+  const found = sif.objects.find((object) => object.id === id)
+  if (found) return found
+  throw none(`object ${id}`, sif)
+}
+
+/** The objects of a group. @throws SingError SIF_OBJECT when there are none */
+export function groupWith(id: number, sif: Sif): SifObject[] {
+  const members = membersOf(sif.objects, id)
+  if (members.length > 0) return members
+  throw none(`group ${id}`, sif)
+}
+
 /**
  * The signatures of a group, old ones or those of today.
  * @throws SingError SIGNATURE when there is none, or too much to look at
@@ -22,12 +41,8 @@ export function signaturesOfGroup(open: OpenSif, group: number, wanted: 'old' | 
   const all = readEnvelopes(open, signaturesOf(open.sif.objects, group), `group ${group}`)
   const found = all.filter(({ bytes }) => isLegacy(bytes) === (wanted === 'old'))
   if (found.length > 0) return found
-  throw unsigned(`group ${group}`, wanted === 'new' && (all.length > 0 || hasSignedObjects(open)))
+  throw unsigned(`group ${group}`, wanted, open)
 }
-
-/** Signatures of single objects are old ones. */
-const hasSignedObjects = ({ sif }: OpenSif): boolean =>
-  sif.objects.some(({ dataType, link }) => dataType === dataTypes.signature && link.kind === 'object')
 
 /**
  * The signatures of one object, which only old ones are.
@@ -37,16 +52,22 @@ export function signaturesOfObject(open: OpenSif, id: number): Envelope[] {
   const found = open.sif.objects.filter(
     ({ dataType, link }) => dataType === dataTypes.signature && link.kind === 'object' && link.id === id,
   )
-  if (found.length === 0) throw unsigned(`object ${id}`, false)
+  if (found.length === 0) throw unsigned(`object ${id}`, 'old', open)
   return readEnvelopes(open, found, `object ${id}`)
 }
 
-function unsigned(what: string, hasOld: boolean): SingError {
-  return new SingError('SIGNATURE', `${what} is not signed`, {
-    hint: hasOld
+function unsigned(what: string, wanted: 'old' | 'new', { sif }: OpenSif): SingError {
+  const signatures = sif.objects.filter(({ dataType }) => dataType === dataTypes.signature)
+  const hints = {
+    none: 'Whoever made the image signs it with: sing sign IMAGE',
+    // Of single objects there are old ones only.
+    new: signatures.some(({ link }) => link.kind === 'object')
       ? 'There are old signatures, which say less: --legacy-insecure looks at them.'
-      : 'Whoever made the image signs it with: sing sign IMAGE',
-  })
+      : 'There are signatures of other objects: sing sif list shows what each is linked to.',
+    old: 'Old signatures are looked at only: without --legacy-insecure those of today are.',
+  }
+  const hint = hints[signatures.length === 0 ? 'none' : wanted]
+  return new SingError('SIGNATURE', `${what} is not signed`, { hint })
 }
 
 function readEnvelopes({ fd }: OpenSif, objects: readonly SifObject[], what: string): Envelope[] {

@@ -3,18 +3,25 @@
  * file that is parsed once, so that nothing can be exchanged between two looks at it.
  */
 
-import { type BigIntStats, constants, fstatSync } from 'node:fs'
+import { type BigIntStats, fstatSync } from 'node:fs'
 import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import type { SifObject } from '../sif/format.ts'
 import { groupsOf, membersOf, readStatement, ungroupedOf } from '../sif/integrity.ts'
 import { checkLayout } from '../sif/layout.ts'
-import { findObject, openFile, parseSif } from '../sif/read.ts'
+import { openFile, parseSif, readOnly } from '../sif/read.ts'
 import { type Comparison, compare } from './compare.ts'
 import { uncoveredBy } from './coverage.ts'
 import { digestsOf, type OpenSif } from './digests.ts'
 import { legacyChecks } from './legacy.ts'
-import { type Envelope, openSignature, signaturesOfGroup, withSignature } from './signatures.ts'
+import {
+  type Envelope,
+  groupWith,
+  objectWith,
+  openSignature,
+  signaturesOfGroup,
+  withSignature,
+} from './signatures.ts'
 import type { FindKey, FoundKey, Material, SignatureFinding, Task, Verdict } from './types.ts'
 
 export type VerifyOptions = {
@@ -37,7 +44,7 @@ export type Check = () => Promise<SignatureFinding>
  * @throws SingError when it cannot be read, or is no SIF
  */
 export async function verifyImage(path: string, options: VerifyOptions): Promise<Verdict> {
-  await using file = await openFile(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  await using file = await openFile(path, readOnly)
   return await verifyOpen({ fd: file.fd, sif: parseSif(file.fd, path) }, options)
 }
 
@@ -113,14 +120,12 @@ type Subject = Omit<Comparison, 'digests'> & { readonly group: number }
 /** The objects that a task is about. @throws SingError SIF_OBJECT, SIGNATURE */
 function subjectOf({ kind, id }: Task, { sif }: OpenSif): Subject {
   if (kind === 'object') {
-    const object = findObject(sif, id)
+    const object = objectWith(id, sif)
     if (object.group === 0) throw outside(object)
     const members = membersOf(sif.objects, object.group)
     return { group: object.group, members, wanted: [object], isWhole: false }
   }
-  const members = membersOf(sif.objects, id)
-  if (members.length === 0)
-    throw new SingError('SIF_OBJECT', `${shown(sif.path)} has no objects in group ${id}`)
+  const members = groupWith(id, sif)
   return { group: id, members, wanted: members, isWhole: true }
 }
 

@@ -60,7 +60,7 @@ describe('an old signature', () => {
       'one of the objects 1, 2 was changed after it was signed',
     )
     const none = await verify(path, { legacy: true, tasks: [{ kind: 'group', id: 7 }] })
-    expect(none.problem?.message).toBe('there are no objects in group 7')
+    expect(none.problem?.message).toBe('there is no group 7')
   })
 
   it('of every object is asked for with --all', async () => {

@@ -1,0 +1,78 @@
+/** Whose signatures count: what flags and environment of `sing verify` say. */
+
+import { SingError, shown } from '../core/errors.ts'
+import type { Material } from '../trust/types.ts'
+import type { Call } from './command.ts'
+
+/** Only with --certificate do these mean something. */
+const aboutCertificates = ['certificate-intermediates', 'certificate-roots', 'ocsp-verify']
+
+const wordOf = ({ flags }: Call, name: string): string | undefined => {
+  const value = flags[name]
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+/** The keys that may have signed. @throws SingError KEY for files that hold none, or none that is believed */
+export async function materialOf(call: Call, signal: AbortSignal): Promise<Material> {
+  const { flags, context } = call
+  const key = wordOf(call, 'key')
+  const certificate = wordOf(call, 'certificate')
+  if (key !== undefined && certificate !== undefined) {
+    throw new SingError('USAGE', '--key and --certificate are two keys; an image is verified with one', {
+      hint: 'They may also be set in the environment, as VERIFY_KEY and VERIFY_CERTIFICATE with a prefix.',
+      status: 255,
+    })
+  }
+  if (certificate === undefined) tellIdle(call)
+  const say = (text: string) => context.report({ kind: 'info', text: `Verifying image with ${text}` })
+  if (certificate !== undefined) {
+    say(`key material from certificate '${shown(certificate)}'`)
+    return await certified(call, certificate, signal)
+  }
+  if (key !== undefined) {
+    say(`key material from '${shown(key)}'`)
+    const { readPublicKey } = await import('../trust/pem.ts')
+    return { kind: 'pem', key: await readPublicKey(key) }
+  }
+  say('PGP key material')
+  return await people(call, flags.local === true, signal)
+}
+
+function tellIdle({ flags, context }: Call): void {
+  for (const name of aboutCertificates.filter((flag) => flags[flag]))
+    context.report({ kind: 'warning', text: `--${name} has no effect without --certificate` })
+}
+
+async function certified(call: Call, certificate: string, signal: AbortSignal): Promise<Material> {
+  const { certifiedKey } = await import('../trust/certificate.ts')
+  return await certifiedKey({
+    certificate,
+    intermediates: wordOf(call, 'certificate-intermediates'),
+    roots: wordOf(call, 'certificate-roots'),
+    asksIssuers: call.flags['ocsp-verify'] === true,
+    environment: call.context.environment,
+    signal,
+  })
+}
+
+/** Keys of rings; those that nobody has here are asked for at key servers, unless the person wants to keep to the rings. */
+async function people(call: Call, isLocal: boolean, signal: AbortSignal): Promise<Material> {
+  const { environment, report } = call.context
+  const [{ keyPlaces }, { findInRings }] = await Promise.all([
+    import('../trust/places.ts'),
+    import('../trust/ring-keys.ts'),
+  ])
+  const rings = findInRings(keyPlaces(environment), report)
+  const url = wordOf(call, 'url')
+  if (isLocal && url !== undefined)
+    report({ kind: 'warning', text: '--url has no effect with --local: no key server is asked' })
+  if (isLocal) return { kind: 'openpgp', find: rings }
+  const [{ firstOf, findOnServers }, { readKnown }, { chosenServers }] = await Promise.all([
+    import('../trust/find.ts'),
+    import('../endpoints/files.ts'),
+    import('../endpoints/keyservers.ts'),
+  ])
+  const options = { environment, report, signal }
+  const servers = async () => await chosenServers(await readKnown(options), url, options)
+  return { kind: 'openpgp', find: firstOf(rings, findOnServers(servers, options)) }
+}
