@@ -79,7 +79,7 @@ const isPure = (path: string): boolean =>
     'config/subids.ts',
     'config/signers.ts',
   ].includes(path) ||
-  /^sif\/(format|integrity|layout)\.ts$/.test(path) ||
+  /^sif\/(consequences|details|format|integrity|layout)\.ts$/.test(path) ||
   /^oci\/(types|json|platform|reference|manifest|config|artifact|challenge)\.ts$/.test(path) ||
   /^check\/(checks\/.*|facts|libraries|report|secrets|sizes|types)\.ts$/.test(path) ||
   /^trust\/(types|der|x509|ocsp-message|hkp|ecl|listing|material|packets)\.ts$/.test(path) ||

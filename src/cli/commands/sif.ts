@@ -1,11 +1,14 @@
 /** `sing sif`: look into SIF files, make and change them. The words and columns are those of the peers. */
 
+import { isatty } from 'node:tty'
 import { SingError, shown } from '../../core/errors.ts'
 import { formatSize } from '../../core/units.ts'
+import { type Change, consequences } from '../../sif/consequences.ts'
 import { architectureName, details, typeName, typeWithDetails } from '../../sif/details.ts'
 import { addFile, deleteObject, newSif, setPrimary } from '../../sif/edit.ts'
 import { noTime, type SifHeader, type SifObject, unknownArchitecture } from '../../sif/format.ts'
 import { findObject, readSif, streamObject } from '../../sif/read.ts'
+import { confirm } from '../../ui/prompt.ts'
 import type { Call, Command } from '../command.ts'
 import type { Flag } from '../options.ts'
 import { addFlags, describeAddition } from './sif-add.ts'
@@ -171,19 +174,47 @@ async function create({ args: [path = ''], flags }: Call): Promise<number> {
   return 0
 }
 
-async function add({ args: [path = '', from = ''], flags }: Call): Promise<number> {
-  await addFile(path, from, describeAddition(flags))
+/**
+ * Say what becomes of the signatures in an image, and ask whoever sits there; programs go on.
+ * @throws SingError INTERRUPTED when the answer is no
+ */
+async function warnOfConsequences(path: string, change: Change, { flags, context }: Call): Promise<void> {
+  const texts = consequences((await readSif(path)).objects, change)
+  for (const text of texts) context.report({ kind: 'warning', text: `${shown(path)}: ${text}` })
+  if (texts.length === 0 || flags.force === true || !isatty(0)) return
+  if (await confirm('Change it all the same?')) return
+  throw new SingError('INTERRUPTED', `${shown(path)} is left as it is`)
+}
+
+async function add(call: Call): Promise<number> {
+  const [path = '', from = ''] = call.args
+  const { group = 1, ...description } = describeAddition(call.flags)
+  await warnOfConsequences(path, { kind: 'add', dataType: description.dataType, group }, call)
+  await addFile(path, from, { ...description, group })
   return 0
 }
 
-async function remove({ args: [id = '', path = ''] }: Call): Promise<number> {
-  await deleteObject(path, toId(id))
+async function remove(call: Call): Promise<number> {
+  const [text = '', path = ''] = call.args
+  const id = toId(text)
+  await warnOfConsequences(path, { kind: 'delete', id }, call)
+  await deleteObject(path, id)
   return 0
 }
 
-async function choosePrimary({ args: [id = '', path = ''] }: Call): Promise<number> {
-  await setPrimary(path, toId(id))
+async function choosePrimary(call: Call): Promise<number> {
+  const [text = '', path = ''] = call.args
+  const id = toId(text)
+  await warnOfConsequences(path, { kind: 'primary', id }, call)
+  await setPrimary(path, id)
   return 0
+}
+
+const unasked: Flag = {
+  name: 'force',
+  short: 'F',
+  kind: 'boolean',
+  help: 'do not ask when signatures in the image would no longer hold',
 }
 
 /** The commands below `sif`, by their word. */
@@ -235,25 +266,25 @@ export const subcommands: Record<string, Command> = {
       'sing sif add --datatype 1 image.sif recipe.def',
       'sing sif add --datatype 4 --partfs 1 --parttype 2 --partarch 2 image.sif root.squashfs',
     ],
-    flags: addFlags,
+    flags: [...addFlags, unasked],
     args: [2, 2],
     run: failing(add),
   },
   del: {
-    usage: 'sif del <id> <image>',
+    usage: 'sif del [options] <id> <image>',
     summary: 'Delete an object',
     description:
       'The descriptor is freed; the bytes stay in the file until another object is written over them.',
     examples: ['sing sif del 4 image.sif'],
-    flags: [],
+    flags: [unasked],
     args: [2, 2],
     run: failing(remove),
   },
   setprim: {
-    usage: 'sif setprim <id> <image>',
+    usage: 'sif setprim [options] <id> <image>',
     summary: 'Choose the partition with the root file system',
     examples: ['sing sif setprim 3 image.sif'],
-    flags: [],
+    flags: [unasked],
     args: [2, 2],
     run: failing(choosePrimary),
   },
