@@ -95,11 +95,14 @@ export interface Cache extends Disposable {
 /** What an image takes when nobody can tell. */
 const usualSize = 512 * 1024 * 1024
 
+/** Milliseconds: uses that follow each other count as one. Each one noted makes a file look changed to who verifies it just now. */
+const moment = 10 * 60 * 1000
+
 /** Note that an entry was used. In a cache that may only be read nobody keeps count. */
 function touch(path: string): void {
   try {
     const now = new Date()
-    utimesSync(path, now, now)
+    if (Math.abs(now.getTime() - statSync(path).mtimeMs) > moment) utimesSync(path, now, now)
   } catch {
     // Then it counts as not used.
   }
