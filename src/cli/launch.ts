@@ -11,6 +11,7 @@ import { flattened, unpackedLayers } from '../image/layers.ts'
 import { type Image, openImage, type Window } from '../image/open.ts'
 import { openOverlay } from '../image/overlay.ts'
 import { schemeOf } from '../image/scheme.ts'
+import { holdVersion } from '../image/version.ts'
 import type { Bind } from '../plan/binds.ts'
 import { wantsDevices } from '../plan/devices.ts'
 import { canStack } from '../plan/driver.ts'
@@ -22,6 +23,7 @@ import { replace, run, scopeMark } from '../runtime/launch.ts'
 import type { Unpacked } from '../runtime/unpacked.ts'
 import type { Call, Context, Flags } from './command.ts'
 import { located } from './configured.ts'
+import { openWanted, warnOfWriting } from './demands.ts'
 import { resourceFlags } from './options.ts'
 
 /** A mistyped --workdir must not become a directory with the results in it. */
@@ -326,7 +328,10 @@ const isLocked = ({ encryption }: Image): boolean => encryption?.open === false
 async function unlocked(image: Image, call: Call, around: () => Promise<Surroundings>): Promise<Image> {
   if (!isLocked(image) || call.flags.plan === true || (await around()).scope) return image
   const { unlockFor } = await import('./unlock.ts')
-  return openImage(call.args[0] ?? '', { unlock: unlockFor(call) })
+  const { path, version } = image
+  if (version === undefined) return openImage(call.args[0] ?? '', { unlock: unlockFor(call) })
+  using held = holdVersion(path, version)
+  return { ...(await openImage(path, { unlock: unlockFor(call), descriptor: held.fd })), version }
 }
 
 /** An image of the cache: called after its reference, and in use as long as the container lives. */
@@ -342,7 +347,7 @@ function asFetched(image: Image, { name }: NonNullable<Call['fetched']>): Image 
 export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promise<Prepared> {
   const { flags, args, context } = call
   const [path = '', ...command] = args
-  const found = await openImage(path, { ext3: true, unlock: 'keep' })
+  const found = await openWanted(path, call)
   const { [scopeMark]: scoped, ...environment } = context.environment
   const machine = readHostFacts(environment)
   const { config } = await context.settings()
@@ -354,6 +359,7 @@ export async function prepare(verb: Verb, call: Call, keeping?: Keeping): Promis
   const asked = withOverlays(await withDataImages(withoutAbsent(wanted, config, context.report)))
   const mode = await withImageWishes(asked, image, flags, machine, config)
   const request = keeping ? asInstance(mode, keeping.name) : mode
+  if (request.writable) await warnOfWriting(image, context.report)
   const facts = await withFileSystems(await withDevices(machine, request, config, image), config)
   const { around, scope } = await decideAround(flags, request, facts, config, isScoped)
   const unpacks = mustUnpack(call, image, request, config, facts)

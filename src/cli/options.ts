@@ -322,6 +322,11 @@ const imageFlags = grouped('Image:', [
   toggle('no-oci', 'take --oci back', { hidden: true }),
 ])
 
+const trustFlags = grouped('Signatures:', [
+  toggle('verify', 'start the image only if its signatures hold and are by keys of your rings'),
+  toggle('no-verify', 'take --verify and the configuration back', { personal: true }),
+])
+
 const configurationFlags = grouped('Configuration:', [
   list('profile', 'use the flags of these profiles of the configuration', {
     split: 'commas',
@@ -348,6 +353,7 @@ export const launchFlags: readonly Flag[] = [
   ...deviceFlags,
   ...resourceFlags,
   ...imageFlags,
+  ...trustFlags,
   ...configurationFlags,
   ...encryptionFlags,
   ...registryFlags,

@@ -1,7 +1,7 @@
 /** What several files say, as one configuration in which the later file wins (pure). */
 
 import type { FlagValue, Reading } from './document.ts'
-import { type Config, defaultConfig, type Scope, toConfig } from './schema.ts'
+import { type Config, defaultConfig, directives, type Scope, toConfig } from './schema.ts'
 
 /** Where a value stands. */
 export type Origin = { readonly file: string; readonly line: number; readonly scope: Scope }
@@ -56,6 +56,7 @@ export function mergeLayers(layers: readonly Layer[]): Omit<Settings, 'files' | 
   for (const { file, scope, reading } of layers) {
     const at = (line: number): Origin => ({ file, line, scope })
     for (const { key, value, line } of reading.settings) {
+      if (values.has(key) && directives.get(key)?.stays?.(values.get(key), value, scope)) continue
       values.set(key, value)
       origins.set(key, at(line))
     }

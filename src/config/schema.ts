@@ -8,6 +8,7 @@
 
 import { SingError, shown } from '../core/errors.ts'
 import { parseSize } from '../core/units.ts'
+import { type Rule, readRule, ruleText } from './signers.ts'
 
 /** Who may set a directive at most: the site alone, the user too, or also the file of a project. */
 export type Scope = 'site' | 'user' | 'project'
@@ -29,6 +30,8 @@ export type Directive<V = unknown> = {
   readonly scope: Scope
   /** `./` and `~/` at the beginning of a value in a YAML file are places of the host. */
   readonly hostPaths?: boolean
+  /** Whether it stays although a later file, of this scope, has the other value. */
+  readonly stays?: (value: V, other: V, scope: Scope) => boolean
   /** Its name in a `singularity.conf`, and how values look there where that is not as in YAML. */
   readonly conf?: string
   readonly confType?: Type<V>
@@ -117,6 +120,17 @@ const commasType = (expected: string): Type<readonly string[]> => ({
     ),
 })
 
+const rulesType: Type<readonly Rule[]> = {
+  expected:
+    'rules such as whitelist /srv/images FINGERPRINT (or whitestrict, blacklist; 40 hexadecimal digits)',
+  list: true,
+  read: (words) => {
+    const rules = words.filter(Boolean).map(readRule)
+    return rules.every((rule) => rule !== undefined) ? Object.freeze(rules) : undefined
+  },
+  write: (rules) => rules.map(ruleText),
+}
+
 const pathType: Type<string> = {
   expected: 'an absolute path',
   read: one((word) => (word === '' || word.startsWith('/') ? word : undefined)),
@@ -175,6 +189,19 @@ const place = (conf: string, meaning: string): Directive<string> => ({
 })
 
 const switches = ['yes', 'no'] as const
+
+const strictness = ['never', 'warn', 'always'] as const
+type Strictness = (typeof strictness)[number]
+
+/** `always` can be said and not be taken back by a later file, and a project can ask only for more. */
+const verify: Directive<Strictness> = {
+  type: choiceType(strictness),
+  initial: 'never',
+  meaning: 'verify the signatures of an image before it is started: always, or warn when they do not hold',
+  scope: 'project',
+  stays: (value, other, scope) =>
+    strictness.indexOf(other) < strictness.indexOf(value) && (value === 'always' || scope === 'project'),
+}
 
 const table = {
   bindPaths: {
@@ -250,7 +277,14 @@ const table = {
       'directories',
       'only images below these directories may be started',
     ),
+    signers: {
+      type: rulesType,
+      initial: Object.freeze([]),
+      meaning: 'only images with these signatures may be started, by the directory that they lie in or below',
+      scope: 'site',
+    } as Directive<readonly Rule[]>,
   },
+  verify,
   rootCapabilities: {
     ...choice(
       'root default capabilities',

@@ -46,6 +46,7 @@ export function planGroup(
 }
 
 /** All that makes the container what it is. Processes with the same text may use the same one. */
-export function describeContainer({ namespaces, ids, root, ops, hostname }: LaunchSpec): string {
-  return JSON.stringify([namespaces, ids, root, ops, hostname])
+export function describeContainer(spec: LaunchSpec): string {
+  const { namespaces, ids, root, ops, hostname, verified } = spec
+  return JSON.stringify([namespaces, ids, root, ops, hostname, verified])
 }

@@ -1,22 +1,11 @@
 /** Where the processes meet that use one container: a file in a directory of the user's, named by what the container is. */
 
 import { createHash } from 'node:crypto'
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
 import type { HostFacts } from '../host/facts.ts'
 import { markOf } from '../host/mark.ts'
+import { sessionPlace } from '../host/session.ts'
 import { describeContainer, type Group } from '../plan/share.ts'
 import type { LaunchSpec } from '../plan/spec.ts'
-
-/**
- * The memory file system of the user's session where there is one, else a directory of the user's own in /tmp. Batch systems
- * bring the variable along to machines that have no such session.
- */
-function meetingPlace({ uid, environment }: HostFacts): string {
-  const { XDG_RUNTIME_DIR: session } = environment
-  const isOurs = (path: string) => statSync(path, { throwIfNoEntry: false })?.uid === uid
-  return session?.startsWith('/') && isOurs(session) ? join(session, 'sing') : `/tmp/sing-${uid}`
-}
 
 /** The spec with its group: processes of the same machine, user and group whose containers are the same. */
 export function shareContainer(spec: LaunchSpec, group: Group, facts: HostFacts): LaunchSpec {
@@ -25,5 +14,5 @@ export function shareContainer(spec: LaunchSpec, group: Group, facts: HostFacts)
   const key = group.kind === 'parent' ? ['parent', process.ppid, parent?.started] : ['job', group.name]
   const text = JSON.stringify([place, key, describeContainer(spec)])
   const name = createHash('sha256').update(text).digest('hex')
-  return { ...spec, share: { place: meetingPlace(facts), group: name } }
+  return { ...spec, share: { place: sessionPlace(facts), group: name } }
 }

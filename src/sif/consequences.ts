@@ -2,13 +2,15 @@
 
 import { shown } from '../core/errors.ts'
 import { decodeSignature } from './details.ts'
-import { dataTypes, partitionKinds, type SifObject } from './format.ts'
+import { dataTypes, filesystems, partitionKinds, type SifObject } from './format.ts'
 import { groupsOf, signaturesOf } from './integrity.ts'
 
 export type Change =
   | { readonly kind: 'add'; readonly dataType: number; readonly group: number }
   | { readonly kind: 'delete'; readonly id: number }
   | { readonly kind: 'primary'; readonly id: number }
+  /** A container writes to the overlay in the image. */
+  | { readonly kind: 'overlay' }
 
 const isSignature = ({ dataType }: Pick<SifObject, 'dataType'>): boolean => dataType === dataTypes.signature
 
@@ -26,9 +28,7 @@ const broken = (signatures: readonly SifObject[], reason: string): string[] =>
 function afterAdding(objects: readonly SifObject[], dataType: number, group: number): string[] {
   if (isSignature({ dataType })) return []
   if (group === 0) {
-    return [
-      'the image as a whole can no longer be verified: no signature can be about an object without a group',
-    ]
+    return ['the image can no longer be verified: no signature can be about an object without a group']
   }
   const signatures = signaturesOf(objects, group)
   if (signatures.length > 0) return broken(signatures, 'the new object is not signed')
@@ -59,6 +59,16 @@ function afterChoosing(objects: readonly SifObject[], id: number): string[] {
   )
 }
 
+function afterWriting(objects: readonly SifObject[]): string[] {
+  const written = objects.filter(
+    ({ partition }) =>
+      partition?.kind === partitionKinds.overlay && partition.filesystem === filesystems.ext3,
+  )
+  return groupsOf(written).flatMap((group) =>
+    broken(signaturesOf(objects, group), 'the overlay is signed with the rest, and --writable changes it'),
+  )
+}
+
 /** A sentence for each thing that was signed and will not be; none when verification says the same afterwards. */
 export function consequences(objects: readonly SifObject[], change: Change): string[] {
   if (!objects.some(isSignature)) return []
@@ -69,5 +79,7 @@ export function consequences(objects: readonly SifObject[], change: Change): str
       return afterDeleting(objects, change.id)
     case 'primary':
       return afterChoosing(objects, change.id)
+    case 'overlay':
+      return afterWriting(objects)
   }
 }

@@ -32,6 +32,8 @@ export type VerifyOptions = {
   readonly legacy?: boolean
   /** With old signatures: every object that is in a group. Always: say all that signatures never cover. */
   readonly all?: boolean
+  /** Look at every signature, also behind the first that does not hold. */
+  readonly every?: boolean
   readonly report?: Report
   readonly signal?: AbortSignal | undefined
 }
@@ -77,15 +79,17 @@ async function firstProblem(
   options: VerifyOptions,
   signatures: SignatureFinding[],
 ): Promise<SingError | undefined> {
+  let problem: SingError | undefined
   try {
     for (const check of checksOf(open, options)) {
       const finding = await check()
       signatures.push(finding)
-      if (finding.problem) return finding.problem
+      problem ??= finding.problem
+      if (problem && !options.every) break
     }
-    return undefined
+    return problem
   } catch (cause) {
-    if (cause instanceof SingError && aboutImage.includes(cause.code)) return cause
+    if (cause instanceof SingError && aboutImage.includes(cause.code)) return problem ?? cause
     throw cause
   }
 }

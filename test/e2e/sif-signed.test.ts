@@ -49,7 +49,7 @@ describe('a signed image', () => {
     const { status, stderr } = await sing(add(image))
     expect({ status, stderr }).toEqual({
       status: 0,
-      stderr: `WARNING: ${image}: the image as a whole can no longer be verified: no signature can be about an object without a group\n`,
+      stderr: `WARNING: ${image}: the image can no longer be verified: no signature can be about an object without a group\n`,
     })
   })
 

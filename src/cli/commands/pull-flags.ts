@@ -41,8 +41,11 @@ const otherFlags = grouped('Others:', [
     hidden: true,
     notice: '--library has no effect: there is no library to ask',
   }),
-  toggle('allow-unsigned', 'no effect: images without a signature are taken', { short: 'U', hidden: true }),
-  toggle('allow-unauthenticated', 'no effect: images without a signature are taken', { hidden: true }),
+  toggle('allow-unsigned', 'do not say that signatures do not hold, where the configuration asks for them', {
+    short: 'U',
+    hidden: true,
+  }),
+  toggle('allow-unauthenticated', 'the same', { hidden: true }),
   toggle('with-cosign', 'fetch the signatures of cosign too', {
     hidden: true,
     refused: 'signatures of cosign have no place in a SIF',

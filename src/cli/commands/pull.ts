@@ -53,6 +53,20 @@ function targetOf(call: Call): { target: string; reference: string } {
   return { reference, target: resolve(word(flags.dir) ?? '', name) }
 }
 
+/** What is fetched as the file that somebody made, perhaps with signatures. */
+const asIs = /^(oras|https?):/
+
+/** The configuration asks for signatures where images are started; whoever fetches one learns of it now. */
+async function tellSignatures(call: Call, path: string, name: string, signal: AbortSignal): Promise<void> {
+  const { flags, context } = call
+  if (flags['allow-unsigned'] === true || flags['allow-unauthenticated'] === true) return
+  const { config } = await context.settings()
+  if (config.verify === 'never') return
+  const { warnUnverified } = await import('../../trust/policy.ts')
+  const { environment, report } = context
+  await warnUnverified(path, name, { environment, report, signal })
+}
+
 async function run(call: Call): Promise<number> {
   const { flags, context } = call
   const { report } = context
@@ -65,6 +79,7 @@ async function run(call: Call): Promise<number> {
   using _cache = options.cache
   requirePlace(target, sandbox, place)
   const { path, digest, name } = await fetchImage(reference, options)
+  if (asIs.test(reference)) await tellSignatures(call, path, name, signal)
   await (sandbox ? placeSandbox(path, target, place) : placeImage(path, target, signal))
   report({ kind: 'info', text: `${shown(name)} is in ${shown(target)}` })
   if (digest !== undefined) report({ kind: 'info', text: `Digest: ${digest}` })

@@ -146,3 +146,40 @@ it('the built-in configuration asks for no file', async () => {
   expect(config.mount.home).toBe('yes')
   expect(files).toEqual([])
 })
+
+describe('the verification of signatures', () => {
+  it.each([
+    ['never', 'always', 'always'],
+    ['warn', 'never', 'never'],
+    ['always', 'never', 'always'],
+    ['always', 'warn', 'always'],
+  ])('that the site has as %s and the user as %s is %s', async (site, user, result) => {
+    write('.config/sing/config.yaml', `verify: ${user}\n`)
+    const { config, origins } = await load(write('site.yaml', `verify: ${site}\n`))
+    expect(config.verify).toBe(result)
+    expect(origins.get('verify')?.scope).toBe(site === 'always' ? 'site' : 'user')
+  })
+
+  it.each([
+    ['never', 'always', 'always'],
+    ['warn', 'never', 'warn'],
+    ['warn', 'always', 'always'],
+    ['always', 'never', 'always'],
+  ])('that the user has as %s and a project as %s is %s', async (user, project, result) => {
+    write('.config/sing/config.yaml', `verify: ${user}\n`)
+    write('work/.sing.yaml', `verify: ${project}\n`)
+    expect((await load()).config.verify).toBe(result)
+  })
+
+  it('has rules of the site alone', async () => {
+    const rule = `whitelist /srv ${'AB'.repeat(20)}`
+    const text = `images:\n  signers: [${rule}]\n`
+    const { config } = await load(write('site.yaml', text))
+    expect(config.images.signers).toMatchObject([{ mode: 'whitelist', directory: '/srv', below: true }])
+    write('.config/sing/config.yaml', text)
+    await expect(load()).rejects.toThrow("images.signers may be set by the site's file alone")
+    await expect(load(write('bad.yaml', 'images:\n  signers: [whitelist AB]\n'))).rejects.toThrow(
+      'bad.yaml:2: images.signers: expected rules such as whitelist /srv/images FINGERPRINT',
+    )
+  })
+})

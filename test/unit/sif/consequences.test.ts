@@ -28,10 +28,11 @@ function object(id: number, dataType: number, group: number, more: Partial<SifOb
   }
 }
 
-const partition = (id: number, group: number, kind: number): SifObject =>
+const { squashfs } = filesystems
+const partition = (id: number, group: number, kind: number, filesystem: number = squashfs): SifObject =>
   object(id, dataTypes.partition, group, {
-    partition: { filesystem: filesystems.squashfs, kind, arch: '02' },
-    extra: partitionExtra(filesystems.squashfs, kind, '02'),
+    partition: { filesystem, kind, arch: '02' },
+    extra: partitionExtra(filesystem, kind, '02'),
   })
 
 const signature = (id: number, link: SifLink, by = ''): SifObject =>
@@ -40,7 +41,7 @@ const signature = (id: number, link: SifLink, by = ''): SifObject =>
     extra: Buffer.concat([signatureExtra(1, Buffer.from(by, 'hex'))], 384),
   })
 
-const { system, primary } = partitionKinds
+const { system, primary, overlay } = partitionKinds
 const definition = object(1, dataTypes.definition, 1)
 const root = partition(2, 1, primary)
 const data = object(3, dataTypes.generic, 2)
@@ -73,7 +74,7 @@ describe('a change of an image', () => {
       'adding without a group',
       image,
       { kind: 'add', dataType: generic, group: 0 },
-      ['the image as a whole can no longer be verified: no signature can be about an object without a group'],
+      ['the image can no longer be verified: no signature can be about an object without a group'],
     ],
     ['adding a signature', image, { kind: 'add', dataType: dataTypes.signature, group: 0 }, []],
     ['adding to an image without signatures', unsigned, { kind: 'add', dataType: generic, group: 0 }, []],
@@ -92,6 +93,22 @@ describe('a change of an image', () => {
       { kind: 'delete', id: 2 },
       ['signature 7 of object 2 does not hold any more: object 2 is gone'],
     ],
+    [
+      'writing to an overlay that is signed',
+      [...image, partition(8, 1, overlay, filesystems.ext3)],
+      { kind: 'overlay' },
+      [
+        `${first}: the overlay is signed with the rest, and --writable changes it`,
+        `${second}: the overlay is signed with the rest, and --writable changes it`,
+      ],
+    ],
+    [
+      'writing to an overlay that is not',
+      [...image, partition(8, 2, overlay, filesystems.ext3)],
+      { kind: 'overlay' },
+      [],
+    ],
+    ['writing to no overlay', [...image, partition(8, 1, overlay)], { kind: 'overlay' }, []],
     [
       'choosing another partition',
       [...image, other],
