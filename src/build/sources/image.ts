@@ -4,9 +4,9 @@ import { randomUUID } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { shown } from '../../core/errors.ts'
-import { mistake, type Stage } from '../../definition/types.ts'
+import type { Stage } from '../../definition/types.ts'
 import { unpackedLayers } from '../../image/layers.ts'
-import { type Image, openImage, type Window } from '../../image/open.ts'
+import type { Image, Window } from '../../image/open.ts'
 import { sizeOfLayers } from '../../image/unpack.ts'
 import { packDirectory } from '../../native/addon.ts'
 import { dataTypes } from '../../sif/format.ts'
@@ -22,6 +22,7 @@ import { newestTime } from '../tree.ts'
 import { copyingExt3 } from './ext3.ts'
 import type { Attachment, SourceBase } from './index.ts'
 import { describeOciSif } from './oci-sif.ts'
+import { openBase } from './signed.ts'
 
 /** The OCI configuration tells tools what the image was made from. */
 const carriedName = 'oci-config.json'
@@ -73,17 +74,6 @@ function packed(layers: readonly Window[], { signal, results }: BuildTools): Sta
   return { kind: 'packed', layers, identity }
 }
 
-/** Nothing is built rather than something unsigned. @throws SingError for a stage that demands a signed base */
-export function refuseFingerprints({ header, headerLines }: Stage, name: string): void {
-  if (!header.fingerprints?.trim()) return
-  throw mistake(
-    name,
-    headerLines.fingerprints ?? 0,
-    'Fingerprints: signatures of the base cannot be checked yet',
-    'Nothing is built, because the definition demands a signed base',
-  )
-}
-
 /** Whether a stage runs something of its base, which must then be for this machine. */
 export function runsPrograms({ sections, apps }: Stage): boolean {
   return sections.post !== undefined || sections.test !== undefined || apps.some(({ install }) => install)
@@ -113,12 +103,10 @@ export async function baseOfImage(image: Image, tools: BuildTools, place?: 'cach
 /** The image that `From:` names, relative to the working directory. */
 export async function findLocalImage(stage: Stage, tools: BuildTools): Promise<SourceBase> {
   const path = resolve(stage.header.from ?? '')
-  await tools.resolved.note(stage.header.from ?? '', () => contentDigest(path, 'keep', tools.signal))
-  const image = await openImage(path, {
-    anyArchitecture: !runsPrograms(stage),
-    ext3: true,
-    unlock: tools.request.unlock,
-  })
-  tools.report({ kind: 'verbose', text: `Taking the files of ${shown(image.path)}` })
+  const { unlock } = tools.request
+  const options = { anyArchitecture: !runsPrograms(stage), ext3: true, unlock }
+  const image = await openBase(path, stage, options, tools)
+  await tools.resolved.note(stage.header.from ?? '', () => contentDigest(image.path, 'keep', tools.signal))
+  tools.report({ kind: 'verbose', text: `Taking the files of ${shown(path)}` })
   return await baseOfImage(image, tools)
 }

@@ -10,8 +10,9 @@ import { checkArch, fetchArch } from './arch.ts'
 import { fetchBusybox } from './busybox.ts'
 import { checkDebootstrap, debootstrapMirror, fetchDebootstrap } from './debootstrap.ts'
 import { checkDnf, fetchDnf } from './dnf.ts'
-import { findLocalImage, refuseFingerprints } from './image.ts'
+import { findLocalImage } from './image.ts'
 import { checkReference, findReference, references } from './oci.ts'
+import { checkFingerprints } from './signed.ts'
 import { forgetMoment } from './times.ts'
 import { checkZypper, fetchZypper } from './zypper.ts'
 
@@ -93,7 +94,10 @@ const sources: Readonly<Record<string, Source>> = {
 
 /** What a header can have wrong, seen before anything is fetched. */
 const checks: Readonly<Record<string, (stage: Stage, name: string) => void>> = {
-  localimage: refuseFingerprints,
+  localimage: checkFingerprints,
+  oras: checkFingerprints,
+  http: checkFingerprints,
+  https: checkFingerprints,
   debootstrap: checkDebootstrap,
   yum: checkDnf,
   dnf: checkDnf,

@@ -2,12 +2,12 @@
 
 import { SingError, shown } from '../../core/errors.ts'
 import type { Stage } from '../../definition/types.ts'
-import { openImage } from '../../image/open.ts'
 import { requireSource } from '../../image/refused.ts'
 import { parseReference } from '../../oci/reference.ts'
 import type { BuildTools } from '../request.ts'
 import { baseOfImage, runsPrograms } from './image.ts'
 import type { SourceBase } from './index.ts'
+import { openBase } from './signed.ts'
 
 /** Agents whose `From:` follows two slashes. */
 const withSlashes: readonly string[] = ['docker', 'oras', 'http', 'https']
@@ -47,9 +47,7 @@ export function checkReference(stage: Stage): void {
 /** The image, which the cache has or gets. */
 export async function findReference(stage: Stage, tools: BuildTools): Promise<SourceBase> {
   const { path, image } = await tools.obtain(referenceOf(stage), tools.signal)
-  const opened = await openImage(path, {
-    anyArchitecture: !runsPrograms(stage),
-    unlock: tools.request.unlock,
-  })
+  const options = { anyArchitecture: !runsPrograms(stage), unlock: tools.request.unlock }
+  const opened = await openBase(path, stage, options, tools)
   return { ...(await baseOfImage(opened, tools, 'cached')), image }
 }

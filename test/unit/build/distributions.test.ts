@@ -22,6 +22,7 @@ describe('the header of a distribution', () => {
     ['Bootstrap: arch'],
     ['Bootstrap: debootstrap; OSVersion: bookworm'],
     ['Bootstrap: localimage; From: x.sif; Fingerprints:'],
+    [`Bootstrap: oras; From: registry.example/x; Fingerprints: ${'ab'.repeat(20)}, 0x${'CD'.repeat(20)}`],
   ])('is good: %s', (header) => {
     expect(() => checkSource(stageOf(header), 'x.def')).not.toThrow()
   })
@@ -51,7 +52,7 @@ describe('the header of a distribution', () => {
     ['Bootstrap: debootstrap; OSVersion: --help', 'OSVersion: expected the name of a release, got "--help"'],
     [
       'Bootstrap: localimage; From: x.sif; Fingerprints: AB',
-      'x.def:3: Fingerprints: signatures of the base cannot be',
+      'x.def:3: Fingerprints: expected 40 hexadecimal digits, got "AB"',
     ],
     ['Bootstrap: library; From: alpine', 'cannot fetch library:alpine: there is no library to ask'],
     [

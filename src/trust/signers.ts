@@ -1,0 +1,45 @@
+/** Whether an image was signed, as a whole, by everybody whom somebody names. */
+
+import { SingError, shown } from '../core/errors.ts'
+import { dataTypes } from '../sif/format.ts'
+import type { OpenSif } from './digests.ts'
+import { objection } from './ecl.ts'
+import { evidenceOf, toSigned } from './evidence.ts'
+import { findRemotely, firstOf } from './find.ts'
+import type { AskOptions } from './keyserver.ts'
+import { keyPlaces } from './places.ts'
+import { findInRings } from './ring-keys.ts'
+import { verifyOpen } from './verify.ts'
+
+/**
+ * Verify the open image.
+ * @throws SingError SIGNATURE when one of these keys has not signed all of it
+ */
+export async function requireSigners(
+  source: OpenSif,
+  fingerprints: readonly string[],
+  options: AskOptions,
+): Promise<void> {
+  const { sif } = source
+  const refuse = (reason: string, hint: string): SingError =>
+    new SingError('SIGNATURE', `cannot use ${shown(sif.path)}: ${reason}`, { hint })
+  if (!sif.objects.some(({ dataType }) => dataType === dataTypes.signature)) {
+    throw refuse(
+      'it is not signed',
+      `Nothing is made of it, because it has to be signed by ${fingerprints.join(', ')}`,
+    )
+  }
+  const { environment, report, signal } = options
+  const find = firstOf(findInRings(keyPlaces(environment), report), findRemotely(undefined, options))
+  const material = { kind: 'openpgp', find } as const
+  const verdict = await verifyOpen(source, { material, report, signal, every: true })
+  const evidence = evidenceOf(sif.objects, verdict, ['global', 'local', 'remote'])
+  const rule = { mode: 'whitestrict', directory: undefined, below: false, fingerprints } as const
+  const reason = evidence.flaw ?? objection(rule, toSigned(evidence))
+  if (reason === undefined) return
+  const { problem } = verdict
+  throw refuse(
+    reason,
+    problem ? `${problem.message}${problem.hint ? `: ${problem.hint}` : ''}` : 'See: sing verify IMAGE',
+  )
+}
