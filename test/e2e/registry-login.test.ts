@@ -58,7 +58,7 @@ describe.skipIf(!can('registry'))('a login', () => {
     })
     expect(existsSync(`${own}.lock`)).toBe(false)
     const list = await run(['registry', 'list'])
-    expect(list.stdout).toMatch(new RegExp(`^REGISTRY +USER +FROM\n${registry.host} +alice +${own}\n$`))
+    expect(list.stdout).toMatch(new RegExp(`^URI +USER +FROM\n${registry.host} +alice +${own}\n$`))
     const logout = await run(['registry', 'logout', registry.host])
     expect(logout).toMatchObject({
       status: 0,

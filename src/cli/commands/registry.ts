@@ -156,7 +156,7 @@ async function list(call: Call): Promise<number> {
   const rows = found.map(({ registry, user, from }) => [registry, user, from])
   const text = call.flags.json
     ? `${JSON.stringify(found, null, 2)}\n`
-    : toColumns([['REGISTRY', 'USER', 'FROM'], ...rows])
+    : toColumns([['URI', 'USER', 'FROM'], ...rows])
   call.context.print(text)
   return 0
 }
