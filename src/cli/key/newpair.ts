@@ -6,6 +6,7 @@ import { catchInterruption } from '../../runtime/interrupt.ts'
 import type { UserId } from '../../trust/keys.ts'
 import { addPair, generatePair, type KeyType, keyTypes } from '../../trust/newpair.ts'
 import { Answers, readPipedLine } from '../../ui/answers.ts'
+import { isYes } from '../../ui/prompt.ts'
 import type { Call } from '../command.ts'
 import { askNewPassphrase } from './passphrases.ts'
 import { placesOf } from './places.ts'
@@ -49,6 +50,17 @@ async function passphraseOf(call: Call, answers: Answers): Promise<string> {
   return password
 }
 
+/** Where the peers take no answer for a yes, nothing leaves the machine without one. */
+async function wantsPush(call: Call, answers: Answers): Promise<boolean> {
+  if (call.flags.push !== undefined) return call.flags.push === true
+  const isScript = !answers.isPerson
+  if (isScript && given(call, 'name') !== undefined) return false
+  const answer = isScript
+    ? readPipedLine()
+    : await answers.line('Would you like to push it to the keystore? [y/N] ')
+  return isYes(answer ?? '')
+}
+
 function typeOf(call: Call): KeyType {
   const asked = given(call, 'type') ?? 'rsa'
   const type = keyTypes.find((known) => known === asked)
@@ -65,6 +77,7 @@ export async function newpair(call: Call): Promise<number> {
   using answers = new Answers(noAnswer)
   const user = await askUser(call, answers)
   const passphrase = await passphraseOf(call, answers)
+  const isPushed = await wantsPush(call, answers)
   using interruption = catchInterruption('making keys')
   context.print('Generating Entity and OpenPGP Key Pair... ')
   const pair = await generatePair({ user, type, bits, passphrase })
@@ -72,6 +85,6 @@ export async function newpair(call: Call): Promise<number> {
   context.print('done\n')
   const kept = `Fingerprint ${pair.public.fingerprint}, kept in ${place.directory}`
   context.report({ kind: 'info', text: kept })
-  if (flags.push === true) await send(call, pair.public)
+  if (isPushed) await send(call, pair.public)
   return 0
 }
