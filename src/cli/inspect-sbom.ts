@@ -13,6 +13,7 @@ import { readObject, readSif, type Sif } from '../sif/read.ts'
 import { toColumns } from '../ui/table.ts'
 import type { Call } from './command.ts'
 import { sbomFormat } from './sbom.ts'
+import { unlockFor } from './unlock.ts'
 
 const formatName = (object: SifObject): string => details(object)[0]?.[1] ?? ''
 
@@ -36,10 +37,11 @@ async function storedDocument(
   return sif && object && (await readObject(sif, object, largestDocument))
 }
 
-async function computedDocument({ args, flags, context }: Call, format: DocumentFormat): Promise<Buffer> {
+async function computedDocument(call: Call, format: DocumentFormat): Promise<Buffer> {
+  const { args, flags, context } = call
   const [path = ''] = args
   const { report, environment } = context
-  const image = await openImage(path, { anyArchitecture: true })
+  const image = await openImage(path, { anyArchitecture: true, unlock: unlockFor(call) })
   const found = await findPackages(image, { withFiles: flags['sbom-files'] === true })
   report({ kind: 'info', text: `No such list is in ${shown(path)}: this one is of what is in it now` })
   for (const text of found.notes) report({ kind: 'warning', text })

@@ -106,6 +106,12 @@ async function requireAllowed(image: Image, config: Config): Promise<void> {
   const { owners, groups, paths } = config.images
   if (owners.length + groups.length + paths.length > 0)
     (await import('./origin.ts')).requireOrigin(image.path, config)
+  if (image.encryption && !config.images.encrypted)
+    throw new SingError(
+      'UNSUPPORTED',
+      `cannot start ${image.path}: the site's configuration does not allow encrypted images`,
+      { hint: 'Ask the administrator' },
+    )
   if (config.images[allowances[image.kind]]) return
   throw new SingError(
     'UNSUPPORTED',

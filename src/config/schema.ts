@@ -261,6 +261,7 @@ const table = {
     sif: policy('allow container sif', true, 'SIF files may be started'),
     squashfs: policy('allow container squashfs', true, 'bare squashfs files may be started'),
     extfs: policy('allow container extfs', true, 'bare ext3 files may be started'),
+    encrypted: policy('allow container encrypted', true, 'encrypted images may be started'),
     directory: policy('allow container dir', true, 'sandbox directories may be started'),
     owners: limit(
       'limit container owners',
@@ -400,7 +401,6 @@ export const withoutEffect: Readonly<Record<string, string>> = {
   'allow net groups': unprivileged,
   'allow net networks': unprivileged,
   'allow netns paths': unprivileged,
-  'allow container encrypted': 'encrypted images cannot be opened yet',
   'download part size': wholeDownloads,
   'download buffer size': wholeDownloads,
   'suidbinary path': setuid,
