@@ -35,9 +35,13 @@ export function buildSanitizedServer(folder: string): string {
   const program = join(folder, 'sing-squashfs-sanitized')
   const flags = ['-std=c11', '-O1', '-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all']
   const defines = ['-D_GNU_SOURCE', '-D_FILE_OFFSET_BITS=64']
-  const shared = ['window', 'decompressor', 'mark', 'record'].map((name) => `addon/squashfs/${name}.c`)
+  const shared = [
+    ...['window', 'decompressor', 'mark', 'record'],
+    ...['plain', 'pieces', 'cipher', 'seal', 'failure'],
+  ].map((name) => `addon/squashfs/${name}.c`)
   const sources = ['addon/fuse/*.c', ...shared].join(' ')
-  const libraries = '$(pkg-config --cflags --libs fuse3) -lsquashfs -lzstd -llz4 -llzma -lz -llzo2 -lpthread'
+  const libraries =
+    '$(pkg-config --cflags --libs fuse3) -lsquashfs -lnettle -lzstd -llz4 -llzma -lz -llzo2 -lpthread'
   const line = ['cc', ...flags, ...defines, sources, libraries, '-o', program].join(' ')
   execFileSync('sh', ['-c', line], { cwd: projectRoot, stdio: ['ignore', 'ignore', 'inherit'] })
   return program

@@ -68,6 +68,16 @@ const refused: [what: string, args: string[], sentence: RegExp][] = [
     /unknown word "both"/,
   ],
   [
+    'a key that is no descriptor',
+    before('layer-root', 'squashfs', '9', 'x', '/x', '0', '1', 'fuse', '', '', '0', '999'),
+    /squashfs: 999 is no descriptor for it/,
+  ],
+  [
+    'a key in the place of standard error',
+    before('layer-root', 'squashfs', '9', 'x', '/x', '0', '1', 'fuse', '', '', '0', '2'),
+    /squashfs: 2 is no descriptor for it/,
+  ],
+  [
     'changes of a layer that nobody made',
     before('layer-root', 'overlay', '4', '', '1', '', 'other/upper'),
     /no layer "other" before it/,
@@ -228,6 +238,14 @@ describe('the launch spec', () => {
     expect(stderr).toMatch(sentence)
     expect(stderr).toMatch(/^FATAL: {3}\S.*\n$/)
     expect(stdout).toBe('')
+    expect(status).toBe(255)
+  })
+
+  it('refuses a key for an image that the kernel is to mount', async () => {
+    const args = before('layer-root', 'squashfs', '9', 'x', '/x', '0', '1', 'kernel', '', '', '0', '7')
+    const line = ['sh', '-c', 'exec "$@" 7</dev/null', 'sh', starter, ...args]
+    const { status, stderr } = await run(line, { cwd: '/' })
+    expect(stderr).toMatch(/the kernel cannot mount what is encrypted/)
     expect(status).toBe(255)
   })
 
