@@ -3,9 +3,11 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspectJson, readAttributes } from '../image/contents.ts'
+import { unlockNew } from '../image/encryption.ts'
+import type { Window } from '../image/open.ts'
 import { packedIn } from '../image/packed.ts'
 import { type PackOptions, packDirectory } from '../native/addon.ts'
-import { partitionExtra } from '../sif/details.ts'
+import { partitionExtra, sealedKeyExtra } from '../sif/details.ts'
 import { architectureCode, dataTypes, filesystems, partitionKinds } from '../sif/format.ts'
 import { SifWriter, type Slot } from '../sif/write.ts'
 import { packing, standard } from './compression.ts'
@@ -51,7 +53,7 @@ function baseOf({ base, time }: Assembly, { request }: BuildTools): Pick<PackOpt
 
 /** Pack the tree into a place of the new file. Resolves with its size. */
 export async function packTree(slot: Slot, assembly: Assembly, tools: BuildTools): Promise<number> {
-  const { request, facts, report, signal } = tools
+  const { request, facts, encryption, report, signal } = tools
   const { allRoot } = request.packing
   const { root, exclude, extra: entries } = assembly.tree
   const { size } = await packDirectory(root, {
@@ -66,25 +68,43 @@ export async function packTree(slot: Slot, assembly: Assembly, tools: BuildTools
     // To a plain user all files of an unpacked image belong, whoever owned them, but for those with a note of that.
     ...(allRoot || !facts.isRoot ? { owner: { uid: 0, gid: 0, unlessKnown: !allRoot } } : {}),
     ...(assembly.time === undefined ? {} : { time: assembly.time }),
+    ...(encryption ? { encryption: encryption.packer } : {}),
   })
   return size
 }
 
 async function packRoot(writer: SifWriter, assembly: Assembly, tools: BuildTools): Promise<void> {
+  const { encryption } = tools
   const extra = partitionExtra(
-    filesystems.squashfs,
+    encryption ? filesystems.gocryptfs : filesystems.squashfs,
     partitionKinds.primary,
     architectureCode(assembly.architecture),
   )
   const slot = await writer.slot({ dataType: dataTypes.partition, extra })
   const size = await packTree(slot, assembly, tools)
-  slot.finish(size)
-  await addSbom(writer, packedIn(slot, size), tools.request, tools.report)
+  const id = slot.finish(size)
+  if (encryption?.message) await addMessage(writer, id, encryption.message)
+  if (tools.request.sbom)
+    await addSbom(writer, await readable(slot, size, tools), tools.request, tools.report)
+}
+
+/** What was just packed, for who reads it. */
+async function readable(slot: Slot, size: number, { encryption }: BuildTools): Promise<Window> {
+  const packed = packedIn(slot, size)
+  if (!encryption) return packed
+  return { ...packed, key: await unlockNew(encryption)({ path: packed.file, ...packed }) }
+}
+
+/** The passphrase that only the owner of a key reads, beside the file system that it opens. */
+async function addMessage(writer: SifWriter, id: number, data: Buffer): Promise<void> {
+  const link = { kind: 'object', id } as const
+  await writer.add({ dataType: dataTypes.cryptoMessage, link, extra: sealedKeyExtra(), data })
 }
 
 /** What is whole, and has no name yet, as --check sees it. */
-export async function examine(path: string, { examine: look, signal }: BuildTools): Promise<void> {
-  await look?.(path)
+export async function examine(path: string, tools: BuildTools): Promise<void> {
+  const { examine: look, encryption, signal } = tools
+  await look?.(path, encryption && unlockNew(encryption))
   signal.throwIfAborted()
 }
 

@@ -43,6 +43,7 @@ export type BuildContext = {
   readonly ownMounts: boolean
   readonly obtain: (reference: string, signal: AbortSignal) => Promise<Pick<Fetched, 'path' | 'digest'>>
   readonly examine: BuildTools['examine']
+  readonly encryption: BuildTools['encryption']
   /** The cache of this command, opened for the first who asks. */
   readonly cache: () => Promise<Cache>
   readonly confirm: Confirm
@@ -131,7 +132,7 @@ async function openResults(
 function requireResumable(results: StepResults | undefined): asserts results is StepResults {
   if (results) return
   throw new SingError('BUILD', '--resume: this build keeps nothing that it could go on with', {
-    hint: 'Leave out --disable-cache, --no-cleanup, --fix-perms and --update; and images that are taken as they are have no steps',
+    hint: 'Leave out --disable-cache, --no-cleanup, --fix-perms, --update and --encrypt; and images that are taken as they are have no steps',
   })
 }
 
@@ -141,7 +142,7 @@ function requireResumable(results: StepResults | undefined): asserts results is 
  * @throws SingError SECTION, DISK_FULL, EXISTS, INTERRUPTED and what sources, files and formats throw
  */
 export async function build(request: BuildRequest, spec: BuildSpec, context: BuildContext): Promise<void> {
-  const { facts, environment, gpus, report, debug, ownMounts, examine } = context
+  const { facts, environment, gpus, report, debug, ownMounts, examine, encryption } = context
   requireBinds(request, facts.cwd ?? '/')
   recoverPartials(request.target, report)
   await requireTarget(request, context.confirm)
@@ -156,7 +157,8 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
   try {
     if (spec.isDefinition) requireNotes(scratch.path, facts, report)
     const names = { definitionName: spec.name, isConversion: !spec.isDefinition }
-    const given = { request, facts, environment, gpus, report, signal, debug, ownMounts, examine }
+    const known = { request, facts, environment, gpus, report, signal, debug, ownMounts }
+    const given = { ...known, examine, encryption }
     const resolved = locking?.resolved ?? new Resolved()
     const obtain = obtainer(context.obtain, resolved, spec.isDefinition)
     const canMount = await canMountLayers({ ...given, scratch })
@@ -182,5 +184,6 @@ export async function build(request: BuildRequest, spec: BuildSpec, context: Bui
   } finally {
     scratch.close()
     process.umask(mask)
+    encryption?.packer.key.fill(0)
   }
 }

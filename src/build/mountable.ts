@@ -10,9 +10,9 @@ function isOfFiles({ fixPermissions, keepScratch, update }: BuildRequest): boole
   return fixPermissions || keepScratch || update
 }
 
-/** Whether what steps made is kept. An image that is taken as it is has none. */
+/** Whether what steps made is kept. An image that is taken as it is has none, and what is to be encrypted lies nowhere plain. */
 export function keepsResults(request: BuildRequest, isDefinition: boolean): boolean {
-  return isDefinition && request.useCache && !isOfFiles(request)
+  return isDefinition && request.useCache && !request.encrypts && !isOfFiles(request)
 }
 
 /** Whether the layers of a tree are mounted. */

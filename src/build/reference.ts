@@ -12,8 +12,8 @@ import { addSbom, appendSbom } from './sbom.ts'
 import { type Confirm, recoverPartials, requireTarget } from './target.ts'
 
 /** Whether the request is for nothing more than such an image. */
-export function isReferenceBuild({ spec, fixPermissions, update }: BuildRequest): boolean {
-  return schemeOf(spec) !== undefined && !fixPermissions && !update
+export function isReferenceBuild({ spec, fixPermissions, update, encrypts }: BuildRequest): boolean {
+  return schemeOf(spec) !== undefined && !fixPermissions && !update && !encrypts
 }
 
 /** Files that are images already stay what they are. */

@@ -6,6 +6,7 @@ import type { Report } from '../core/events.ts'
 import type { Stage } from '../definition/types.ts'
 import type { HostFacts } from '../host/facts.ts'
 import type { GpuFacts } from '../host/gpu.ts'
+import type { NewEncryption } from '../image/encryption.ts'
 import type { BaseImage } from '../image/labels.ts'
 import type { Unlock } from '../image/open.ts'
 import type { SbomOptions } from '../sbom/document.ts'
@@ -62,6 +63,8 @@ export type BuildRequest = {
   /** The stage of a Dockerfile that becomes the image; undefined: the last one. */
   readonly stage: string | undefined
   readonly packing: Packing
+  /** Nobody opens the image without a key. */
+  readonly encrypts: boolean
   readonly scratchParent: string | undefined
   readonly keepScratch: boolean
   /** What to do when a script fails: end, or let the person look around first. */
@@ -95,6 +98,9 @@ export type Obtained = {
 
 export type Obtain = (reference: string, signal: AbortSignal) => Promise<Obtained>
 
+/** Looks at a new image; `unlock` opens it when it is encrypted. */
+export type Examine = (path: string, unlock?: Unlock) => Promise<void>
+
 /** What every step of a build is given. */
 export type BuildTools = {
   readonly request: BuildRequest
@@ -122,7 +128,9 @@ export type BuildTools = {
   /** Told what bases are. */
   readonly resolved: Pick<Resolved, 'note'>
   /** Sees the new image before it has its name, and may refuse it (--check). */
-  readonly examine: ((path: string) => Promise<void>) | undefined
+  readonly examine: Examine | undefined
+  /** Keys of an image that is to be encrypted. */
+  readonly encryption: NewEncryption | undefined
   /** The temporary directory of this build. */
   readonly scratch: Pick<Scratch, 'path' | 'directory' | 'hold'>
 }

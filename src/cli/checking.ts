@@ -1,5 +1,6 @@
 /** What checks are asked for, and a new image looked at before it has its name (`build --check`). */
 
+import type { Examine } from '../build/request.ts'
 import { isFailed, parseLevel, parseTags } from '../check/report.ts'
 import { SingError } from '../core/errors.ts'
 import type { Call } from './command.ts'
@@ -20,21 +21,20 @@ export const levelOf = (value: unknown, flag?: string) =>
 export function examinerOf(
   call: Call,
   signal: AbortSignal = new AbortController().signal,
-): ((path: string) => Promise<void>) | undefined {
+): Examine | undefined {
   const { flags, context } = call
   const level = levelOf(flags['check-level'], '--check-level')
   if (flags.check !== true) {
     if (flags['check-level'] === undefined) return undefined
     throw new SingError('USAGE', '--check-level says when --check refuses: give --check too', { status: 255 })
   }
-  return async (path) => {
+  return async (path, unlock = unlockFor(call)) => {
     const [{ check }, { findingLine }] = await Promise.all([
       import('../check/check.ts'),
       import('./check-text.ts'),
     ])
     const { report } = context
     const { SING_REENTERED: _, ...environment } = context.environment
-    const unlock = unlockFor(call)
     const directories = await checkDirectories(call)
     const { findings } = await check(path, {
       tags: parseTags([]),

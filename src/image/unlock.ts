@@ -42,6 +42,12 @@ export async function unlock(locked: Locked, secret: Secret): Promise<number> {
   }
 }
 
+/** The same for who has the key itself, because the image was just encrypted with it. */
+export async function unlockBy(locked: Locked, key: Uint8Array): Promise<number> {
+  const { pieces } = await saying(locked, () => findEncrypted(locked))
+  return keepSecret(recordOf(Buffer.from(key), pieces))
+}
+
 const wrongSecret = ({ kind }: Secret): string =>
   kind === 'pem'
     ? 'the passphrase that was sealed for the key does not open it'

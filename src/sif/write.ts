@@ -45,8 +45,8 @@ export type Slot = {
   /** Open for reading and writing; stays the writer's. */
   fd: number
   offset: number
-  /** To be called once, when all is written, with the number of bytes, and the extra bytes if only these tell them. */
-  finish(size: number, extra?: Uint8Array): void
+  /** To be called once, when all is written, with the number of bytes, and the extra bytes if only these tell them. Gives the id. */
+  finish(size: number, extra?: Uint8Array): number
 }
 
 export type CreateOptions = {
@@ -128,7 +128,7 @@ export class SifWriter implements AsyncDisposable {
   async slot(description: Description & { extra: Uint8Array }): Promise<Slot> {
     const { offset, finish } = this.#reserve(description)
     const { extra: usual } = description
-    return { fd: this.#file.fd, offset, finish: (size, extra = usual) => void finish(size, extra) }
+    return { fd: this.#file.fd, offset, finish: (size, extra = usual) => finish(size, extra) }
   }
 
   /** Set an id aside for an object whose data comes behind that of objects with higher ones. */

@@ -35,6 +35,7 @@ const lacks = {
   ext3: 'fuse2fs, fuse-overlayfs or mke2fs is missing',
   registry: 'docker-registry, htpasswd (apache2-utils) or openssl is missing',
   openssl: 'openssl is missing',
+  gocryptfs: 'gocryptfs, squashfuse or fusermount is missing',
   skopeo: 'skopeo is missing',
   umoci: 'umoci is missing',
   buildah: 'buildah is missing, or the tests do not run as root who may mount',
@@ -128,6 +129,8 @@ function probe(ability: Ability): boolean {
       return process.getuid?.() === 0 && ['munged', 'slurmctld', 'slurmd', 'sbatch', 'srun'].every(hasProgram)
     case 'registry':
       return ['docker-registry', 'htpasswd', 'openssl'].every(hasProgram)
+    case 'gocryptfs':
+      return can('fuse') && ['gocryptfs', 'squashfuse', 'fusermount3'].every(hasProgram)
     case 'openssl':
     case 'gpg':
     case 'skopeo':

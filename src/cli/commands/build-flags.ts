@@ -1,7 +1,7 @@
 /** The flags of `sing build` as data. */
 
-import { encryptionFlags, type Flag, fakerootFlags, registryFlags } from '../options.ts'
-import { grouped, list, text, toggle } from '../rows.ts'
+import { type Flag, fakerootFlags, registryFlags } from '../options.ts'
+import { grouped, list, path, text, toggle } from '../rows.ts'
 
 const targetFlags = grouped('New image:', [
   toggle('sandbox', 'make a directory instead of a SIF file', { short: 's' }),
@@ -33,7 +33,24 @@ const targetFlags = grouped('New image:', [
   }),
   toggle('sbom-files', 'with --sbom: list the files of packages, too', { env: [] }),
   toggle('data', 'an image that holds only data: a directory, a file, or the files of an image, for binds'),
-  toggle('encrypt', 'encrypt the image', { short: 'e', env: [], later: 'images cannot be encrypted yet' }),
+])
+
+export const encryptionFlags = grouped('Encryption:', [
+  toggle(
+    'encrypt',
+    'encrypt the image: with --passphrase, for --pem-path, or with what the environment has',
+    {
+      short: 'e',
+      env: [],
+      once: true,
+    },
+  ),
+  toggle('passphrase', 'ask for the passphrase that will open it', { env: [], once: true }),
+  path('pem-path', 'public key of RSA; the private one will open it', {
+    env: [],
+    placeholder: 'file',
+    once: true,
+  }),
 ])
 
 const definitionFlags = grouped('Definition:', [
@@ -123,13 +140,13 @@ const otherFlags = grouped('Others:', [
 
 export const buildFlags: readonly Flag[] = [
   ...targetFlags,
+  ...encryptionFlags,
   ...definitionFlags,
   ...runFlags,
   ...failureFlags,
   ...deviceFlags,
   ...stepFlags,
   ...temporaryFlags,
-  ...encryptionFlags,
   ...registryFlags,
   ...otherFlags,
 ]

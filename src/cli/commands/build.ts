@@ -1,5 +1,6 @@
 /** `sing build`: a definition, an image or a reference becomes a SIF file or a sandbox. */
 
+import { statSync } from 'node:fs'
 import { isatty } from 'node:tty'
 import { build } from '../../build/build.ts'
 import { parsePacking } from '../../build/compression.ts'
@@ -20,10 +21,10 @@ import { confirm } from '../../ui/prompt.ts'
 import { createStepReport } from '../../ui/steps.ts'
 import { examinerOf } from '../checking.ts'
 import type { Call, Command, Flags } from '../command.ts'
+import { encryptionOf, encrypts, unlockBase, warnOfPlain, withoutSecrets } from '../encrypting.ts'
 import { Fetcher, fetchingOptions } from '../fetching.ts'
 import { formOf } from '../names.ts'
 import { sbomOf } from '../sbom.ts'
-import { unlockFor } from '../unlock.ts'
 import { buildFlags } from './build-flags.ts'
 
 function words(value: Flags[string]): readonly string[] {
@@ -98,6 +99,7 @@ export function requestOf(call: Call, config: Config, report: Report): BuildRequ
     buildArgumentFile: word(flags['build-arg-file']),
     stage: word(flags.target),
     warnUnusedArguments: flags['warn-unused-build-args'] === true,
+    encrypts: encrypts(call),
     packing: { ...(processors > 0 && { workers: processors }), ...packing },
     scratchParent: word(flags.tmpdir),
     keepScratch: flags['no-cleanup'] === true,
@@ -111,7 +113,7 @@ export function requestOf(call: Call, config: Config, report: Report): BuildRequ
     sbom: sbomOf(flags),
     reproducible: flags.reproducible === true || time !== undefined,
     time,
-    unlock: unlockFor(call),
+    unlock: unlockBase(call),
   }
 }
 
@@ -125,6 +127,35 @@ export function becomeRoot(call: Call, facts: HostFacts, request: BuildRequest):
     })
   }
   reenterAsRoot(call, facts, request)
+}
+
+/** What is made of a definition is root's. And what is mounted is encrypted without being unpacked to the disk first. */
+function needsRoot(spec: BuildSpec, request: BuildRequest, facts: HostFacts): boolean {
+  if (spec.isDefinition || spec.isMounted || request.fakeroot) return true
+  const canBeRoot = facts.isRoot || (facts.userNamespaces.allowed && !request.ignoreUserNamespaces)
+  return request.encrypts && canBeRoot && !isDirectory(request.spec)
+}
+
+function warnOfChance({ encrypts, reproducible }: BuildRequest, report: Report): void {
+  const text =
+    'An encrypted image is never the same twice: its keys are random. What is in it is reproducible'
+  if (encrypts && reproducible) report({ kind: 'warning', text })
+}
+
+const isDirectory = (path: string): boolean =>
+  statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+
+/** Nothing that looks encrypted and is not. */
+export function refuseEncrypted(request: BuildRequest, isData: boolean): void {
+  if (!request.encrypts) return
+  const refuse = (sentence: string): never => {
+    throw new SingError('UNSUPPORTED', `--encrypt: ${sentence}`, {
+      hint: 'Build a SIF file, or leave it out',
+    })
+  }
+  if (isData) refuse('an image that holds only data is read by whoever binds it')
+  if (request.sandbox) refuse('a sandbox is a directory of files, which cannot be encrypted')
+  if (request.asOciSif) refuse('an OCI-SIF has layers for everybody, which cannot be encrypted')
 }
 
 async function readGpus({ flags, context }: Call): Promise<GpuFacts[]> {
@@ -184,9 +215,11 @@ async function run(given: Call): Promise<number> {
   const request = requestOf(call, config, hear)
   const isData = call.flags.data === true
   refuseSbom(request, isData)
+  refuseEncrypted(request, isData)
   if (isData || isReferenceBuild(request)) {
     refuseLock(request)
     for (const event of heard) report(event)
+    warnOfPlain(call)
     return await (isData ? fromData : fromReference)(call, request)
   }
   const spec = await openSpec(request, hear)
@@ -194,9 +227,12 @@ async function run(given: Call): Promise<number> {
   if (!spec.isDefinition) refuseLock(request)
   const facts = readHostFacts(call.context.environment)
   const examine = examinerOf(call)
-  if (spec.isDefinition || spec.isMounted || request.fakeroot) becomeRoot(call, facts, request)
+  if (needsRoot(spec, request, facts)) becomeRoot(call, facts, request)
   for (const event of heard) report(event)
-  const { SING_REENTERED: _, ...environment } = call.context.environment
+  const { SING_REENTERED: _, ...environment } = withoutSecrets(call.context.environment)
+  warnOfPlain(call)
+  warnOfChance(request, report)
+  const encryption = await encryptionOf(call)
   const gpus = await readGpus(call)
   using fetcher = new Fetcher(call)
   await build(request, spec, {
@@ -208,6 +244,7 @@ async function run(given: Call): Promise<number> {
     ownMounts: isReentered(call.context),
     obtain: fetcher.obtain,
     examine,
+    encryption,
     cache: fetcher.cache,
     confirm: isatty(0) ? confirm : undefined,
   })

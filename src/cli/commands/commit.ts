@@ -12,12 +12,13 @@ import { confirm } from '../../ui/prompt.ts'
 import { createStepReport } from '../../ui/steps.ts'
 import { examinerOf } from '../checking.ts'
 import type { Call, Command } from '../command.ts'
+import { encryptionOf, unlockBase, warnOfPlain, withoutSecrets } from '../encrypting.ts'
 import { Fetcher } from '../fetching.ts'
 import { ownPlace } from '../instances.ts'
 import { type Flag, fakerootFlags } from '../options.ts'
 import { list, path, text, toggle } from '../rows.ts'
-import { unlockFor } from '../unlock.ts'
-import { becomeRoot, requestOf } from './build.ts'
+import { becomeRoot, refuseEncrypted, requestOf } from './build.ts'
+import { encryptionFlags } from './build-flags.ts'
 
 const flags: readonly Flag[] = [
   list('overlay', 'what keeps the changes: a directory, an ext3, a SIF; :ro for one that was only read', {
@@ -44,6 +45,7 @@ const flags: readonly Flag[] = [
     placeholder: 'severity',
   }),
   path('tmpdir', 'directory for temporary files'),
+  ...encryptionFlags,
   ...fakerootFlags,
   toggle('live', 'the overlays belong to an instance that runs', { hidden: true, env: [] }),
 ]
@@ -101,7 +103,7 @@ function wordsOf(call: Call, seconds: number | undefined): CommitWords {
     message: typeof given.message === 'string' && given.message ? given.message : undefined,
     labels: words(given.label),
     time: seconds === undefined ? undefined : new Date(seconds * 1000),
-    unlock: isReentered(call.context) ? unlockFor(call) : 'keep',
+    unlock: isReentered(call.context) ? unlockBase(call) : 'keep',
   }
 }
 
@@ -110,11 +112,13 @@ async function run(given: Call): Promise<number> {
   const call = withoutInstance({ ...given, context: { ...given.context, report } })
   const { config } = await call.context.settings()
   const request = { ...requestOf(call, config, report), useCache: false }
+  refuseEncrypted(request, false)
   const examine = examinerOf(call)
   const spec = await openCommit(wordsOf(call, request.time))
   const facts = readHostFacts(call.context.environment)
   becomeRoot(call, facts, request)
-  const { SING_REENTERED: _, ...environment } = call.context.environment
+  warnOfPlain(call)
+  const { SING_REENTERED: _, ...environment } = withoutSecrets(call.context.environment)
   using fetcher = new Fetcher(call)
   await build(request, spec, {
     facts,
@@ -126,6 +130,7 @@ async function run(given: Call): Promise<number> {
     obtain: fetcher.obtain,
     cache: fetcher.cache,
     examine,
+    encryption: await encryptionOf(call),
     confirm: isatty(0) ? confirm : undefined,
   })
   return 0
