@@ -14,7 +14,7 @@ import {
   type SignaturePacket,
   verify,
 } from 'openpgp'
-import { SingError } from '../core/errors.ts'
+import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { strongHash, weaknessOf } from './strength.ts'
 import type { FindKey, FoundKey, Opened } from './types.ts'
 
@@ -84,9 +84,21 @@ export async function openClearSigned(envelope: Uint8Array, find: FindKey): Prom
       `the key ${keyId} is not known`,
       `Fetch it if you trust its owner: sing key pull ${keyId}\nThen compare the fingerprint with what the owner says.`,
     )
-  await checkKey(found.key, packet.issuerKeyID)
-  await checkSignature(frame.text, signature, found.key)
-  return { message: Buffer.from(frame.text, 'latin1'), signer: await signerOf(found) }
+  return await believing(async () => {
+    await checkKey(found.key, packet.issuerKeyID)
+    await checkSignature(frame.text, signature, found.key)
+    return { message: Buffer.from(frame.text, 'latin1'), signer: await signerOf(found) }
+  })
+}
+
+/** The key may be from anywhere, and the library fails in its own words where a key is odd. */
+async function believing<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (cause instanceof SingError) throw cause
+    return refuse(`it cannot be checked: ${shown(reasonOf(cause))}`, undefined, cause)
+  }
 }
 
 async function readPacket({ hash, signature: armoredSignature }: Frame) {
@@ -117,7 +129,9 @@ async function checkKey(key: PublicKey, keyId: KeyID): Promise<void> {
     )
   await key
     .getSigningKey(keyId, new Date())
-    .catch((cause: Error) => refuse(`the key ${name} may not sign: ${cause.message}`, undefined, cause))
+    .catch((cause: Error) =>
+      refuse(`the key ${name} may not sign: ${shown(cause.message)}`, undefined, cause),
+    )
 }
 
 async function checkSignature(text: string, signature: Signature, key: PublicKey): Promise<void> {
@@ -127,7 +141,11 @@ async function checkSignature(text: string, signature: Signature, key: PublicKey
   if (!result || signatures.length > 1) return refuse('it could not be checked')
   await result.verified.catch((cause: Error) => {
     const isBroken = /^Signed digest did not match|^Signature verification failed/.test(cause.message)
-    return refuse(isBroken ? 'its text was changed after it was signed' : cause.message, undefined, cause)
+    return refuse(
+      isBroken ? 'its text was changed after it was signed' : shown(cause.message),
+      undefined,
+      cause,
+    )
   })
 }
 

@@ -1,9 +1,11 @@
 import { Buffer } from 'node:buffer'
 import { readFile, rename, truncate, utimes, writeFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
+import { SingError } from '../../../src/core/errors.ts'
 import { openFile, parseSif } from '../../../src/sif/read.ts'
 import type { FindKey, Verdict } from '../../../src/trust/types.ts'
 import { verifyOpen } from '../../../src/trust/verify.ts'
+import { broken, brokenSamples, fileOf, sample, seeded } from '../sif/samples.ts'
 import {
   addSignature,
   descriptorAt,
@@ -128,5 +130,36 @@ describe('a file', () => {
   it('is no longer read when the user gives up', async () => {
     const path = await signedImage()
     await expect(verify(path, { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i)
+  })
+})
+
+describe('a damaged image', async () => {
+  it.each(await brokenSamples())('is refused with a sentence: $name', async (change) => {
+    const path = await fileOf(broken(await sample('tiny'), change))
+    const problem = await verify(path).then(
+      (verdict) => verdict.problem,
+      (cause: unknown) => cause,
+    )
+    expect(problem).toBeInstanceOf(SingError)
+    expect(['SIF_FORMAT', 'SIF_OBJECT', 'SIGNATURE']).toContain((problem as SingError).code)
+  })
+
+  it('of a thousand kinds is refused, or holds as it was signed', async () => {
+    const path = await signedImage(2)
+    const whole = await readFile(path)
+    const expected = told(await verify(path)).objects.flat()
+    const random = seeded(7)
+    for (let round = 0; round < 1000; round += 1) {
+      const bytes = Buffer.from(whole)
+      for (let edits = 1 + random() * 4; edits > 0; edits -= 1) {
+        const at = Math.floor(random() < 0.3 ? random() * 128 : 4096 + random() * (whole.length - 4096))
+        bytes[at] = Math.floor(random() * 256)
+      }
+      await writeFile(path, random() < 0.2 ? bytes.subarray(0, random() * bytes.length) : bytes)
+      const verdict = await verify(path).catch((cause: unknown) => {
+        expect(cause).toBeInstanceOf(SingError)
+      })
+      if (verdict && !verdict.problem) expect(told(verdict).objects.flat()).toHaveLength(expected.length)
+    }
   })
 })

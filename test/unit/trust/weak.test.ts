@@ -109,6 +109,20 @@ describe('a signature is refused', () => {
   })
 })
 
+describe('a key that the library cannot use', () => {
+  it('is a reason to refuse, and nothing else', async () => {
+    const key = await rsa()
+    const envelope = await envelopeBy(key)
+    const odd = key.toPublic()
+    odd.getExpirationTime = () => Promise.reject(new TypeError('nothing to read'))
+    const find = async () => ({ key: odd, origin: 'remote' }) as const
+    await expect(openEnvelope(envelope, { kind: 'openpgp', find })).rejects.toMatchObject({
+      code: 'SIGNATURE',
+      message: 'it cannot be checked: nothing to read',
+    })
+  })
+})
+
 describe('the name of a signer', () => {
   it('is one that the key vouches for', async () => {
     const key = await rsa()
