@@ -66,15 +66,32 @@ function allCopies(places: KeyPlaces, report: Report): Copy[] {
   return [...copies(places.global, 'global'), ...copies(placesWith(places), 'local')]
 }
 
-/** A key of the rings. A revocation or an expiry that any copy knows holds for all of them. */
-async function findCopy(keyId: string, copies: readonly Copy[]): Promise<FoundKey | undefined> {
-  const [first, ...more] = copies.filter(({ block }) => block.ids.includes(keyId))
-  if (!first) return undefined
+/** Copies of one key as one: a revocation or an expiry that any of them knows holds for all. */
+async function mergeCopies(copies: readonly Copy[], fingerprint: string | undefined): Promise<FoundKey> {
+  const [first, ...more] = copies.filter(({ block }) => block.fingerprint === fingerprint)
+  if (!first) throw new SingError('INTERNAL', `no copy of ${fingerprint}`)
   let known = first.block
-  for (const { block } of more) {
-    if (block.fingerprint === known.fingerprint) known = await mergeKeys(known, block)
-  }
+  for (const { block } of more) known = await mergeKeys(known, block)
   return { key: await loadPublic(known), origin: first.origin }
+}
+
+/** Whether the primary key says that the part with this id belongs to it: anybody can put another's subkey into a key. */
+async function owns({ key }: FoundKey, keyId: string): Promise<boolean> {
+  const id = keyId.toLowerCase()
+  if (key.getKeyID().toHex() === id) return true
+  const part = key.subkeys.find((subkey) => subkey.getKeyID().toHex() === id)
+  const binding = await part?.verify().catch(() => undefined)
+  return binding !== undefined
+}
+
+/** The key whose part has an id; one that only claims to have it when there is no other. */
+async function findCopy(keyId: string, copies: readonly Copy[]): Promise<FoundKey | undefined> {
+  const claiming = copies.filter(({ block }) => block.ids.includes(keyId))
+  const prints = [...new Set(claiming.map(({ block }) => block.fingerprint))]
+  if (prints.length === 0) return undefined
+  const found = await Promise.all(prints.map((print) => mergeCopies(claiming, print)))
+  for (const one of found) if (await owns(one, keyId)) return one
+  return found[0]
 }
 
 /** Look keys up in the rings of the site, then in those of the user. The rings are read once, when the first key is wanted. */
