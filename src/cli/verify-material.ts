@@ -67,12 +67,7 @@ async function people(call: Call, isLocal: boolean, signal: AbortSignal): Promis
   if (isLocal && url !== undefined)
     report({ kind: 'warning', text: '--url has no effect with --local: no key server is asked' })
   if (isLocal) return { kind: 'openpgp', find: rings }
-  const [{ firstOf, findOnServers }, { readKnown }, { chosenServers }] = await Promise.all([
-    import('../trust/find.ts'),
-    import('../endpoints/files.ts'),
-    import('../endpoints/keyservers.ts'),
-  ])
-  const options = { environment, report, signal }
-  const servers = async () => await chosenServers(await readKnown(options), url, options)
-  return { kind: 'openpgp', find: firstOf(rings, findOnServers(servers, options)) }
+  const { findRemotely, firstOf } = await import('../trust/find.ts')
+  const servers = findRemotely(url, { environment, report, signal })
+  return { kind: 'openpgp', find: firstOf(rings, servers) }
 }

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { generateKey, revokeKey } from 'openpgp'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { armoredForServers } from '../../src/trust/server-keys.ts'
@@ -33,6 +34,12 @@ function newHome() {
     return listings.flatMap((listing) => listing.keys.map(({ fingerprint }) => fingerprint))
   }
   return { home, run, keys, own: join(home, '.config/sing/remote.yaml') }
+}
+
+/** A signed image of the fixtures. */
+const unpack = (name: string, folder: string): void => {
+  const packed = readFileSync(join(projectRoot, 'fixtures/signed/variants', `${name}.sif.gz`))
+  writeFileSync(join(folder, 'image.sif'), gunzipSync(packed))
 }
 
 describe.skipIf(!can('sks'))('a key server', () => {
@@ -204,6 +211,51 @@ KEY ID    BITS  NAME/EMAIL
       expect(stderr).toMatch(reason)
       expect(status).toBe(2)
     }
+  })
+
+  it('has the key of a signature that no ring has', async () => {
+    const { home, run } = newHome()
+    unpack('gpg-ed25519', home)
+    expect((await run('verify --local image.sif')).stderr).toContain('the key C1403783358E25F4 is not known')
+    const { status, stdout } = await run(`verify --url ${url} image.sif`)
+    expect(stdout).toMatch(/\[REMOTE\] +Signing entity: Ed Tester <ed@example\.org>/)
+    expect(stdout).toMatch(/\[REMOTE\] +Fingerprint: B7331FDDE5D6CE126F033964C1403783358E25F4/)
+    expect(status).toBe(0)
+    expect(server.proxy.requests.map(({ path }) => path)).toEqual([
+      '/pks/lookup?exact=on&op=get&search=0xc1403783358e25f4',
+    ])
+    // It was used and not kept.
+    expect((await run('verify --local image.sif')).status).toBe(255)
+  })
+
+  it('is asked after others that have no answer, or another key', async () => {
+    await using wrong = await startKeyserver()
+    wrong.proxy.meddle = () => ({ status: 200, body: fixture('pgp-public-p256.asc') })
+    const { home, run } = newHome()
+    unpack('gpg-ed25519', home)
+    for (const other of [url, 'http://127.0.0.1:1', `http://${wrong.host}`])
+      await run(`keyserver add --order 1 ${other}`)
+    await run('keyserver remove https://keys.openpgp.org')
+    const { status, stdout, stderr } = await run('verify image.sif')
+    expect(stderr).toMatch(/WARNING: .*sends another key for C1403783358E25F4: D48508D2/)
+    expect(stderr).toMatch(/WARNING: .*127\.0\.0\.1:1 gives no answer/)
+    expect(stdout).toContain('[REMOTE]')
+    expect(status).toBe(0)
+    await run(`keyserver remove ${url}`)
+    expect((await run('verify image.sif')).status).toBe(255)
+  })
+
+  it('is not asked when it cannot be known which it is', async () => {
+    const { home, run } = newHome()
+    unpack('gpg-ed25519', home)
+    await run('remote add --no-login --insecure mine http://127.0.0.1:1')
+    const { status, stderr } = await run('verify image.sif')
+    expect(stderr).toMatch(/WARNING: No key server is asked: the endpoint mine .* gives no answer/)
+    expect(stderr).toContain('the key C1403783358E25F4 is not known')
+    expect(status).toBe(255)
+    expect((await run('verify --url keys.example.org image.sif')).stderr).toContain(
+      'is no address of a key server',
+    )
   })
 
   it('is asked with the login that is kept for it, and nobody else is', async () => {
