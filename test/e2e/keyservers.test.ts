@@ -5,9 +5,10 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { generateKey, revokeKey } from 'openpgp'
+import { generateKey, type PrivateKey, revokeKey } from 'openpgp'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { armoredForServers } from '../../src/trust/server-keys.ts'
+import { signImage } from '../../src/trust/sign.ts'
 import { can, hasProgram } from '../helpers/can.ts'
 import { makeCertificate } from '../helpers/certificates.ts'
 import { giveKey, type Keyserver, startKeyserver } from '../helpers/keyserver.ts'
@@ -40,6 +41,21 @@ function newHome() {
 const unpack = (name: string, folder: string): void => {
   const packed = readFileSync(join(projectRoot, 'fixtures/signed/variants', `${name}.sif.gz`))
   writeFileSync(join(folder, 'image.sif'), gunzipSync(packed))
+}
+
+/** One of sixteen keys is like this, whatever they are. */
+async function keyWithZeros(): Promise<PrivateKey> {
+  for (;;) {
+    const { privateKey } = await generateKey({
+      userIDs: { name: 'Zero' },
+      type: 'ecc',
+      curve: 'ed25519Legacy',
+      format: 'object',
+      // A key that is made now is one of the future for a clock that is a second late.
+      date: new Date(Date.now() - 60_000),
+    })
+    if (privateKey.getKeyID().toHex().startsWith('0')) return privateKey
+  }
 }
 
 describe.skipIf(!can('sks'))('a key server', () => {
@@ -226,6 +242,23 @@ KEY ID    BITS  NAME/EMAIL
     ])
     // It was used and not kept.
     expect((await run('verify --local image.sif')).status).toBe(255)
+  })
+
+  it('has keys whose ids begin with zeros', async () => {
+    const { home, run } = newHome()
+    const path = join(home, 'image.sif')
+    writeFileSync(path, gunzipSync(readFileSync(join(projectRoot, 'fixtures/sif/tiny.sif.gz'))))
+    const key = await keyWithZeros()
+    await signImage(path, { key: { kind: 'openpgp', key } })
+    give(home)
+    await giveKey(server.directHost, await armoredForServers(key.toPublic().write()))
+    const { stdout } = await run(`verify --url ${url} image.sif`)
+    expect(stdout).toMatch(/\[REMOTE\] +Signing entity: Zero/)
+    expect(server.proxy.requests.map(({ path: asked }) => asked)).toEqual([
+      `/pks/lookup?exact=on&op=get&search=0x${key.getKeyID().toHex()}`,
+    ])
+    expect((await run(`key pull --url ${url} ${key.getKeyID().toHex().slice(-8)}`)).status).toBe(0)
+    expect((await run('verify --local image.sif')).status).toBe(0)
   })
 
   it('is asked after others that have no answer, or another key', async () => {
