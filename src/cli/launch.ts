@@ -164,11 +164,17 @@ function mustUnpack(
   return requireUnpacking(flags, image, '/dev/fuse cannot be used')
 }
 
+/** Where SingularityCE unpacks images for who names no other place. */
+const localCache = (environment: Call['context']['environment']): string | undefined =>
+  ['SING', 'APPTAINER', 'SINGULARITY']
+    .map((prefix) => environment[`${prefix}_LOCALCACHEDIR`])
+    .find((path) => path)
+
 /** Unpack an image to where the user wants temporary files. */
 export async function unpack({ flags, context }: Call, image: Image, signal: AbortSignal): Promise<Unpacked> {
   const { unpackImage } = await import('../runtime/unpacked.ts')
   const asked = typeof flags.tmpdir === 'string' ? flags.tmpdir : ''
-  const parent = asked || context.environment.TMPDIR || '/tmp'
+  const parent = asked || localCache(context.environment) || context.environment.TMPDIR || '/tmp'
   context.report({ kind: 'info', text: `Unpacking ${image.name} to a temporary sandbox in ${parent}` })
   return unpackImage(image, parent, { report: context.report, signal })
 }

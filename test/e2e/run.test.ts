@@ -27,6 +27,18 @@ beforeAll(async () => {
 })
 
 describe.skipIf(!can('userns', 'fuse', 'overlay'))('a container', () => {
+  it.each([
+    [{ SINGULARITY_LOCALCACHEDIR: 'here', TMPDIR: '/tmp' }, 'here'],
+    [{ SINGULARITY_LOCALCACHEDIR: '/tmp', APPTAINER_TMPDIR: 'here' }, 'here'],
+  ])('is unpacked where variables say: %j', async (variables, place) => {
+    const folder = temporaryFolder()
+    const named = Object.entries(variables).map(([name, path]) => [name, path === place ? folder : path])
+    const { stdout, stderr } = await inside('echo in', ['--unsquash'], { env: Object.fromEntries(named) })
+    expect(stderr).toContain(`to a temporary sandbox in ${folder}\n`)
+    expect(stdout).toBe('in\n')
+    expect(readdirSync(folder)).toEqual([])
+  })
+
   it('runs a command of the image as the same user', async () => {
     const { uid, gid, name } = testUser()
     const { stdout, status } = await inside('id -u; id -g; id -un; head -1 /etc/os-release')
