@@ -4,6 +4,7 @@ import { licenceOf, References } from './licences.ts'
 import { packageUrl } from './purl.ts'
 import { spdxTime } from './spdx.ts'
 import type { Algorithm, Checksum, Found, Package, PackagedFile, Subject, System } from './types.ts'
+import { Unique } from './unique.ts'
 
 const hashNames: Readonly<Record<Algorithm, string>> = {
   MD5: 'MD5',
@@ -39,17 +40,6 @@ function nameOf({ ecosystem, name }: Package) {
   return group && rest ? { group, name: rest } : { name }
 }
 
-/** References are unique: what is there twice is counted. */
-class Names {
-  readonly #taken = new Map<string, number>()
-
-  of(url: string): string {
-    const count = (this.#taken.get(url) ?? 0) + 1
-    this.#taken.set(url, count)
-    return count === 1 ? url : `${url}#${count}`
-  }
-}
-
 const fileComponent = ({ path, checksums, isChanged }: PackagedFile) => ({
   type: 'file',
   name: path,
@@ -57,7 +47,7 @@ const fileComponent = ({ path, checksums, isChanged }: PackagedFile) => ({
   ...(isChanged ? { properties: [{ name: 'sing:changed', value: 'true' }] } : {}),
 })
 
-function component(one: Package, refs: Names, system: System | undefined) {
+function component(one: Package, refs: Unique, system: System | undefined) {
   const { version, summary, homepage, download, place } = one
   const purl = packageUrl(one, system)
   const links = [
@@ -66,7 +56,7 @@ function component(one: Package, refs: Names, system: System | undefined) {
   ]
   return {
     type: 'library',
-    'bom-ref': refs.of(purl),
+    'bom-ref': refs.of(purl, '#'),
     ...supplier(one.supplier),
     ...nameOf(one),
     version,
@@ -84,7 +74,7 @@ export function cyclonedxDocument({ packages, system, notes }: Found, subject: S
   const { name, time, version } = subject
   const timestamp = spdxTime(time)
   const tool = { type: 'application', name: 'sing', version }
-  const refs = new Names()
+  const refs = new Unique()
   const own = { type: 'operating-system', 'bom-ref': 'system' }
   const annotated = (text: string) => ({
     subjects: ['image'],

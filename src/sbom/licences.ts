@@ -4,6 +4,7 @@
  */
 
 import { exceptionIds, licenceIds } from './licence-list.ts'
+import { Unique } from './unique.ts'
 
 /** Names that Debian, Fedora and others have for licences of the list. */
 const others: Readonly<Record<string, string>> = {
@@ -115,7 +116,7 @@ export function licenceOf(text: string, refer: (words: string) => string): Licen
 /** Names for what is unknown, the same for the same words. */
 export class References {
   readonly #names = new Map<string, string>()
-  readonly #taken = new Set<string>()
+  readonly #unique = new Unique()
 
   readonly refer = (words: string): string => {
     const there = this.#names.get(words)
@@ -125,9 +126,7 @@ export class References {
         .replace(/[^a-zA-Z0-9.]+/g, '-')
         .replace(/^-+|-+$/g, '')
         .slice(0, 64) || 'unnamed'
-    let name = `LicenseRef-${slug}`
-    for (let number = 2; this.#taken.has(name); number += 1) name = `LicenseRef-${slug}-${number}`
-    this.#taken.add(name)
+    const name = this.#unique.of(`LicenseRef-${slug}`)
     this.#names.set(words, name)
     return name
   }

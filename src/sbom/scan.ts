@@ -15,7 +15,11 @@ export type ScanOptions = {
 }
 
 /** All packages of the largest systems together are fewer. */
-const mostPackages = 500_000
+const mostPackages = 200_000
+/** Bytes of lists, all together. */
+const mostBytes = 4 * 1024 * 1024 * 1024
+/** Nobody reads more of what is not read. */
+const mostNotes = 100
 /** Names of files; what is longer is no path of Linux. */
 const longestPath = 4096
 
@@ -65,12 +69,15 @@ function inOrder(packages: readonly Package[]): Package[] {
 const isDamage = (error: unknown): error is SingError =>
   error instanceof SingError && ['IMAGE_FORMAT', 'IO', 'SQUASHFS'].includes(error.code)
 
-type Reading = { readonly packages: Package[]; readonly notes: string[] }
+type Reading = { readonly packages: Package[]; readonly notes: string[]; left: number }
 
-function readList(reader: Reader, item: Item, tree: InventoryTree, { packages, notes }: Reading): void {
+function readList(reader: Reader, item: Item, tree: InventoryTree, reading: Reading): void {
   const { path, size } = item
+  const { packages, notes } = reading
   const skip = (reason: string) => notes.push(`${reader.what} ${shown(path)} is not read: ${reason}`)
   if (size > reader.limit) return void skip(`it has ${size} bytes, more than ${reader.limit}`)
+  reading.left -= size
+  if (reading.left < 0) throw tooMuch(`lists of packages with more than ${mostBytes} bytes`)
   try {
     const bytes = tree.read(path, reader.limit)
     if (bytes === undefined || bytes.length < size) return void skip('it cannot be opened')
@@ -87,19 +94,25 @@ function noteOf({ path, size }: Item): string[] {
   return isLog ? [`the database of rpm was being written to: what is in ${path} is not read`] : []
 }
 
+const tooMuch = (what: string): SingError => new SingError('IMAGE_FORMAT', `the image has ${what}`)
+
+function shortened(notes: readonly string[]): readonly string[] {
+  const left = notes.length - mostNotes
+  return left > 0 ? [...notes.slice(0, mostNotes), `${left} more lists are not read`] : notes
+}
+
 export function scan(inventory: Inventory, options: ScanOptions): Found {
   const tree = new InventoryTree(inventory, options)
-  const reading: Reading = { packages: [], notes: [] }
+  const reading: Reading = { packages: [], notes: [], left: mostBytes }
   for (const directory of inventory.closed) reading.notes.push(`${shown(directory)} cannot be looked into`)
   for (const item of inventory.items) {
     if (item.type !== 'file' || item.path.length > longestPath) continue
     const reader = readers.find(({ matches }) => matches.test(item.path))
     if (reader) readList(reader, item, tree, reading)
     else reading.notes.push(...noteOf(item))
-    if (reading.packages.length > mostPackages)
-      throw new SingError('IMAGE_FORMAT', `the image has more than ${mostPackages} packages`)
+    if (reading.packages.length > mostPackages) throw tooMuch(`more than ${mostPackages} packages`)
   }
   const hasher = options.withFiles && new FileHasher(inventory, (path) => tree.file(path))
   const packages = inOrder(reading.packages).map((one) => (hasher ? hasher.withFiles(one) : one))
-  return { packages, system: systemOf(tree), notes: reading.notes.sort() }
+  return { packages, system: systemOf(tree), notes: shortened(reading.notes.sort()) }
 }

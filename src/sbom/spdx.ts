@@ -3,21 +3,19 @@
 import { licenceOf, References } from './licences.ts'
 import { packageUrl } from './purl.ts'
 import type { Found, Package, PackagedFile, Subject, System } from './types.ts'
+import { Unique } from './unique.ts'
 
 const nothing = 'NOASSERTION'
 const documentId = 'SPDXRef-DOCUMENT'
 const imageId = 'SPDXRef-Image'
 const systemId = 'SPDXRef-OperatingSystem'
 
-/** Unique ids of the signs that SPDX allows. */
+/** Ids of the signs that SPDX allows, each given once. */
 class Ids {
-  readonly #taken = new Map<string, number>()
+  readonly #unique = new Unique()
 
   of(text: string): string {
-    const id = `SPDXRef-${text.replace(/[^a-zA-Z0-9.-]+/g, '-').slice(0, 128)}`
-    const count = (this.#taken.get(id) ?? 0) + 1
-    this.#taken.set(id, count)
-    return count === 1 ? id : this.of(`${id.slice('SPDXRef-'.length)}-${count}`)
+    return this.#unique.of(`SPDXRef-${text.replace(/[^a-zA-Z0-9.-]+/g, '-').slice(0, 128)}`)
   }
 }
 

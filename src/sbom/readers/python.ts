@@ -15,9 +15,9 @@ function licenceOf(fields: Fields, text: string): string | undefined {
   const free = fields.get('license') ?? ''
   if (free !== '' && free !== 'UNKNOWN' && !free.includes('\n') && free.length <= 128) return line(free)
   const head = text.slice(0, text.search(/\r?\n\r?\n/) + 1 || undefined)
-  const classified = [...head.matchAll(/^Classifier: License ::(?:.*::)?\s*(.+?)\s*$/gm)].flatMap(
-    ([, name]) => (name === 'OSI Approved' ? [] : (line(name, 256) ?? [])),
-  )
+  const classified = [...head.matchAll(/^Classifier: License ::(.{1,256})$/gm)]
+    .flatMap(([, names = '']) => line(names.slice(names.lastIndexOf('::') + 2 || 0)) ?? [])
+    .filter((name) => name !== 'OSI Approved')
   return classified.length > 0 ? classified.join(' AND ') : undefined
 }
 
@@ -37,7 +37,7 @@ function checksumsOf(text: string): Checksum[] {
 /** RECORD: `path,algorithm=digest,size` lines, a path with a comma in quotes; paths begin where the package lies. */
 function filesOf(tree: Tree, directory: string): PackagedFile[] {
   const text = tree.read(`${directory}/RECORD`, largestRecord)?.toString() ?? ''
-  return [...text.matchAll(/^(?:"((?:[^"]|"")+)"|([^,"\n]+)),([^,\n]*),\d*\r?$/gm)].map(
+  return [...text.matchAll(/^(?:"((?:[^"\n]|"")+)"|([^,"\n]+)),([^,\n]*),\d*\r?$/gm)].map(
     ([, quoted, plain = '', digest = '']) => ({
       path: posix.resolve(directory, '..', quoted?.replaceAll('""', '"') ?? plain),
       checksums: checksumsOf(digest),

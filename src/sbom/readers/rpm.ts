@@ -10,7 +10,7 @@ import { line, named, webAddress } from './text.ts'
 
 /** Fedora since 36, RHEL since 10 and SUSE have it in the second place. */
 const places = '^/(var/lib|usr/lib/sysimage)/rpm/'
-const largestDatabase = 1024 * 1024 * 1024
+const largestDatabase = 512 * 1024 * 1024
 /** Marks of files that a package owns and does not bring: they have no content of its own. */
 const GHOST = 1 << 6
 

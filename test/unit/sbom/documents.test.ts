@@ -148,6 +148,13 @@ describe('a document', () => {
     ])
   })
 
+  it.each(['spdx', 'cyclonedx'] as const)('of %s tells packages of one name apart', (format) => {
+    const many = Array.from({ length: 300 }, () => one({ name: 'n'.repeat(200) }))
+    const document = JSON.parse(documentText({ ...found, packages: many }, subject, format))
+    if (format === 'spdx') requireSpdx(document)
+    else requireCycloneDx(document)
+  })
+
   it.each([
     ['{}', 'it is neither of SPDX nor of CycloneDX'],
     ['<x/>', 'it is no JSON'],

@@ -303,6 +303,25 @@ describe('what is no package', () => {
     expect(read(npm, path, { [path]: text })).toEqual([])
   })
 
+  it.each([
+    ['JSON', npm, '/node_modules/a/package.json', `"${'\\"'.repeat(2_000_000)}`],
+    ['a record', python, '/a.dist-info/METADATA', 'Name: a\nVersion: 1\n'],
+    ['classifiers', python, '/b.dist-info/METADATA', `Classifier: License ::${':: '.repeat(2_000_000)}\n`],
+    [
+      'paragraphs',
+      dpkg,
+      '/var/lib/dpkg/status',
+      `${'\n'.repeat(1_000_000)}${' '.repeat(1_000_000)}\n${'a:\n'.repeat(500_000)}`,
+    ],
+  ])('made to take long, %s does not', (_, reader, path, text) => {
+    const files = { [path]: text, '/a.dist-info/RECORD': '"""\n'.repeat(1_000_000) }
+    try {
+      read(reader, path, files, true)
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'IMAGE_FORMAT' })
+    }
+  })
+
   it('control characters and endless texts are no part of a line', () => {
     expect(line(' a\u001b[31m\n\u0000b ')).toBe('a [31m b')
     expect(line('x'.repeat(5000))).toHaveLength(4096)
