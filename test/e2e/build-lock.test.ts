@@ -124,7 +124,7 @@ describe.skipIf(!can('userns', 'fuse'))('a lock', () => {
     expect(stderr).toContain('changed: pacman tiny-tool 1-1 -> 2-1')
   })
 
-  it.skipIf(!can('dnf'))('has the packages that the rpm of the image tells', async () => {
+  it.skipIf(!can('dnf'))('has the packages of rpm, which the image can list too', async () => {
     const { path } = await makeRpmRepository(temporaryFolder())
     const found = await run(['sh', '-c', 'command -v rpm; ldd "$(command -v rpm)" | grep -o "/[^ ]*"'])
     const files = found.stdout
@@ -134,22 +134,21 @@ describe.skipIf(!can('userns', 'fuse'))('a lock', () => {
       .map((file) => `  ${file}\n`)
     const header = `Bootstrap: dnf\nMirrorURL: file://${path}\nInclude: tiny-tool\n`
     const program = `%files\n  ${found.stdout.split('\n')[0]} /usr/bin/rpm\n  /usr/lib/rpm/rpmrc\n${files.join('')}`
-    const lock = await must(build(['--lock'], `${header}${program}`))
-    expect(lock).toMatch(/\n {2}rpm:\n {4}tiny-release: 1-1\.\w+\n {4}tiny-tool: 2-3\.\w+\n$/)
+    const locked = /\n {2}rpm:\n {4}tiny-release: 1-1\.\w+\n {4}tiny-tool: 2-3\.\w+\n$/
+    expect(await must(build(['--lock'], `${header}${program}`))).toMatch(locked)
     // An image is read-only: its database must be readable all the same.
     const asked = await sing(['exec', 'x.sif', '/usr/bin/rpm', '-q', 'tiny-tool'], { cwd: folder })
     expect(asked.stdout).toMatch(/^tiny-tool-2-3\./)
-    const without = await build(['--lock', '--force'], header)
-    expect(without.stderr).toContain(
-      'The lock has no packages of RPM: the image has no rpm that could list them',
-    )
+    expect(await must(build(['--lock', '--force'], header))).toMatch(locked)
   })
 
-  it('is not made of what an rpm tells that never ends', async () => {
-    const rpm =
-      "%post\n  mkdir -p /var/lib/rpm /usr/bin\n  printf '#!/bin/sh\\nhead -c 20000000 /dev/zero\\n' >/usr/bin/rpm\n  chmod 755 /usr/bin/rpm\n"
-    const text = `Bootstrap: oci\nFrom: ${one.folder}:app\n${rpm}`
-    expect(await refused(build(['--lock'], text))).toContain('the rpm of the image does not end to list')
+  it('says what it lacks', async () => {
+    const post = '%post\n  mkdir -p /var/lib/rpm\n  echo nonsense >/var/lib/rpm/Packages\n'
+    const { status, stderr } = await build(['--lock'], `Bootstrap: oci\nFrom: ${one.folder}:app\n${post}`)
+    expect({ status, stderr }).toMatchObject({ status: 0 })
+    expect(stderr).toContain(
+      'WARNING: The lock is not complete: the database of rpm /var/lib/rpm/Packages is not read: it is no hash of Berkeley DB',
+    )
   })
 
   it('is refused where there is none, or nothing to lock', async () => {

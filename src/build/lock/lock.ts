@@ -49,7 +49,7 @@ export async function openLocking({ lock, target }: BuildRequest): Promise<Locki
         architecture,
         bases: resolved.bases,
         files,
-        packages: await packagesIn(root, tools),
+        packages: await packagesIn(root, tools.report),
       }
       const lines = locked ? differences(locked, found) : []
       if (lines.length > 0) throw differs(lines)

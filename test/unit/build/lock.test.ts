@@ -1,16 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { differences, type Lock } from '../../../src/build/lock/diff.ts'
 import { lockPath, lockText, parseLock } from '../../../src/build/lock/document.ts'
-import {
-  apkPackages,
-  condaPackage,
-  dpkgPackages,
-  pacmanPackage,
-  pythonPackage,
-  rPackage,
-  rpmPackages,
-} from '../../../src/build/lock/formats.ts'
+import { lockedPackages } from '../../../src/build/lock/packages.ts'
 import { differs, Resolved } from '../../../src/build/lock/resolved.ts'
+import type { Package } from '../../../src/sbom/types.ts'
 
 const empty: Lock = { architecture: 'amd64', bases: {}, files: {}, packages: {} }
 const some: Lock = {
@@ -135,49 +128,53 @@ describe('what is resolved', () => {
 })
 
 describe('packages', () => {
-  it('of dpkg are those that are installed', () => {
-    const text = [
-      'Package: bash\nEssential: yes\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2-1\nDescription: a\n shell\n Version: no',
-      'Package: gone\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1',
-      'Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.36',
-      'Package: libc6\nStatus: hold ok installed\nArchitecture: i386\nVersion: 2.36',
-      'Package: distroless\nArchitecture: all\nVersion: 3\n',
-    ].join('\n\n')
-    expect(dpkgPackages(text)).toEqual([
-      ['bash', '5.2-1'],
-      ['libc6:amd64', '2.36'],
-      ['libc6:i386', '2.36'],
-      ['distroless', '3'],
-    ])
+  const one = (more: Partial<Package>): Package => ({
+    ecosystem: 'deb',
+    name: 'a',
+    version: '1',
+    place: '/x',
+    ...more,
   })
 
-  it.each([
-    [
-      apkPackages('C:Q1\nP:musl\nV:1.2.5-r0\nA:x86_64\n\nP:busybox\nV:1.36\n\n'),
-      [
-        ['musl', '1.2.5-r0'],
-        ['busybox', '1.36'],
-      ],
-    ],
-    [pacmanPackage('%NAME%\nbash\n\n%VERSION%\n5.2-1\n\n%DESC%\n%NAME%\n'), [['bash', '5.2-1']]],
-    [
-      pythonPackage('Metadata-Version: 2.1\r\nName: Foo_Bar.baz\r\nVersion: 1.0\r\n\r\nName: no\n'),
-      [['foo-bar-baz', '1.0']],
-    ],
-    [pythonPackage('Metadata-Version: 2.1\n'), []],
-    [condaPackage('{"name":"numpy","version":"1.0","build":"py_0"}'), [['numpy', '1.0-py_0']]],
-    [condaPackage('{"name":"numpy","version":"1.0"}'), [['numpy', '1.0']]],
-    [condaPackage('{"name":1,"version":"1.0"}'), []],
-    [condaPackage('{'), []],
-    [rPackage('Package: ggplot2\nVersion: 3.5\nTitle: a\n  b\n'), [['ggplot2', '3.5']]],
-    [
-      rpmPackages('bash\t5.1-1.x86_64\nkernel\t6.2-1.x86_64\nkernel\t6.1-1.x86_64\ngpg-pubkey\t1-2\n\n'),
-      [
-        ['bash', '5.1-1.x86_64'],
-        ['kernel', '6.1-1.x86_64 6.2-1.x86_64'],
-      ],
-    ],
-  ])('%#', (found, expected) => {
-    expect(found).toEqual(expected)
+  it('come by kind, and by place where there are several', () => {
+    const python = '/opt/lib/site-packages'
+    expect(
+      lockedPackages([
+        one({ name: 'bash', version: '5.2-1', architecture: 'amd64' }),
+        one({ name: 'libc6', architecture: 'amd64' }),
+        one({ name: 'libc6', architecture: 'i386', version: '2' }),
+        one({ ecosystem: 'apk', name: 'musl' }),
+        one({ ecosystem: 'alpm', name: 'base' }),
+        one({ ecosystem: 'pypi', name: 'Foo_Bar.baz', place: `${python}/Foo-1.dist-info/METADATA` }),
+        one({ ecosystem: 'pypi', name: 'old', place: `${python}/old.egg-info/PKG-INFO` }),
+        one({ ecosystem: 'pypi', name: 'older', place: `${python}/older.egg-info` }),
+        one({
+          ecosystem: 'conda',
+          name: 'numpy',
+          qualifiers: { build: 'py_0' },
+          place: '/opt/conda/conda-meta/n.json',
+        }),
+        one({ ecosystem: 'conda', name: 'zlib', place: '/conda-meta/z.json' }),
+        one({ ecosystem: 'cran', name: 'ggplot2', place: '/usr/lib/R/library/ggplot2/DESCRIPTION' }),
+        one({ ecosystem: 'rpm', name: 'kernel', version: '6.2-1', architecture: 'x86_64' }),
+        one({
+          ecosystem: 'rpm',
+          name: 'kernel',
+          version: '6.1-1',
+          architecture: 'x86_64',
+          qualifiers: { epoch: '2' },
+        }),
+        one({ ecosystem: 'npm', name: 'left-out' }),
+      ]),
+    ).toEqual({
+      dpkg: { bash: '5.2-1', 'libc6:amd64': '1', 'libc6:i386': '2' },
+      apk: { musl: '1' },
+      pacman: { base: '1' },
+      'python /opt/lib/site-packages': { 'foo-bar-baz': '1', old: '1', older: '1' },
+      'conda /opt/conda': { numpy: '1-py_0' },
+      'conda /': { zlib: '1' },
+      'R /usr/lib/R/library': { ggplot2: '1' },
+      rpm: { kernel: '2:6.1-1.x86_64 6.2-1.x86_64' },
+    })
   })
 })
