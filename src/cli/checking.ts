@@ -14,6 +14,9 @@ export async function checkDirectories({ flags, context }: Call): Promise<string
   return [...(config.check.directory ? [config.check.directory] : []), ...words(flags.checks)]
 }
 
+/** How findings are told. */
+const kinds = { error: 'error', warning: 'warning', note: 'info' } as const
+
 export const levelOf = (value: unknown, flag?: string) =>
   parseLevel(typeof value === 'string' ? value : undefined, flag)
 
@@ -45,7 +48,7 @@ export function examinerOf(
       unlock,
     })
     for (const finding of findings.filter(({ severity }) => severity !== 'note' || level === 'note'))
-      report({ kind: 'warning', text: `check: ${findingLine(finding)}` })
+      report({ kind: kinds[finding.severity], text: `check: ${findingLine(finding)}` })
     if (!isFailed(findings, level)) return
     throw new SingError('BUILD', 'the image is refused: a check has found what is not to be in it', {
       hint: 'Correct the definition, or build it without --check and see: sing check IMAGE',

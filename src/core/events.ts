@@ -2,6 +2,7 @@
 
 export type Event =
   | { kind: 'info'; text: string }
+  | { kind: 'error'; text: string }
   | { kind: 'warning'; text: string }
   | { kind: 'verbose'; text: string }
   | { kind: 'debug'; text: string }

@@ -49,12 +49,13 @@ export function chooseVerbosity(
 
 const prefixes = {
   fatal: 'FATAL:',
+  error: 'ERROR:',
   warning: 'WARNING:',
   info: 'INFO:',
   verbose: 'VERBOSE:',
   debug: 'DEBUG:',
 } as const
-const colours = { fatal: 31, warning: 33, info: 34, verbose: 36, debug: 90 } as const
+const colours = { fatal: 31, error: 31, warning: 33, info: 34, verbose: 36, debug: 90 } as const
 const PREFIX_WIDTH = 9
 
 type Level = keyof typeof prefixes
@@ -129,6 +130,7 @@ export function createScreen(
   const report = (event: Event) => {
     switch (event.kind) {
       case 'info':
+      case 'error':
       case 'warning':
       case 'verbose':
       case 'debug':

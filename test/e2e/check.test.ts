@@ -267,7 +267,8 @@ describe('build --check', () => {
     const words = name === 'new' ? ['--sandbox'] : []
     const { status, stderr } = await sing(['build', '--check', ...words, target, sif])
     expect(status).toBe(255)
-    expect(stderr).toContain('check: /root/.ssh/id_rsa:1: private key')
+    expect(stderr).toContain('ERROR:   check: /root/.ssh/id_rsa:1: private key')
+    expect(stderr).toContain('WARNING: check: /etc/group: ')
     expect(stderr).toContain('the image is refused: a check has found what is not to be in it')
     expect(stderr).not.toContain(secret)
     const { stdout } = await run(['ls', '-A', folder])

@@ -21,20 +21,20 @@ function printed(code: string): { stdout: string; stderr: string; status: number
 
 const report = (level: number) => `const report = createReport({ level: ${level}, colour: true }, () => clock)
   let clock = 0`
-const everyKind = `for (const kind of ['warning', 'info', 'verbose', 'debug']) report({ kind, text: 'text' })`
+const everyKind = `for (const kind of ['error', 'warning', 'info', 'verbose', 'debug']) report({ kind, text: 'text' })`
 
 describe('a line on standard error', () => {
   it('begins with the prefix that scripts look for', () => {
     const { stdout, stderr } = printed(`${report(5)}\n${everyKind}`)
     expect(stdout).toBe('')
-    expect(stderr).toBe('WARNING: text\nINFO:    text\nVERBOSE: text\nDEBUG:   text\n')
+    expect(stderr).toBe('ERROR:   text\nWARNING: text\nINFO:    text\nVERBOSE: text\nDEBUG:   text\n')
   })
 
   it.each([
-    [levels.error, ''],
-    [levels.warning, 'WARNING: text\n'],
-    [levels.info, 'WARNING: text\nINFO:    text\n'],
-    [levels.verbose, 'WARNING: text\nINFO:    text\nVERBOSE: text\n'],
+    [levels.error, 'ERROR:   text\n'],
+    [levels.warning, 'ERROR:   text\nWARNING: text\n'],
+    [levels.info, 'ERROR:   text\nWARNING: text\nINFO:    text\n'],
+    [levels.verbose, 'ERROR:   text\nWARNING: text\nINFO:    text\nVERBOSE: text\n'],
   ])('is told from level %d as far as it matters', (level, expected) => {
     expect(printed(`${report(level)}\n${everyKind}`).stderr).toBe(expected)
   })
