@@ -84,7 +84,7 @@ const isPure = (path: string): boolean =>
   /^check\/(checks\/.*|facts|libraries|report|secrets|sizes|types)\.ts$/.test(path) ||
   /^trust\/(types|der|x509|ocsp-message|hkp|ecl|evidence|listing|material|packets)\.ts$/.test(path) ||
   /^endpoints\/(address|document|edit|known)\.ts$/.test(path) ||
-  /^sbom\/(types|spdx|cyclonedx|licences|licence-list|purl|rows|readers\/.*)\.ts$/.test(path) ||
+  /^sbom\/(types|spdx|cyclonedx|licences|licence-list|purl|rows|unique|readers\/.*)\.ts$/.test(path) ||
   /^image\/(labels|texts|oci-scripts|oci-config|assignments)\.ts$/.test(path)
 const pureModules = new Set(['node:path', 'node:path/posix', 'node:buffer', 'node:url'])
 
