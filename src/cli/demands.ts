@@ -36,7 +36,7 @@ function demandsOf(call: Call, settings: Settings): Omit<Demands, 'signal'> | un
   if (wish.verify === 'never' && signers.length === 0 && lists.length === 0) return undefined
   const signersFrom = settings.origins.get('images.signers')?.file ?? ''
   const { environment, report } = call.context
-  return { ...wish, signers, signersFrom, lists, environment, report }
+  return { ...wish, signers, signersFrom, lists, environment, report, fetched: call.fetched?.name }
 }
 
 /** Open the image; where somebody asks for signatures, only if it has them. */

@@ -1,18 +1,17 @@
 /** Opens an image that is to be started, if its signatures are what the user and the site ask for. */
 
-import { closeSync, fstatSync, readlinkSync, realpathSync, statSync } from 'node:fs'
+import { closeSync, fstatSync, readlinkSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { parse } from 'smol-toml'
-import type { ListText } from '../config/execution-lists.ts'
 import type { Rule } from '../config/signers.ts'
-import { reasonOf, SingError, shown } from '../core/errors.ts'
+import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { type Image, openImage, openPath } from '../image/open.ts'
 import { requireVersion, versionOf } from '../image/version.ts'
 import { parseSif, readAt } from '../sif/read.ts'
 import type { OpenSif } from './digests.ts'
-import { type ExecutionList, objection, readExecutionList, requireOneEach, ruleFor } from './ecl.ts'
+import { objection, ruleFor } from './ecl.ts'
 import { type Evidence, evidenceOf, oldEvidenceOf, toSigned } from './evidence.ts'
+import { type List, type ListSources, readLists } from './lists.ts'
 import { remembered } from './memo.ts'
 import { type KeyPlaces, keyPlaces, placesWith } from './places.ts'
 import { findInRings } from './ring-keys.ts'
@@ -20,61 +19,17 @@ import type { Origin } from './types.ts'
 import { verifyOpen } from './verify.ts'
 
 /** What is asked of the signatures of an image. */
-export type Demands = {
+export type Demands = ListSources & {
   /** `always` refuses an image whose signatures do not all hold, `warn` says so. */
   readonly verify: 'never' | 'warn' | 'always'
   /** Who asks for it, for people: `--verify`, or a key of the configuration and its place. */
   readonly verifyFrom: string
-  /** Rules of the site's configuration, and where they stand. */
-  readonly signers: readonly Rule[]
-  readonly signersFrom: string
-  /** Lists of the peers. */
-  readonly lists: readonly ListText[]
   /** Whose signatures count. */
   readonly environment: Readonly<Record<string, string>>
+  /** What an image of the cache is called. */
+  readonly fetched?: string | undefined
   readonly report: Report
   readonly signal: AbortSignal
-}
-
-/** A list, and what its file says of images that cannot be signed. */
-type List = ExecutionList & { readonly sifOnly: boolean }
-
-const realPath = (directory: string): string => {
-  try {
-    return realpathSync(directory)
-  } catch {
-    // What is not there holds no image.
-    return directory
-  }
-}
-
-const resolved = (rules: readonly Rule[]): Rule[] =>
-  rules.map((rule) =>
-    rule.directory === undefined ? rule : { ...rule, directory: realPath(rule.directory) },
-  )
-
-function parseList({ file, text }: ListText): ExecutionList | undefined {
-  try {
-    return readExecutionList(parse(text), file)
-  } catch (cause) {
-    if (cause instanceof SingError) throw cause
-    const [line = ''] = reasonOf(cause).split('\n')
-    throw new SingError('POLICY', `cannot read ${shown(file)}: ${shown(line)}`, {
-      hint: 'Nothing is started before the administrator has mended the file',
-      cause,
-    })
-  }
-}
-
-/** The lists that count: that of the site's configuration, and those of the peers that are activated. */
-function readLists({ signers, signersFrom, lists }: Demands): List[] {
-  const own = signers.length > 0 ? [{ file: signersFrom, rules: signers, legacy: false, sifOnly: false }] : []
-  const others = lists.flatMap((text) => parseList(text) ?? []).map((list) => ({ ...list, sifOnly: true }))
-  return [...own, ...others].map((list) => {
-    const rules = resolved(list.rules)
-    requireOneEach(list.file, rules)
-    return { ...list, rules }
-  })
 }
 
 function refuse(path: string, reason: string, hint: string): SingError {
@@ -143,6 +98,10 @@ async function findEvidence(source: OpenSif, legacy: boolean, demands: Demands):
   return await remembered({ parts, changed }, session, find, signal)
 }
 
+/** What is made of an image of OCI here nobody can have signed before. */
+const unsignedHint =
+  'Fetch it as a file, look at it, and sign it: sing pull IMAGE.sif REFERENCE; sing sign IMAGE.sif'
+
 async function judgeSif(
   source: OpenSif,
   path: string,
@@ -155,8 +114,11 @@ async function judgeSif(
   for (const { list, rule } of rules)
     judgeByRule(path, rule, list, await findEvidence(source, list.legacy, demands))
   if (demands.verify === 'never') return
-  const { problem } = await findEvidence(source, false, demands)
-  if (problem) enforce(path, demands, problem.message, problem.hint ?? 'See: sing verify IMAGE')
+  const { problem, named } = await findEvidence(source, false, demands)
+  if (!problem) return
+  const isMade = demands.fetched !== undefined && named.length === 0
+  const hint = isMade ? unsignedHint : (problem.hint ?? 'To see more: sing verify IMAGE')
+  enforce(path, demands, problem.message, hint)
 }
 
 async function judge(fd: number, path: string, demands: Demands): Promise<void> {
@@ -191,7 +153,7 @@ export async function openVerified(path: string, demands: Demands): Promise<Imag
   const fd = openPath(path)
   try {
     const version = versionOf(fd)
-    await judge(fd, path, demands)
+    await judge(fd, demands.fetched ?? path, demands)
     const image = await openImage(path, { ext3: true, unlock: 'keep', descriptor: fd })
     if (image.kind === 'sandbox') return image
     requireVersion(fd, version, path)
