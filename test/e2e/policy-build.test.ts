@@ -6,6 +6,7 @@ import type { PrivateKey } from 'openpgp'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type BuildFolder, base, buildFolder, leftBy } from '../helpers/builds.ts'
 import { can } from '../helpers/can.ts'
+import { encryptSif } from '../helpers/encrypted-sif.ts'
 import { serveFiles } from '../helpers/files-server.ts'
 import { fingerprintOf, makeRing, newKey, signWith } from '../helpers/signing.ts'
 import { sing } from '../helpers/sing.ts'
@@ -95,6 +96,68 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a base', () => {
     expect(await build(buildFolder(), from('ann'), ['ann'], 'http')).toMatchObject({ status: 0 })
     const { status, stderr } = await build(buildFolder(), from('plain'), ['ann'], 'http')
     expect({ status, stderr }).toEqual({ status: 255, stderr: expect.stringContaining('it is not signed\n') })
+  })
+})
+
+describe.skipIf(!can('userns', 'fuse', 'overlay'))('exec --verify, further', () => {
+  it('starts a signed file of the web, for several processes at the same time', async () => {
+    await using server = await serveFiles(folder)
+    const place = buildFolder()
+    const env = { ...place.env, HOME: place.path, SING_KEYSDIR: ring }
+    const exec = (name: string) =>
+      sing(['exec', '--verify', `${server.address}/${name}.sif`, 'echo', 'started'], { cwd: place.path, env })
+    const outcomes = await Promise.all([exec('ann'), exec('ann'), exec('ann')])
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ status: 0, stdout: 'started\n' })
+    expect(await exec('plain')).toMatchObject({
+      status: 255,
+      stderr: expect.stringMatching(
+        /^FATAL: {3}cannot start plain.sif: group 1 is not signed\n *Fetch it as a file, look/,
+      ),
+    })
+  })
+
+  it('starts an encrypted image that is signed as it lies in its file', async () => {
+    const place = buildFolder()
+    const path = join(place.path, 'encrypted.sif')
+    await encryptSif(base, path, { passphrase: 'open sesame' })
+    await signWith(path, keys.get('ann') as PrivateKey)
+    give(path)
+    const env = {
+      ...place.env,
+      HOME: place.path,
+      SING_KEYSDIR: ring,
+      SINGULARITY_ENCRYPTION_PASSPHRASE: 'open sesame',
+    }
+    const exec = () => sing(['exec', '--verify', path, 'echo', 'started'], { cwd: place.path, env })
+    expect(await exec()).toMatchObject({ status: 0, stdout: 'started\n' })
+    expect(await sing(['sif', 'del', '1', path], { cwd: place.path, env })).toMatchObject({ status: 0 })
+    expect(await exec()).toMatchObject({
+      status: 255,
+      stderr: expect.stringContaining('was signed, and is not there'),
+    })
+  })
+
+  it.skipIf(!can('ext3'))('is told when a container would change what is signed', async () => {
+    const place = buildFolder()
+    const path = join(place.path, 'overlay.sif')
+    copyFileSync(base, path)
+    give(path)
+    const env = { ...place.env, HOME: place.path, SING_KEYSDIR: ring }
+    expect(await sing(['overlay', 'create', '--sparse', path], { cwd: place.path, env })).toMatchObject({
+      status: 0,
+    })
+    await signWith(path, keys.get('ann') as PrivateKey)
+    give(path)
+    const write = (...flags: string[]) =>
+      sing(['exec', '--writable', ...flags, path, 'touch', '/new'], { cwd: place.path, env })
+    const warning = 'does not hold any more: the overlay is signed with the rest, and --writable changes it'
+    expect(await write('--verify')).toMatchObject({ status: 0, stderr: expect.stringContaining(warning) })
+    expect(await write('--verify')).toMatchObject({
+      status: 255,
+      stderr: expect.stringContaining('was changed after it was signed'),
+    })
+    const again = await sing(['overlay', 'create', path], { cwd: place.path, env })
+    expect(again).toMatchObject({ status: 255, stderr: expect.stringContaining('it is signed') })
   })
 })
 

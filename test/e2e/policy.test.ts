@@ -1,6 +1,7 @@
 /** What user and site ask of the signatures of images before they are started. */
 
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { PrivateKey } from 'openpgp'
@@ -75,7 +76,11 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('exec --verify', () => {
   })
 
   it.each([
-    ['nobody has signed', () => unsigned, /^FATAL: {3}cannot start .*everything.sif: group 1 is not signed/],
+    [
+      'nobody has signed',
+      () => unsigned,
+      /^FATAL: {3}cannot start .*everything.sif: group 1 is not signed\n *Whoever made the image signs it/,
+    ],
     ['somebody unknown has signed', () => byEve, /the key [0-9A-F]{16} is not known\n.*sing key pull/],
     ['somebody unknown has signed too', () => byBoth, /the key [0-9A-F]{16} is not known/],
     ['was changed since', () => changed, /object 1 was changed after it was signed/],
@@ -125,6 +130,31 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('exec --verify', () => {
       status: 255,
       stderr: expect.stringContaining('was changed after it was signed'),
     })
+  })
+
+  it('starts nothing else when another image is put in its place all the time', async () => {
+    const tree = join(home, 'tree')
+    const evil = join(home, 'evil.sif')
+    const path = join(home, 'swapped.sif')
+    const made = await run(['sh', '-c', `cp -a ${images.sandbox} ${tree} && echo evil > ${tree}/evil`])
+    const built = await sing(['build', evil, tree], { cwd: home })
+    expect([made.status, built.status]).toEqual([0, 0])
+    const swap = `while :; do ln -sfn ${byAnn} ${path}; ln -sfn ${evil} ${path}; done`
+    const [file = '', ...rest] = commandLine(['sh', '-c', swap])
+    const swapper = spawn(file, rest, { stdio: 'ignore' })
+    try {
+      while (!existsSync(path)) await pause(20)
+      for (let turn = 0; turn < 15; turn += 1) {
+        const { status, stdout } = await sing(['exec', '--verify', path, 'ls', '/'], {
+          cwd: home,
+          env: environment(),
+        })
+        expect([0, 255]).toContain(status)
+        expect(stdout).not.toContain('evil')
+      }
+    } finally {
+      swapper.kill('SIGKILL')
+    }
   })
 
   it('unpacks what it has verified', async () => {
