@@ -100,6 +100,7 @@ export const commandTable: Readonly<Record<string, Entry>> = {
     summary: 'Look into SIF files and change them',
     loadGroup: async () => (await import('./commands/sif.ts')).subcommands,
   },
+  sign: { summary: 'Sign an image', load: async () => (await import('./commands/sign.ts')).command },
   test: { summary: 'Run the test of an image', load: () => action('test') },
   verify: {
     summary: 'Check who signed an image, and that it is what they signed',
@@ -118,7 +119,6 @@ export const laterCommands: Readonly<Record<string, string>> = {
   delete: 'images cannot be removed from a library',
   doctor: 'the machine cannot be examined',
   search: 'libraries cannot be searched',
-  sign: 'images cannot be signed',
 }
 
 /** Other spellings of words, which the peers have, too. */

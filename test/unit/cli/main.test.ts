@@ -79,7 +79,7 @@ describe('a mistake', () => {
 describe('a failure', () => {
   it.each([
     [['exec', '/none.sif', 'true'], {}, /^FATAL: {3}.*\/none\.sif/],
-    [['sign', 'x.sif'], {}, /^FATAL: {3}sign is not available yet/],
+    [['search', 'x'], {}, /^FATAL: {3}search is not available yet/],
     [['exec', '--nvccli', '/none.sif', 'true'], {}, /^FATAL: {3}--nvccli cannot be used/],
     [['version'], { SINGULARITY_DEBUG: 'yes' }, /^FATAL: {3}the variable SINGULARITY_DEBUG/],
   ] as [string[], Environment, RegExp][])(
