@@ -8,6 +8,7 @@ import { allLaunchFlags, globalFlags, profileFlag } from './cli/options.ts'
 import { type Parsed, parseFlags } from './cli/parse.ts'
 import { loadSettings, type Settings } from './config/load.ts'
 import { exitStatus, SingError } from './core/errors.ts'
+import { splitSecrets } from './core/secrets.ts'
 import { singularityVersion, version } from './core/version.ts'
 import { answerWidth, ReaderGone, writeAnswer } from './ui/output.ts'
 import {
@@ -25,7 +26,7 @@ const brokenPipe = 141
 /** What is known so far of the command line, for the message when it turns out wrong. */
 type Progress = { verbosity: Verbosity; words: readonly string[]; command: Command | undefined }
 
-type Start = Pick<Context, 'environment' | 'openFiles' | 'descriptors' | 'calledAs'>
+type Start = Pick<Context, 'environment' | 'secrets' | 'openFiles' | 'descriptors' | 'calledAs'>
 
 /** The caller's environment, and what `bin/sing` noted in it. */
 function readStart(given: NodeJS.ProcessEnv): Start {
@@ -34,12 +35,16 @@ function readStart(given: NodeJS.ProcessEnv): Start {
     SING_DESCRIPTORS: descriptors = '',
     SING_CALLED_AS: calledAs,
     SING_INTERPRETED: interpreted,
-    ...environment
+    ...variables
   } = given
   // Meant for the engine alone.
-  if (interpreted) delete environment.BUN_JSC_useJIT
+  if (interpreted) delete variables.BUN_JSC_useJIT
+  const { environment, secrets } = splitSecrets(variables as Record<string, string>)
+  // No program that is started gets them by accident.
+  for (const name of Object.keys(secrets)) delete given[name]
   return {
-    environment: environment as Record<string, string>,
+    environment,
+    secrets,
     openFiles: /^\d+$/.test(openFiles) ? Number(openFiles) : undefined,
     descriptors: descriptors
       .split(' ')

@@ -16,6 +16,8 @@ export type Context = {
   readonly report: Report
   /** The environment the caller had, without the variables that `bin/sing` adds. */
   readonly environment: Readonly<Record<string, string>>
+  /** Variables that it had beside those, which open encrypted images. */
+  readonly secrets: Readonly<Record<string, string>>
   /** Soft limit of open files before the engine raised it; undefined when unknown. */
   readonly openFiles: number | undefined
   /** Descriptors besides 0 to 2 that the caller handed in. */

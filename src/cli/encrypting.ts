@@ -6,19 +6,11 @@ import { type NewEncryption, newEncryption } from '../image/encryption.ts'
 import type { Secret } from '../image/locked.ts'
 import type { Unlock } from '../image/open.ts'
 import { Conversation } from '../ui/prompt.ts'
-import type { Call, Context } from './command.ts'
+import type { Call } from './command.ts'
 import { unlockFor } from './unlock.ts'
 
 /** gocryptfs takes no longer one. */
 const longestPassphrase = 2048
-
-const isSecret = (variable: string): boolean =>
-  /^(SING|APPTAINER|SINGULARITY)_ENCRYPTION_(PASSPHRASE|PEM_PATH|PEM_DATA)$/.test(variable)
-
-/** The environment for others, who are not told any of it. */
-export function withoutSecrets(environment: Context['environment']): Record<string, string> {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => !isSecret(name)))
-}
 
 /** Whether the new image is to be encrypted. A key on the command line can only mean that. */
 export function encrypts({ flags }: Pick<Call, 'flags'>): boolean {
@@ -27,8 +19,8 @@ export function encrypts({ flags }: Pick<Call, 'flags'>): boolean {
 
 /** Somebody may have meant to encrypt. */
 export function warnOfPlain(call: Call): void {
-  const { environment, report } = call.context
-  const variable = Object.keys(environment).find((name) => isSecret(name) && environment[name])
+  const { secrets, report } = call.context
+  const variable = Object.keys(secrets).find((name) => secrets[name])
   if (variable === undefined || encrypts(call)) return
   const text = `${variable} is set, but --encrypt is not given: the new image is not encrypted`
   report({ kind: 'warning', text })
@@ -39,8 +31,7 @@ export function warnOfPlain(call: Call): void {
  * with what is asked for.
  */
 export function unlockBase(call: Call): Unlock {
-  const { environment } = call.context
-  const asks = !Object.keys(environment).some((name) => isSecret(name) && environment[name])
+  const asks = !Object.values(call.context.secrets).some(Boolean)
   const open = (passphrase: boolean) =>
     unlockFor({ ...call, flags: { ...call.flags, passphrase, 'pem-path': '' } })
   const [known, asked] = [open(false), open(asks)]

@@ -13,9 +13,9 @@ const pemLimit = 64 * 1024
 const prefixes = ['SING_', 'APPTAINER_', 'SINGULARITY_'] as const
 
 /** The strongest of the three spellings that is set. */
-function twin(environment: Readonly<Record<string, string>>, name: string): string | undefined {
-  const variable = prefixes.map((prefix) => `${prefix}ENCRYPTION_${name}`).find((one) => environment[one])
-  return variable === undefined ? undefined : environment[variable]
+function twin(secrets: Readonly<Record<string, string>>, name: string): string | undefined {
+  const variable = prefixes.map((prefix) => `${prefix}ENCRYPTION_${name}`).find((one) => secrets[one])
+  return variable === undefined ? undefined : secrets[variable]
 }
 
 async function ask(question: string, hint: string): Promise<string> {
@@ -38,7 +38,7 @@ function readPem(path: string): Secret {
  * @throws SingError ENCRYPTION for an empty passphrase and a key file that cannot be read; IO without a terminal to ask at
  */
 export async function readSecret({ flags, context }: Call): Promise<Secret | undefined> {
-  const { environment } = context
+  const { secrets } = context
   if (typeof flags['pem-path'] === 'string' && flags['pem-path']) return readPem(flags['pem-path'])
   if (flags.passphrase === true) {
     const hint = 'Without one: set SINGULARITY_ENCRYPTION_PASSPHRASE'
@@ -46,11 +46,11 @@ export async function readSecret({ flags, context }: Call): Promise<Secret | und
     if (passphrase === '') throw new SingError('ENCRYPTION', 'the passphrase is empty')
     return { kind: 'passphrase', passphrase }
   }
-  const path = twin(environment, 'PEM_PATH')
+  const path = twin(secrets, 'PEM_PATH')
   if (path !== undefined) return readPem(path)
-  const pem = twin(environment, 'PEM_DATA')
+  const pem = twin(secrets, 'PEM_DATA')
   if (pem !== undefined) return { kind: 'pem', pem, name: 'in ENCRYPTION_PEM_DATA' }
-  const passphrase = twin(environment, 'PASSPHRASE')
+  const passphrase = twin(secrets, 'PASSPHRASE')
   return passphrase === undefined ? undefined : { kind: 'passphrase', passphrase }
 }
 

@@ -14,6 +14,7 @@ export type Reentry = {
   readonly argv: readonly string[]
   readonly context: {
     readonly environment: Readonly<Record<string, string>>
+    readonly secrets: Readonly<Record<string, string>>
     readonly calledAs: string
     readonly openFiles: number | undefined
     readonly descriptors: readonly number[]
@@ -30,6 +31,7 @@ export function isReentered(context: Pick<Reentry['context'], 'environment'>): b
 function secondLife(context: Reentry['context']): Record<string, string> {
   return {
     ...context.environment,
+    ...context.secrets,
     SING_CALLED_AS: context.calledAs,
     SING_DESCRIPTORS: context.descriptors.join(' '),
     ...(context.openFiles === undefined ? {} : { SING_OPEN_FILES: String(context.openFiles) }),

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
@@ -137,12 +137,23 @@ describe('an encrypted image', () => {
     expect((await ours(['check', image], {})).stderr).toMatch(/it is encrypted\n.*--passphrase/)
   })
 
+  it('is checked by programs of the site, which get no key', async () => {
+    mkdirSync(at('checks'))
+    const check = at('checks/look')
+    writeFileSync(check, `#!/bin/sh\nenv > ${at('seen')}\n`)
+    chmodSync(check, 0o755)
+    give(at('checks'))
+    await ours(['check', '--checks', at('checks'), image])
+    expect(readFileSync(at('seen'), 'utf8')).toContain('PATH=')
+    expect(readFileSync(at('seen'), 'utf8')).not.toContain('ENCRYPTION')
+  })
+
   it('becomes a sandbox with its key', async () => {
     const { status } = await ours(['build', '--sandbox', at('tree'), image])
     expect(status).toBe(0)
     expect(readFileSync(at('tree/.singularity.d/runscript'), 'utf8')).not.toBe('')
     const refused = await ours(['build', '--sandbox', at('none'), image], {})
-    expect(refused.stderr).toMatch(/it is encrypted\n.*--passphrase/)
+    expect(refused.stderr).toMatch(/there is no terminal\n.*ENCRYPTION_PASSPHRASE/)
     expect(readdirSync(folder)).not.toContain('none')
   })
 
@@ -218,7 +229,7 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a build on an encrypted imag
   it('is refused without a key, before anything runs', async () => {
     writeFileSync(at('on.def'), `Bootstrap: localimage\nFrom: ${image}\n%post\n    echo ran\n`)
     const { status, stdout, stderr } = await ours(['build', '--fakeroot', at('no.sif'), at('on.def')], {})
-    expect(stderr).toMatch(/it is encrypted\n.*--passphrase/)
+    expect(stderr).toMatch(/there is no terminal\n.*ENCRYPTION_PASSPHRASE/)
     expect(stdout).not.toContain('ran')
     expect(status).toBe(255)
   })

@@ -21,7 +21,7 @@ import { confirm } from '../../ui/prompt.ts'
 import { createStepReport } from '../../ui/steps.ts'
 import { examinerOf } from '../checking.ts'
 import type { Call, Command, Flags } from '../command.ts'
-import { encryptionOf, encrypts, unlockBase, warnOfPlain, withoutSecrets } from '../encrypting.ts'
+import { encryptionOf, encrypts, unlockBase, warnOfPlain } from '../encrypting.ts'
 import { Fetcher, fetchingOptions } from '../fetching.ts'
 import { formOf } from '../names.ts'
 import { sbomOf } from '../sbom.ts'
@@ -229,7 +229,7 @@ async function run(given: Call): Promise<number> {
   const examine = examinerOf(call)
   if (needsRoot(spec, request, facts)) becomeRoot(call, facts, request)
   for (const event of heard) report(event)
-  const { SING_REENTERED: _, ...environment } = withoutSecrets(call.context.environment)
+  const { SING_REENTERED: _, ...environment } = call.context.environment
   warnOfPlain(call)
   warnOfChance(request, report)
   const encryption = await encryptionOf(call)

@@ -12,7 +12,7 @@ import { confirm } from '../../ui/prompt.ts'
 import { createStepReport } from '../../ui/steps.ts'
 import { examinerOf } from '../checking.ts'
 import type { Call, Command } from '../command.ts'
-import { encryptionOf, unlockBase, warnOfPlain, withoutSecrets } from '../encrypting.ts'
+import { encryptionOf, unlockBase, warnOfPlain } from '../encrypting.ts'
 import { Fetcher } from '../fetching.ts'
 import { ownPlace } from '../instances.ts'
 import { type Flag, fakerootFlags } from '../options.ts'
@@ -118,7 +118,7 @@ async function run(given: Call): Promise<number> {
   const facts = readHostFacts(call.context.environment)
   becomeRoot(call, facts, request)
   warnOfPlain(call)
-  const { SING_REENTERED: _, ...environment } = withoutSecrets(call.context.environment)
+  const { SING_REENTERED: _, ...environment } = call.context.environment
   using fetcher = new Fetcher(call)
   await build(request, spec, {
     facts,

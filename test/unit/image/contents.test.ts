@@ -226,6 +226,7 @@ async function print(command: typeof inspectCommand, path: string, flags: Flags 
     descriptors: [],
     settings: async () => defaultSettings,
     configFile: undefined,
+    secrets: {},
     calledAs: 'sing',
     debug: false,
     verbosity: { level: 1, colour: false },

@@ -17,6 +17,7 @@ async function sif(word: string, args: string[], flags: Flags = {}): Promise<str
     descriptors: [],
     settings: async () => defaultSettings,
     configFile: undefined,
+    secrets: {},
     calledAs: 'sing',
     debug: false,
     verbosity: { level: 1, colour: false },
