@@ -142,6 +142,8 @@ describe('importing', () => {
     await refused('none', 'cannot read keys from none: no such file')
     await key(['import', keyFile('pgp-public.asc')])
     await refused(keyFile('pgp-public.asc'), `the key ${prints.rsa} is in`)
+    await key(['import', ringFile('pgp-public')])
+    await refused(ringFile('pgp-public'), 'all 2 keys are in')
   })
 
   it('gives a private key another passphrase, which protects all of it', async () => {
@@ -367,6 +369,11 @@ describe('a pair of keys', () => {
     await refused(['-N', 'A', '-b', '99999'], 2, 'longer ones are only slower')
     await refused(['-N', 'A', '--type', 'dsa'], 255, '--type dsa: expected rsa or ed25519')
     await refused(['-N', 'A', '--password-stdin'], 255, '--password and --password-stdin exclude each other')
+    const long = await key(['newpair', '-N', 'A', '--password-stdin'], { input: 'x'.repeat(70_000) })
+    expect(long).toMatchObject({
+      status: 255,
+      stderr: expect.stringContaining('the line on standard input is too long'),
+    })
     expect(existsSync(keys)).toBe(false)
   })
 
@@ -429,6 +436,11 @@ describe('a directory of keys', () => {
     write('file', 'text')
     expect(await key(['list', '-d', 'file'])).toMatchObject({
       stderr: expect.stringContaining('is no directory of keys'),
+    })
+    write('closed/pgp-public', '', 0)
+    expect(await key(['list', '-d', 'closed'])).toMatchObject({
+      status: 255,
+      stderr: expect.stringMatching(/cannot read keys from .*closed\/pgp-public: permission denied/),
     })
     write('dir/pgp-public/x', '')
     expect(await key(['list', '-d', 'dir'])).toMatchObject({
