@@ -46,7 +46,7 @@ export async function newSif(path: string, options: CreateOptions & { force?: bo
   await writer.commit()
 }
 
-/** An image that stays open. */
+/** An image that stays open, and what was read of it in the beginning: nothing is looked up by its path again. */
 export type OpenSif = { readonly fd: number; readonly sif: Sif }
 
 /**

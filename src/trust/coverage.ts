@@ -14,6 +14,9 @@ const always: readonly string[] = [
   'empty places in the table, and bytes that belong to no object',
 ]
 
+/** Of objects that no signature is about; a file can have thousands. */
+const mostTold = 20
+
 /** What of this image was not covered, a sentence each. */
 export function uncoveredBy(
   sif: Sif,
@@ -36,9 +39,11 @@ function objectsLeftOut({ objects }: Sif, findings: readonly SignatureFinding[])
     ...holding.map(({ id }) => id),
     ...holding.flatMap((finding) => finding.objects.map(({ id }) => id)),
   ])
-  return objects
-    .filter(({ id }) => !covered.has(id))
+  const left = objects.filter(({ id }) => !covered.has(id))
+  const told = left
+    .slice(0, mostTold)
     .map((object) => `object ${object.id} (${typeName(object.dataType)}): ${reasonFor(object, findings)}`)
+  return left.length > told.length ? [...told, `${left.length - told.length} more objects`] : told
 }
 
 function reasonFor({ id, dataType }: SifObject, findings: readonly SignatureFinding[]): string {

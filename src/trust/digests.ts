@@ -6,12 +6,12 @@ import { read } from 'node:fs'
 import { promisify } from 'node:util'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { type Report, silent } from '../core/events.ts'
+import type { OpenSif } from '../sif/edit.ts'
 import type { SifObject } from '../sif/format.ts'
 import { type Digest, descriptorBytes, type HashName, headerBytes } from '../sif/integrity.ts'
-import { objectWindow, type Sif } from '../sif/read.ts'
+import { objectWindow } from '../sif/read.ts'
 
-/** A file that stays open, and what was read of it in the beginning: nothing is looked up by its path again. */
-export type OpenSif = { readonly fd: number; readonly sif: Sif }
+export type { OpenSif }
 
 export type DigestOptions = { readonly report?: Report; readonly signal?: AbortSignal | undefined }
 

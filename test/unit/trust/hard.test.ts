@@ -32,9 +32,10 @@ describe('the work is bounded', () => {
       }
       return Buffer.concat([bytes, Buffer.alloc(4000)])
     })
-    expect(told(await verify(path)).problem).toBe(
-      'group 1 has 2998 signatures; no more than 256 are looked at',
-    )
+    const verdict = await verify(path)
+    expect(verdict.problem?.message).toBe('group 1 has 2998 signatures; no more than 256 are looked at')
+    expect(verdict.uncovered.filter((sentence) => sentence.startsWith('object '))).toHaveLength(20)
+    expect(verdict.uncovered[20]).toBe('2980 more objects')
   })
 
   it('for many signatures by one key, which is looked for once', async () => {
