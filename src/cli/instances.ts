@@ -2,6 +2,7 @@
 
 import { closeSync, openSync, readSync, writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
+import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { formatSize } from '../core/units.ts'
@@ -220,11 +221,17 @@ function goTo(cwd: string, name: string): void {
   }
 }
 
+/** What opens an encrypted image is not kept with the instance: it is given anew, from where the caller is. */
+function keysFrom({ flags: { passphrase, 'pem-path': path } }: Call): Flags {
+  return { passphrase, 'pem-path': typeof path === 'string' && path ? resolve(path) : undefined }
+}
+
 /** Stop an instance and start it again as it was started; it goes on running when that can be known to fail. */
 export async function restart(call: Call): Promise<number> {
   const place = ownPlace(call.context)
   const instance = requireInstance(place, call.args[0] ?? '')
-  const { verb, image, name, command, flags, cwd } = instance
+  const { verb, image, name, command, cwd } = instance
+  const flags = { ...instance.flags, ...keysFrom(call) }
   goTo(cwd, name)
   const again = { ...call, flags, args: [image.path, name, ...command] }
   const { prepared } = await prepareStart(verb, again)

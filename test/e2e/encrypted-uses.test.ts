@@ -114,6 +114,18 @@ describe.skipIf(!can('userns', 'fuse'))('the key of a container', () => {
     expect(inside.stdout).not.toContain(passphrase)
   })
 
+  it('is given anew to start an instance again', async () => {
+    const name = `again-${process.pid}`
+    await ours(['instance', 'start', image, name])
+    const refused = await ours(['instance', 'restart', name], {})
+    const still = await ours(['exec', `instance://${name}`, 'echo', 'still'], {})
+    const again = await ours(['instance', 'restart', name])
+    await ours(['instance', 'stop', name])
+    expect(refused.stderr).toMatch(/it is encrypted\n.*--passphrase/)
+    expect(still.stdout).toBe('still\n')
+    expect(again.status).toBe(0)
+  })
+
   it('ends with the server when the container ends', async () => {
     const server = () =>
       processes().filter((pid) => /^sing-squashfs\0.*--key/.test(textOf(`/proc/${pid}/cmdline`)))

@@ -2,7 +2,7 @@
 
 import type { Command } from '../command.ts'
 import { list, logs, restart, start, stats, stop, wait } from '../instances.ts'
-import { type Flag, launchFlags } from '../options.ts'
+import { encryptionFlags, type Flag, launchFlags } from '../options.ts'
 
 const checkpoints = 'there is no checkpointing here; let the program write its own state and start it again'
 
@@ -126,7 +126,7 @@ export const subcommands: Record<string, Command> = {
     usage: 'instance restart [options] <name>',
     summary: 'End an instance and start it as it was started',
     examples: ['sing instance restart db'],
-    flags: stopFlags,
+    flags: [...stopFlags, ...encryptionFlags],
     args: [1, 1],
     run: restart,
   },
