@@ -188,9 +188,13 @@ export function readDocument(root: Node | undefined, file: string): RemoteDocume
 const plainWord = /^[A-Za-z_/][A-Za-z0-9_./=@%+-]*(:[A-Za-z0-9_./=@%+-]+)*$/
 const reserved = /^(null|true|false|yes|no|on|off|y|n|~|inf|nan)$/i
 
+/** Characters that JSON leaves as they are, and YAML takes for line ends or for none. */
+const unprintable = /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g
+const escaped = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+
 /** A quoted word of YAML may be one of JSON. */
 const quoted = (text: string): string =>
-  plainWord.test(text) && !reserved.test(text) ? text : JSON.stringify(text)
+  plainWord.test(text) && !reserved.test(text) ? text : JSON.stringify(text).replace(unprintable, escaped)
 
 const keyserverLines = ({ uri, skip, external, insecure }: KeyserverEntry): string[] => [
   `            - URI: ${quoted(uri)}`,

@@ -20,6 +20,8 @@ export type AskOptions = {
   readonly report: Report
   readonly signal: AbortSignal
   readonly patience?: Partial<Patience> | undefined
+  /** Milliseconds for one answer, however steadily it comes. */
+  readonly deadline?: number | undefined
 }
 
 /** Bytes: keys with all the signatures that others gave them have some hundred kilobytes. */
@@ -30,6 +32,7 @@ const replyLimit = 64 * 1024
 const mostPages = 8
 
 /** A person waits for the answer. */
+const usualDeadline = 60_000
 const patience: Partial<Patience> = { connect: 5000, answer: 30_000, body: 10_000, retryAfter: 5000 }
 
 export const refuse = ({ url }: KeyServer, reason: string, hint?: string, cause?: unknown): SingError =>
@@ -53,7 +56,9 @@ async function ask<T>(
   options: AskOptions,
   read: (response: Response) => Promise<T>,
 ): Promise<T> {
-  const { environment, report, signal } = options
+  const { environment, report, deadline = usualDeadline } = options
+  const late = AbortSignal.timeout(deadline)
+  const signal = AbortSignal.any([options.signal, late])
   using client = new HttpClient({ environment, report, patience: { ...patience, ...options.patience } })
   try {
     const response = await client.request(address, {
@@ -65,6 +70,9 @@ async function ask<T>(
     })
     return await read(response)
   } catch (cause) {
+    options.signal.throwIfAborted()
+    if (late.aborted)
+      throw refuse(server, `takes more than ${Math.ceil(deadline / 1000)} seconds for its answer`)
     if (!(cause instanceof RequestError)) throw cause
     throw refuse(server, `gives no answer: ${cause.message}`, cause.hint, cause)
   }

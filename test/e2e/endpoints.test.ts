@@ -7,6 +7,7 @@ import { can } from '../helpers/can.ts'
 import { goodToken, startEndpoint } from '../helpers/endpoint.ts'
 import { program, type RunOptions, run as runProgram, sing } from '../helpers/sing.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
+import { talk } from '../helpers/terminal.ts'
 
 /** A home of its own, and `sing` in it. */
 function newHome() {
@@ -156,6 +157,25 @@ DefaultRemote *^
     expect(stdout).toContain('theirs.example')
   })
 
+  it('have no place without a home, but the one that is named', async () => {
+    const { run, home } = newHome()
+    const env = { HOME: undefined }
+    const nowhere = await run('remote add --no-login a a.example', { env })
+    expect(nowhere.stderr).toMatch(/the variable HOME is not set\n.*--config FILE/)
+    expect((await run(`remote add --no-login --config ${home}/named.yaml a a.example`, { env })).status).toBe(
+      0,
+    )
+    expect((await run('remote list', { env })).status).toBe(0)
+  })
+
+  it('have an address', async () => {
+    const { run, write } = newHome()
+    const file = write('a.yaml', 'Active: a\nRemotes:\n  a:\n    URI: "a?b"\n')
+    expect((await run(`remote --config ${file} status`)).stderr).toMatch(
+      /the endpoint a \(a\?b\) has no address/,
+    )
+  })
+
   it.each([
     'remote --config FILE list',
     'remote -c FILE list',
@@ -211,6 +231,74 @@ Valid authentication token set (logged in).
     expect(login.stderr.includes('Others can see a password')).toBe(flag.startsWith('--password g'))
   })
 
+  it.each([
+    ['--password-stdin', '', /the token is empty/],
+    ['--password-stdin', 'x'.repeat(4097), /the token is too long: it has more than 4096 characters/],
+    ['--password-stdin', 'a\u0001b', /the token has characters that none has/],
+    ['--password-stdin', 'a b', /the token has characters that none has/],
+    ['--password-stdin --password x', 'x', /--password and --password-stdin exclude each other/],
+    ['--password-stdin --tokenfile /dev/null', 'x', /--tokenfile and a password exclude each other/],
+  ])('is not asked about what is no token: %s %j', async (flags, input, reason) => {
+    await using server = await startEndpoint()
+    const { run } = newHome()
+    await run(`remote add --no-login -i mine http://${server.host}`)
+    const { status, stderr } = await run(`remote login ${flags}`, { input })
+    expect(stderr).toMatch(reason)
+    expect(status).toBe(255)
+    expect(server.requests).toEqual([])
+  })
+
+  it.each([
+    [
+      '/token/v1/token-status',
+      500,
+      '{}',
+      'remote login --password-stdin',
+      /cannot check the token: .* answered 500/,
+    ],
+    [
+      '/library/v1/rbac/users/current',
+      503,
+      '{}',
+      'remote get-login-password',
+      /does not tell the password: .* answered 503/,
+    ],
+    ['/library/v1/rbac/users/current', 200, '{}', 'remote get-login-password', /has no password for you/],
+    [
+      '/assets/config/config.prod.json',
+      200,
+      '{}',
+      'remote get-login-password',
+      /has no library, and no passwords for one/,
+    ],
+    ['/assets/config/config.prod.json', 200, '{}', 'key search x', /the endpoint mine has no key server/],
+    [
+      '/assets/config/config.prod.json',
+      200,
+      '{"tokenAPI":{"uri":"http://127.0.0.1:1"}}',
+      'remote login --password-stdin',
+      /cannot check the token: cannot reach 127\.0\.0\.1:1/,
+    ],
+    [
+      '/assets/config/config.prod.json',
+      200,
+      '{"libraryAPI":{"uri":"http://127.0.0.1:1"}}',
+      'remote get-login-password',
+      /gives no answer: cannot reach 127\.0\.0\.1:1/,
+    ],
+  ])('is of no use when %s answers %s %s to %s', async (path, status, body, line, reason) => {
+    await using server = await startEndpoint()
+    const { run, write } = newHome()
+    const file = write('token', goodToken)
+    expect((await run(`remote add -i --tokenfile ${file} mine http://${server.host}`)).status).toBe(0)
+    server.misbehave = (request, response) => {
+      if (request.url === path) response.writeHead(status).end(body)
+      return request.url === path
+    }
+    const { stderr } = await run(line, { input: goodToken })
+    expect(stderr).toMatch(reason)
+  })
+
   it('does not take another token, and none is kept', async () => {
     await using server = await startEndpoint()
     const { run, own } = newHome()
@@ -233,6 +321,22 @@ Valid authentication token set (logged in).
     expect(stdout).toContain('The authentication token is not valid (any more).')
     expect(stderr).toContain('Log in again: sing remote login mine')
     expect(status).toBe(255)
+  })
+
+  it('asks for the token at a terminal, and does not show it', async () => {
+    await using server = await startEndpoint()
+    const { run, home, own } = newHome()
+    await run(`remote add --no-login -i mine http://${server.host}`)
+    const { status, output } = await talk(
+      ['remote', 'login'],
+      [{ question: 'Access Token: ', answer: goodToken }],
+      { env: { HOME: home } },
+    )
+    expect(output).toContain(`Generate an access token at https://${server.host}/auth/tokens`)
+    expect(output).toContain('Access Token Verified!')
+    expect(output).not.toContain('good.')
+    expect(status).toBe(0)
+    expect(readFileSync(own, 'utf8')).toContain(goodToken)
   })
 
   it('needs a terminal, a file or a pipe for the token', async () => {
@@ -345,7 +449,8 @@ user remote list | grep site
 user remote remove site
 user remote use DefaultRemote; user remote list | grep DefaultRemote
 user remote add --no-login site mine.example
-sing remote remove --global site; user remote list | grep -c site`)
+sing remote remove --global site; user remote list | grep -c site
+rm ~/.config/sing/remote.yaml; user key search x; user remote status`)
     expect(stdout.split('\n')).toEqual([
       '644',
       '2',
@@ -356,6 +461,8 @@ sing remote remove --global site; user remote list | grep -c site`)
     ])
     expect(stderr).toContain("site is global and can't be removed")
     expect(stderr).toContain('site is already a remote (/etc/sing/remote.yaml)')
+    expect(stderr).toContain('no endpoint is in use, so there is no key server')
+    expect(stderr).toMatch(/no endpoint is in use\n.*sing remote use NAME/)
   })
 
   it('may be the only ones that are used', async () => {
@@ -368,7 +475,11 @@ user keyserver add https://keys.example.org
 user remote add --no-login more more.example
 sing remote use --global DefaultRemote
 user remote use mine && user remote list | grep mine
-sing remote use --exclusive nope`)
+sing remote use --exclusive nope
+user remote remove --global mine; user remote remove --global DefaultRemote
+sing remote use --exclusive mine
+sing remote use --exclusive DefaultRemote
+user key search --url hkp://127.0.0.1:1 x`)
     expect(stdout.split('\n')).toEqual([
       expect.stringMatching(/^DefaultRemote +cloud\.apptainer\.org +✓ +✓ +✓ +✓$/),
       expect.stringMatching(/^mine +mine\.example +✓ +✓$/),
@@ -377,6 +488,12 @@ sing remote use --exclusive nope`)
     expect(stderr).toContain('mine cannot be used: the site allows only DefaultRemote')
     expect(stderr).toContain('key servers of DefaultRemote are chosen by the site alone')
     expect(stderr).toContain('DefaultRemote stays in use: the site allows no other endpoint')
+    expect(stderr).toContain('nope is not a remote')
+    expect(stderr).toContain('mine is not global')
+    expect(stderr).toMatch(/mine is not a remote/)
+    expect(stderr).toMatch(
+      /the key server http:\/\/127\.0\.0\.1:1 may not be asked\n.*only of the endpoint DefaultRemote/,
+    )
   })
 
   it('have key servers that root changes for everybody, and users for themselves', async () => {

@@ -15,6 +15,7 @@ import { giveKey, type Keyserver, startKeyserver } from '../helpers/keyserver.ts
 import { peer } from '../helpers/peer.ts'
 import { type Outcome, projectRoot, type RunOptions, run as runProgram, sing } from '../helpers/sing.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
+import { talk } from '../helpers/terminal.ts'
 
 const fixture = (name: string): string =>
   readFileSync(join(projectRoot, 'fixtures/keys/openpgp', name), 'utf8')
@@ -306,7 +307,10 @@ KEY ID    BITS  NAME/EMAIL
     const right = await run(`keyserver login -u ada --password-stdin ${url}`, { input: 's3cret\n' })
     expect(right).toMatchObject({ status: 0, stderr: `INFO:    Logged in to ${url}; kept in ${own}\n` })
     expect((await run('keyserver list')).stdout).toMatch(/^ +#1 +hkp:\S+ +\+$/m)
-    expect((await run('key search Ed')).stdout).toContain('Ed Tester')
+    const debug = await run('--debug key search Ed')
+    expect(debug.stdout).toContain('Ed Tester')
+    expect(debug.stderr).toContain('GET http://')
+    expect(debug.stderr).not.toMatch(/s3cret|Basic|YWRh/)
     expect((await run(`key search -u http://${server.host}/ Ed`)).stdout).toContain('Ed Tester')
     server.proxy.requests.length = 0
     await run(`key search -u http://${server.host.replace('127.0.0.1', 'localhost')} Ed`)
@@ -327,6 +331,24 @@ KEY ID    BITS  NAME/EMAIL
       /WARNING: Others can see.*\nINFO: {4}Logged in/,
     )
     expect((await run('key search Ed')).stdout).toContain('Ed Tester')
+  })
+
+  it.each([
+    ['a name and a password', 'ada', 'Password of ada: ', 'pässword', 'Basic', 'Logged in to'],
+    ['a token', '', 'Token: ', 'a-token', 'Bearer', 'Logged in to'],
+    ['nothing', '', 'Token: ', '', undefined, 'needs a password or a token'],
+    ['no token', '', 'Token: ', 'a token', undefined, 'the token has characters that none has'],
+  ])('is logged in to with %s that is asked for', async (_, name, question, secret, scheme, result) => {
+    const { run, home } = newHome()
+    await run(`keyserver add --order 1 ${url}`)
+    const turns = [
+      { question: '(none for a token): ', answer: name },
+      { question, answer: secret },
+    ]
+    const { output } = await talk(['keyserver', 'login', url], turns, { env: { HOME: home } })
+    expect(output).toContain(result)
+    expect(server.proxy.requests.map(({ authorization }) => authorization)).toEqual(scheme ? [scheme] : [])
+    expect(output).not.toMatch(/pässword|a-token/)
   })
 
   it('is no place for the password of an endpoint, nor plain HTTP of another machine', async () => {

@@ -175,6 +175,24 @@ describe('a key server that misbehaves', () => {
     await expect(findKeyAt(url, keyId, options)).rejects.toMatchObject({ code: 'KEYSERVER', message: reason })
   })
 
+  it('is not waited for longer than a minute, however steadily it answers', async () => {
+    behave = drips
+    const patient = { ...options, patience: { body: 60_000 }, deadline: 200 }
+    await expect(findKeyAt(url, keyId, patient)).rejects.toMatchObject({
+      code: 'KEYSERVER',
+      message: /takes more than 1 seconds for its answer/,
+    })
+  })
+
+  it('is left when somebody gives up', async () => {
+    behave = drips
+    const controller = new AbortController()
+    const found = findKeyAt(url, keyId, { ...options, patience: { body: 60_000 }, signal: controller.signal })
+    while (asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 10))
+    controller.abort(new Error('enough'))
+    await expect(found).rejects.toThrow('enough')
+  })
+
   it('is passed over with a word, and the next one asked', async () => {
     behave = says(200, p256.text)
     const good = createServer((_, response) => void response.end(ed25519.text))

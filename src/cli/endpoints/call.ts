@@ -53,8 +53,14 @@ export function secretIn(text: string, what: string): string {
   if (line === '') throw usageError(`${what} is empty`)
   if (line.length > longestSecret)
     throw usageError(`${what} is too long: it has more than ${longestSecret} characters`)
-  if (!/^[\x20-\x7e]+$/.test(line)) throw usageError(`${what} has characters that none has`)
+  if (/\p{Cc}/u.test(line)) throw usageError(`${what} has characters that none has`)
   return line
+}
+
+/** Tokens stand in a header as they are. */
+export function requireToken(token: string): string {
+  if (/^[\x21-\x7e]+$/.test(token)) return token
+  throw usageError('the token has characters that none has')
 }
 
 /** What a file holds in its first line. */

@@ -22,9 +22,9 @@ import {
 import { keyserversOf } from '../../endpoints/keyservers.ts'
 import { findEndpoint, type Known, type KnownEndpoint } from '../../endpoints/known.ts'
 import { tryLogin } from '../../trust/keyserver.ts'
+import { Conversation } from '../../ui/prompt.ts'
 import type { Call } from '../command.ts'
-import { askLogin } from '../login.ts'
-import { givenSecret, isSite, placeOf, usageError, whileAsking, wordOf } from './call.ts'
+import { givenSecret, isSite, placeOf, requireToken, usageError, whileAsking, wordOf } from './call.ts'
 import { plain } from './manage.ts'
 
 /** `[endpoint] <server>` */
@@ -116,15 +116,25 @@ function configured({ endpoints }: Known, server: string): KeyserverEntry {
 const basic = (username: string, password: string): string =>
   `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 
+const noTerminal =
+  'Give --username NAME --password-stdin, and the password on standard input; without a name it is a token'
+
+/** A password for who has a name there, else a token. */
+async function askAuth(server: string, known: string | undefined): Promise<string> {
+  using conversation = new Conversation(noTerminal)
+  const username =
+    known ?? (await conversation.line(`User name at ${shown(server)} (none for a token): `)).trim()
+  const question = username === '' ? 'Token: ' : `Password of ${shown(username)}: `
+  const secret = await conversation.secret(question)
+  if (secret === '') throw usageError(`a login at ${shown(server)} needs a password or a token`)
+  return username === '' ? `Bearer ${requireToken(secret)}` : basic(username, secret)
+}
+
 async function authOf(call: Call, server: string): Promise<string> {
   const username = wordOf(call.flags, 'username')
   const given = givenSecret(call, 'the password')
-  if (given !== undefined) return username === undefined ? `Bearer ${given}` : basic(username, given)
-  const hint =
-    'Give --username NAME --password-stdin, and the password on standard input; without a name it is a token'
-  const answer = await askLogin(server, { username }, hint)
-  if (answer.password === '') throw usageError(`a login at ${shown(server)} needs a password or a token`)
-  return answer.username === '' ? `Bearer ${answer.password}` : basic(answer.username, answer.password)
+  if (given === undefined) return await askAuth(server, username)
+  return username === undefined ? `Bearer ${requireToken(given)}` : basic(username, given)
 }
 
 export async function logInToKeyserver(call: Call): Promise<number> {

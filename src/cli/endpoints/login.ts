@@ -7,7 +7,16 @@ import { findEndpoint, type KnownEndpoint } from '../../endpoints/known.ts'
 import { isValidToken, registryPassword } from '../../endpoints/services.ts'
 import { Conversation } from '../../ui/prompt.ts'
 import type { Call } from '../command.ts'
-import { givenSecret, placeOf, secretIn, secretOfFile, usageError, whileAsking, wordOf } from './call.ts'
+import {
+  givenSecret,
+  placeOf,
+  requireToken,
+  secretIn,
+  secretOfFile,
+  usageError,
+  whileAsking,
+  wordOf,
+} from './call.ts'
 import { plain } from './manage.ts'
 
 /** The token that came by flag, variable, file or standard input; undefined when none did. */
@@ -31,7 +40,7 @@ async function askToken({ uri }: KnownEndpoint, { report }: Call['context']): Pr
 /** Have the endpoint check a token, and keep it. */
 export async function logInTo(call: Call, endpoint: KnownEndpoint, given: string | undefined): Promise<void> {
   const { report } = call.context
-  const token = given ?? (await askToken(endpoint, call.context))
+  const token = requireToken(given ?? (await askToken(endpoint, call.context)))
   const isValid = await whileAsking(call, 'logging in', (options) => isValidToken(endpoint, token, options))
   if (!isValid)
     throw new SingError('ENDPOINT', `the endpoint ${shown(endpoint.name)} does not take this token`, {

@@ -104,10 +104,6 @@ export async function chooseEndpoint(call: Call): Promise<number> {
   const place = placeOf(call)
   const known = await (isGlobal ? readSite(place.report) : readKnown(place))
   const endpoint = findEndpoint(known, args[0])
-  if (isGlobal && !endpoint.system)
-    throw new SingError('ENDPOINT', `${shown(endpoint.name)} is not one of the site's endpoints`, {
-      hint: `Add it for everybody first: sing remote add --global ${shown(endpoint.name)} ${shown(endpoint.uri)}`,
-    })
   const only = known.endpoints.find(({ exclusive }) => exclusive)
   if (!isGlobal && only && only.name !== endpoint.name)
     throw new SingError(

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseYaml } from '../../../src/config/yaml.ts'
 import {
@@ -93,6 +94,31 @@ Credentials: [{ URI: "https://[::1]", Auth: "Basic =:#", Insecure: TRUE }]
     ],
   ])('says the same when it is written again: %s', (_, document) => {
     expect(read(documentText(document))).toEqual(document)
+  })
+
+  it('says the same when it is written again, whatever words are in it', () => {
+    const word = fc.string({ unit: 'binary', minLength: 1 }).filter((text) => text.isWellFormed())
+    const secret = fc.stringMatching(/^[\x20-\x7e]+$/)
+    const entry = fc.record({ uri: word, skip: fc.boolean(), external: fc.boolean(), insecure: fc.boolean() })
+    const endpoint = fc.record({
+      name: word,
+      uri: word,
+      token: fc.option(secret, { nil: undefined }),
+      system: fc.boolean(),
+      exclusive: fc.boolean(),
+      insecure: fc.boolean(),
+      keyservers: fc.option(fc.array(entry, { minLength: 1 }), { nil: undefined }),
+    })
+    const document = fc.record({
+      active: fc.option(word, { nil: undefined }),
+      endpoints: fc.uniqueArray(endpoint, { selector: ({ name }) => name, maxLength: 4 }),
+      credentials: fc.array(fc.record({ uri: word, auth: secret, insecure: fc.boolean() }), { maxLength: 4 }),
+    })
+    fc.assert(
+      fc.property(document, (given) => {
+        expect(read(documentText(given))).toEqual(given)
+      }),
+    )
   })
 
   it('is written as Apptainer writes it', () => {
