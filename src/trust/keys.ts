@@ -104,12 +104,6 @@ export async function describeKey(block: KeyBlock): Promise<KeyFacts> {
   }
 }
 
-/** Whether a passphrase is needed to sign with a key. */
-export async function isProtected(block: KeyBlock): Promise<boolean> {
-  const protection = protectionOf(await loadKey(block))
-  return protection === 'all' || protection === 'primary'
-}
-
 const wrongPassphrase = (fingerprint: string): SingError =>
   new SingError('KEY', `wrong passphrase for the private key ${fingerprint}`, {
     hint: 'Passphrases are told apart by capitals and blanks; sing key list --secret shows whose key it is',
@@ -159,14 +153,23 @@ async function unlock(
   }
 }
 
+/** The part of a key that signs; whoever signs says why there is none. */
+const signingPart = async (key: PrivateKey): Promise<{ readonly keyPacket: AnyKeyPacket }> =>
+  await key.getSigningKey().catch(() => key)
+
+/** Whether a passphrase is needed to sign with a key. */
+export async function isProtected(block: KeyBlock): Promise<boolean> {
+  const { keyPacket } = await signingPart(await loadPrivate(block))
+  return isSecretPacket(keyPacket) && !keyPacket.isDummy() && !keyPacket.isDecrypted()
+}
+
 /**
  * A private key whose part that signs is unlocked. Without a passphrase it must have none.
  * @throws SingError KEY for a wrong passphrase, and a key that cannot be used
  */
 export async function unlockKey(block: KeyBlock, passphrase: string | undefined): Promise<PrivateKey> {
   const key = await loadPrivate(block)
-  // Whoever signs says why a key has no such part.
-  const part = await key.getSigningKey().catch(() => key)
+  const part = await signingPart(key)
   if (isSecretPacket(part.keyPacket) && part.keyPacket.isDummy())
     throw new SingError(
       'KEY',
