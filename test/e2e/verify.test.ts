@@ -3,6 +3,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { hasProgram } from '../helpers/can.ts'
+import { authority, signer as codeSigner, makeCertificate } from '../helpers/chains.ts'
 import { projectRoot, type RunOptions, run, sing } from '../helpers/sing.ts'
 import { give, temporaryFolder } from '../helpers/temp.ts'
 import { signedSample } from '../unit/sif/signed.ts'
@@ -194,5 +196,53 @@ describe('an image that is refused', () => {
     ])
     expect(status).toBe(255)
     expect(stderr).toMatch(/WARNING: .*key server http:\/\/127\.0\.0\.1:1/)
+  })
+})
+
+describe.skipIf(!hasProgram('openssl'))('a certificate', () => {
+  /** An image, signed with the key of a certificate that an authority between has issued. */
+  async function certified() {
+    const root = makeCertificate(folder, 'root', { extensions: authority() })
+    const between = makeCertificate(folder, 'between', { issuer: root, extensions: authority(0) })
+    const leaf = makeCertificate(folder, 'leaf', { issuer: between, extensions: codeSigner })
+    const other = makeCertificate(folder, 'other', { extensions: codeSigner })
+    for (const { certificate, key: private_ } of [root, between, leaf, other])
+      for (const path of [certificate, private_]) give(path)
+    const path = await image('tampered/t-sig-deleted.sif')
+    const signed = await sing(['sign', '--key', leaf.key, path])
+    expect(signed.status).toBe(0)
+    return { path, root, between, leaf, other }
+  }
+
+  it('vouches for the key when its chain holds, by flags and by variables', { timeout: 60_000 }, async () => {
+    const { path, root, between, leaf, other } = await certified()
+    const chain = [
+      '--certificate-intermediates',
+      between.certificate,
+      '--certificate-roots',
+      root.certificate,
+    ]
+    const good = await verify(['--certificate', leaf.certificate, ...chain, path])
+    expect({ status: good.status, stdout: good.stdout }).toEqual({ status: 0, stdout: table })
+    expect(good.stderr).toMatch(/Signed by the key SHA256:\S{43} of .*leaf/)
+    const json = await verify(['--json', '--certificate', leaf.certificate, ...chain, path])
+    expect(JSON.parse(json.stdout).SignerKeys[0].Signer.Certificate).toContain('leaf')
+    const env = {
+      SINGULARITY_VERIFY_CERTIFICATE: leaf.certificate,
+      APPTAINER_VERIFY_INTERMEDIATES: between.certificate,
+      SING_VERIFY_ROOTS: root.certificate,
+    }
+    expect(await verify([path], { env })).toMatchObject({ status: 0 })
+    const lacking = await verify([
+      '--certificate',
+      leaf.certificate,
+      '--certificate-roots',
+      root.certificate,
+      path,
+    ])
+    expect(lacking.status).toBe(255)
+    const own = ['--certificate', other.certificate, '--certificate-roots', other.certificate]
+    const wrong = await verify([...own, path])
+    expect(wrong).toMatchObject({ status: 255, stderr: expect.stringContaining('it is by another key') })
   })
 })
