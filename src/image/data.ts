@@ -14,7 +14,7 @@ import {
   type Sif,
 } from '../sif/read.ts'
 import { ext3Length, isExt3 } from './ext3.ts'
-import { checkFilesystem, mountable, type Overlay, type Window } from './open.ts'
+import { checkFilesystem, isEncrypted, mountable, type Overlay, type Window } from './open.ts'
 import { isSquashfs } from './superblock.ts'
 
 function refuse(path: string, reason: string, hint?: string): SingError {
@@ -50,6 +50,12 @@ async function sifPart(fd: number, path: string, id: number | undefined): Promis
   const { partition } = object
   if (!partition)
     throw refuse(path, `object ${object.id} is no file system`, `See: sing sif list ${shown(path)}`)
+  if (isEncrypted(partition.filesystem))
+    throw refuse(
+      path,
+      `object ${object.id} is encrypted`,
+      'Bind from its files: sing build --sandbox DIRECTORY IMAGE',
+    )
   const filesystem = mountable[partition.filesystem]
   if (!filesystem) throw refuse(path, `object ${object.id} is neither a squashfs nor an ext3`)
   return { ...objectWindow(sif, object), filesystem }

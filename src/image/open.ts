@@ -284,6 +284,10 @@ function overlaysOf(sif: Sif, root: SifObject, file: string): Overlay[] {
   })
 }
 
+/** Of a partition whose file system can only be read with a key. */
+export const isEncrypted = (filesystem: number): boolean =>
+  filesystem === filesystems.encryptedSquashfs || filesystem === filesystems.gocryptfs
+
 /** File systems of partitions that can be mounted. */
 export const mountable: Readonly<Record<number, Overlay['filesystem']>> = {
   [filesystems.squashfs]: 'squashfs',

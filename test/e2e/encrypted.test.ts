@@ -9,7 +9,7 @@ import { spawn as spawnTerminal } from '@lydell/node-pty'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { can } from '../helpers/can.ts'
 import { damaged, encryptSif } from '../helpers/encrypted-sif.ts'
-import { commandLine, environment, program, projectRoot, sing } from '../helpers/sing.ts'
+import { commandLine, environment, program, projectRoot, run, sing, testUser } from '../helpers/sing.ts'
 import { copyInto, temporaryFolder } from '../helpers/temp.ts'
 
 const passphrase = 'secretpass'
@@ -174,6 +174,43 @@ describe('an encrypted image is refused', () => {
     expect(told.match(/^FATAL: {3}/gm)).toHaveLength(1)
     expect(status).toBe(255)
     for (const secret of Object.values(env)) if (secret) expect(told).not.toContain(secret)
+  })
+
+  it.skipIf(!can('userns'))('where it could only be unpacked, unless that is asked for', async () => {
+    const { uid, gid } = testUser()
+    const script = `: >none && chmod 0 none && mount --bind none /dev/fuse &&
+      exec unshare --user --map-user=${uid} --map-group=${gid} "$0" "$@"`
+    const withoutFuse = (...flags: string[]) =>
+      run(['unshare', '-Urm', 'sh', '-c', script, program, 'exec', ...flags, pass, '/bin/hello'], {
+        cwd: folder,
+        ...withPassphrase,
+      })
+    const { status, stderr } = await withoutFuse()
+    expect(stderr).toMatch(/it is encrypted, and \/dev\/fuse cannot be used\n.*--unsquash/)
+    expect(status).toBe(255)
+    expect((await withoutFuse('--unsquash')).stdout).toBe('it is open\n')
+  })
+
+  it('when something of it is to be bound', async () => {
+    const bind = ['--bind', `${pass}:/mnt:image-src=/`]
+    const { status, stderr } = await sing(['exec', ...bind, large, 'true'], withPassphrase)
+    expect(stderr).toMatch(/object 3 is encrypted\n.*build --sandbox/)
+    expect(status).toBe(255)
+  })
+
+  it('when it has two sealed passphrases', async () => {
+    const two = copyInto(folder, pem, 'two-sealed.sif')
+    const { status } = await sing(['sif', 'del', '2', two])
+    expect(status).toBe(0)
+    const bytes = readFileSync(two)
+    // The descriptor of the message, once more in the free place.
+    bytes.copy(bytes, 4096 + 585, 4096 + 3 * 585, 4096 + 4 * 585)
+    bytes.writeUInt32LE(2, 4096 + 585 + 5)
+    bytes.writeBigInt64LE(bytes.readBigInt64LE(0x50) - 1n, 0x50)
+    writeFileSync(two, bytes)
+    const outcome = await sing(['exec', '--pem-path', key, two, '/bin/hello'])
+    expect(outcome.stderr).toMatch(/it has no single sealed passphrase/)
+    expect(outcome.status).toBe(255)
   })
 
   it('when it is one of LUKS, with what to do', async () => {
