@@ -1,6 +1,6 @@
 /** The files of a folder over HTTP, on a free port of 127.0.0.1. */
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -18,7 +18,9 @@ export async function serveFiles(folder: string): Promise<FilesServer> {
     const { pathname } = new URL(url, 'http://files')
     requests.push(pathname)
     try {
-      response.end(readFileSync(join(folder, pathname)))
+      const path = join(folder, pathname)
+      response.setHeader('etag', `"${statSync(path).mtimeMs}"`)
+      response.end(readFileSync(path))
     } catch {
       response.writeHead(404).end()
     }
