@@ -1,18 +1,25 @@
 /** Questions to the person at the terminal. Without a terminal nobody can answer, and that is an error. */
 
-import { openSync, readSync, writeSync } from 'node:fs'
+import { constants, openSync, readSync, writeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ReadStream } from 'node:tty'
-import { SingError } from '../core/errors.ts'
+import { errnoOf, SingError } from '../core/errors.ts'
+import { isAsking, setAsking } from './asking.ts'
 
 const CTRL_C = 0x03
 const CTRL_D = 0x04
 const BACKSPACE = new Set([0x08, 0x7f])
 const LINE_ENDS = new Set([0x0a, 0x0d])
+/** Nobody sees that a key was noticed so much later. */
+const PATIENCE_MS = 15
 
 /** The terminal itself: standard input and output may be files or pipes while somebody still sits there. */
-function openTerminal(question: string, hint: string | undefined): number {
+function openTerminal(question: string, hint: string | undefined): Terminal {
   try {
-    return openSync('/dev/tty', 'r+')
+    const fd = openSync('/dev/tty', constants.O_RDWR | constants.O_NONBLOCK | constants.O_NOCTTY)
+    const mode = new ReadStream(fd)
+    mode.unref()
+    return { fd, mode }
   } catch (cause) {
     throw new SingError('IO', `cannot ask "${question}": there is no terminal`, { cause, hint })
   }
@@ -27,17 +34,13 @@ function eraseLast(line: number[]): void {
   while (byte !== undefined && (byte & 0xc0) === 0x80) byte = line.pop()
 }
 
-/**
- * Questions to one person, one after the other. They share one stream: the engine reads ahead, and what was typed for the
- * second question would be lost with the stream of the first.
- */
+/** One for all questions of the process. `mode` is only there to change its mode. */
+type Terminal = { readonly fd: number; readonly mode: ReadStream }
+let terminal: Terminal | undefined
+
+/** Questions to one person, one after the other. */
 export class Conversation implements Disposable {
-  #input: ReadStream | undefined
-  #chunks: AsyncIterator<Uint8Array> | undefined
-  #fd = -1
   readonly #hint: string | undefined
-  /** Typed, and not part of an answer yet. */
-  #typed: number[] = []
 
   /** `hint` says what to do without a terminal. */
   constructor(hint?: string) {
@@ -49,9 +52,9 @@ export class Conversation implements Disposable {
    * @throws SingError without a terminal
    */
   async line(question: string): Promise<string> {
-    this.#open(question)
-    writeSync(this.#fd, question)
-    return await this.#answer()
+    const open = this.#open(question)
+    writeSync(open.fd, question)
+    return await answer(open.fd)
   }
 
   /**
@@ -59,52 +62,55 @@ export class Conversation implements Disposable {
    * @throws SingError without a terminal, or with status 130 when the person gives up by Ctrl-C
    */
   async secret(question: string): Promise<string> {
-    const input = this.#open(question)
+    const open = this.#open(question)
     try {
-      input.setRawMode(true)
-      writeSync(this.#fd, question)
-      return await this.#answer()
+      open.mode.setRawMode(true)
+      writeSync(open.fd, question)
+      return await answer(open.fd)
     } finally {
-      input.setRawMode(false)
-      writeSync(this.#fd, '\n')
+      open.mode.setRawMode(false)
+      writeSync(open.fd, '\n')
     }
   }
 
-  #open(question: string): ReadStream {
-    if (this.#input) return this.#input
-    this.#fd = openTerminal(question.replace(/( \[y\/N\])? $/, ''), this.#hint)
-    // The stream owns the descriptor from here on and closes it.
-    this.#input = new ReadStream(this.#fd)
+  #open(question: string): Terminal {
+    terminal ??= openTerminal(question.replace(/( \[y\/N\])? $/, ''), this.#hint)
     // The line may show how far something is.
-    writeSync(this.#fd, '\r\u001b[K')
-    this.#chunks = this.#input[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
-    return this.#input
-  }
-
-  async #answer(): Promise<string> {
-    const line: number[] = []
-    for (;;) {
-      const byte = this.#typed.shift()
-      if (byte === undefined && !(await this.#more())) break
-      if (byte === undefined) continue
-      if (LINE_ENDS.has(byte) || byte === CTRL_D) break
-      if (byte === CTRL_C) throw new SingError('INTERRUPTED', 'interrupted', { status: 130 })
-      if (BACKSPACE.has(byte)) eraseLast(line)
-      else line.push(byte)
-    }
-    return Buffer.from(line).toString('utf8')
-  }
-
-  /** Wait for somebody to type. False at the end of input. */
-  async #more(): Promise<boolean> {
-    const next = await this.#chunks?.next()
-    if (!next || next.done) return false
-    this.#typed = [...next.value]
-    return true
+    if (!isAsking()) writeSync(terminal.fd, '\r\u001b[K')
+    setAsking(true)
+    return terminal
   }
 
   [Symbol.dispose](): void {
-    this.#input?.destroy()
+    setAsking(false)
+  }
+}
+
+async function answer(fd: number): Promise<string> {
+  const line: number[] = []
+  for (;;) {
+    const byte = await nextByte(fd)
+    if (byte === undefined || LINE_ENDS.has(byte) || byte === CTRL_D) break
+    if (byte === CTRL_C) throw new SingError('INTERRUPTED', 'interrupted', { status: 130 })
+    if (BACKSPACE.has(byte)) eraseLast(line)
+    else line.push(byte)
+  }
+  return Buffer.from(line).toString('utf8')
+}
+
+/**
+ * Undefined at the end of input. A stream would read ahead, and take from a program that is started afterwards, or from the next
+ * question, what was typed for it.
+ */
+async function nextByte(fd: number): Promise<number | undefined> {
+  const byte = Buffer.alloc(1)
+  for (;;) {
+    try {
+      return readSync(fd, byte) === 1 ? byte[0] : undefined
+    } catch (error) {
+      if (errnoOf(error) !== 'EAGAIN') return undefined
+      await sleep(PATIENCE_MS)
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 
 import { SingError, shown } from '../core/errors.ts'
 import type { Event, Report } from '../core/events.ts'
+import { isAsking } from './asking.ts'
 import { isErrorTerminal, writeNotice } from './output.ts'
 import { Drawing, progressText, type Task } from './progress.ts'
 
@@ -109,7 +110,7 @@ export function createScreen(
   }
   const redraw = () => {
     const time = now()
-    if (!isDrawn() || time - drawnAt < REDRAW_MS) return
+    if (!isDrawn() || isAsking() || time - drawnAt < REDRAW_MS) return
     drawnAt = time
     drawing.draw([...above(), ...[...tasks.values()].map(progressText)])
   }

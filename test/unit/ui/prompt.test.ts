@@ -15,21 +15,26 @@ const program = (question: string): string[] => [
   process.stdout.write('<' + text + '>'); process.exit(0)`,
 ]
 
-/** Answer the question when it appears; everything that the terminal showed. */
-function answered(question: string, typed: string): Promise<string> {
+/** Answer each question when it appears; everything that the terminal showed. */
+function answeredOneByOne(question: string, answers: Readonly<Record<string, string>>): Promise<string> {
   const terminal = pty.spawn(process.execPath, program(question), { cols: 200 })
   let shown = ''
-  let asked = false
+  const open = Object.entries(answers)
   return new Promise((resolve) => {
     terminal.onData((text) => {
       shown += text
-      if (asked || !shown.includes('?')) return
-      asked = true
-      terminal.write(typed)
+      const [next] = open
+      if (!next || !shown.includes(next[0])) return
+      open.shift()
+      terminal.write(next[1])
     })
     terminal.onExit(() => resolve(shown))
   })
 }
+
+/** Answer the question when it appears; everything that the terminal showed. */
+const answered = (question: string, typed: string): Promise<string> =>
+  answeredOneByOne(question, { '?': typed })
 
 describe('a question', () => {
   it.each([
@@ -82,4 +87,17 @@ describe('a conversation', () => {
       expect(await answered(question, typed)).toContain('<got ["alice","secret"]>')
     },
   )
+
+  it('leaves what is typed for others to them', async () => {
+    const question = `(async () => {
+      const { spawn } = await import('node:child_process')
+      const first = await askPassphrase('First?')
+      process.stdout.write('Child?')
+      const child = spawn('head', ['-n1'], { stdio: ['inherit', 'pipe', 'inherit'] })
+      const words = await child.stdout.toArray()
+      return [first, String(words).trim(), await askPassphrase('Second?')]
+    })()`
+    const answers = { 'First?': 'one\r', 'Child?': 'two\r', 'Second?': 'three\r' }
+    expect(await answeredOneByOne(question, answers)).toContain('<got ["one","two","three"]>')
+  })
 })
