@@ -34,15 +34,15 @@ function readPem(path: string): Secret {
 
 /**
  * The secret that the user gave, in the order in which one goes before another: --pem-path, --passphrase, and the variables
- * PEM_PATH, PEM_DATA, PASSPHRASE. Undefined when there is none.
+ * PEM_PATH, PEM_DATA, PASSPHRASE. Undefined when there is none. `image` is named where somebody is asked.
  * @throws SingError ENCRYPTION for an empty passphrase and a key file that cannot be read; IO without a terminal to ask at
  */
-export async function readSecret({ flags, context }: Call): Promise<Secret | undefined> {
+export async function readSecret({ flags, context }: Call, image?: string): Promise<Secret | undefined> {
   const { secrets } = context
   if (typeof flags['pem-path'] === 'string' && flags['pem-path']) return readPem(flags['pem-path'])
   if (flags.passphrase === true) {
     const hint = 'Without one: set SINGULARITY_ENCRYPTION_PASSPHRASE'
-    const passphrase = await ask('Enter encryption passphrase', hint)
+    const passphrase = await ask(`Enter encryption passphrase${image ? ` of ${shown(image)}` : ''}`, hint)
     if (passphrase === '') throw new SingError('ENCRYPTION', 'the passphrase is empty')
     return { kind: 'passphrase', passphrase }
   }
@@ -63,7 +63,7 @@ async function opened(secret: Secret): Promise<Secret> {
 }
 
 async function keyOf(locked: Locked, call: Call): Promise<number> {
-  const secret = await readSecret(call)
+  const secret = await readSecret(call, locked.path)
   if (!secret)
     throw new SingError('ENCRYPTION', `cannot open ${shown(locked.path)}: it is encrypted`, {
       hint: howToUnlock(locked),

@@ -68,7 +68,7 @@ describe.skipIf(!can('userns', 'fuse'))('an encrypted image', () => {
     const asked = Promise.withResolvers<void>()
     terminal.onData((data) => {
       output += data
-      if (output.includes('Enter encryption passphrase: ')) asked.resolve()
+      if (/Enter encryption passphrase of .*pass\.sif: /.test(output)) asked.resolve()
     })
     const ended = new Promise<number>((resolve) => {
       terminal.onExit(({ exitCode }) => resolve(exitCode))
