@@ -28,12 +28,12 @@ export async function fetchWeb(address: string, options: FetchOptions): Promise<
   const site = new Site(client, address, signal)
   const facts = await site.ask()
   const key = keyOf(address, facts)
-  if (facts.version === undefined) cache.discardImage(key)
+  const anew = facts.version === undefined
   const make = async (path: string) => {
     await receive(site, path, report)
     await requireImage(path, name)
   }
-  return { path: await cache.image(key, make, { signal, name }), name }
+  return { path: await cache.image(key, make, { signal, name, anew }), name }
 }
 
 const keyOf = (address: string, { version = '', size }: Facts): ImageKey =>

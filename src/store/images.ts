@@ -19,7 +19,7 @@ export type ImageOptions = {
   readonly name: string
   /** Bytes that it will take at least, where that is known. */
   readonly expected?: number
-  /** Made also when it is there, and replaces that. */
+  /** One that was there before does not count, and is replaced; one that another process makes in the meantime does. */
   readonly anew?: boolean
   /** Called once when another process makes the same and takes long. */
   readonly onWait?: () => void
@@ -44,10 +44,13 @@ async function makeInPlace(path: string, make: Make, name: string): Promise<void
   }
 }
 
+const inodeOf = (path: string): number | undefined => statSync(path, { throwIfNoEntry: false })?.ino
+
 /** The image at the path; made now unless it is there. */
 export async function provideImage(path: string, make: Make, options: ImageOptions): Promise<void> {
   const { signal, name, onWait, anew = false } = options
-  const isDone = (): boolean => !anew && isWholeImage(path)
+  const former = anew ? inodeOf(path) : undefined
+  const isDone = (): boolean => isWholeImage(path) && (!anew || inodeOf(path) !== former)
   if (isDone()) return
   const lock = await waitForLock(path + lockEnding, { signal, onWait, isDone })
   if (!lock) return

@@ -5,8 +5,10 @@ import { createHash, randomBytes } from 'node:crypto'
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   readSync,
@@ -236,6 +238,24 @@ describe('an image', () => {
     expect(await cache.image(key, never, { signal, name })).toBe(path)
     expect(cache.find(key)).toBe(path)
     expect(readdirSync(join(root, 'net')).sort()).toEqual([key.id, `${key.id}.json`])
+  })
+
+  it('that is wanted anew replaces the former, and is made once for all who wait', async () => {
+    const { cache } = open()
+    const path = await cache.image(key, make, { signal, name })
+    const former = openSync(path, 'r')
+    let made = 0
+    const makeOther = async (draft: string): Promise<void> => {
+      made += 1
+      await sleep(100)
+      writeFileSync(draft, 'other')
+    }
+    const want = (): Promise<string> => cache.image(key, makeOther, { signal, name, anew: true })
+    expect(await Promise.all([want(), want(), want()])).toEqual([path, path, path])
+    expect(made).toBe(1)
+    expect(readFileSync(path, 'utf8')).toBe('other')
+    expect(readFileSync(former).equals(content)).toBe(true)
+    closeSync(former)
   })
 
   it.each([

@@ -191,6 +191,8 @@ describe.skipIf(!can('userns', 'root'))('the recorder', () => {
     await line()
     const recorder = marked(marker).find((pid) => Number(pid) !== child.pid)
     const place = `/proc/${recorder}`
+    // It puts away what it was started with while the payload runs already.
+    await until(() => readdirSync(`${place}/fd`).length === 7)
     expect(readFileSync(`${place}/comm`, 'utf8')).toBe('sing-recorder\n')
     expect(readFileSync(`${place}/cmdline`, 'utf8').replaceAll('\0', '')).toBe('sing-recorder')
     const open = readdirSync(`${place}/fd`).map((fd) => readlinkSync(`${place}/fd/${fd}`))
