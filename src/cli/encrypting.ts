@@ -5,6 +5,7 @@ import { SingError, shown } from '../core/errors.ts'
 import { type NewEncryption, newEncryption } from '../image/encryption.ts'
 import type { Secret } from '../image/locked.ts'
 import type { Unlock } from '../image/open.ts'
+import { hideProcess } from '../native/secret.ts'
 import { Conversation } from '../ui/prompt.ts'
 import type { Call } from './command.ts'
 import { unlockFor } from './unlock.ts'
@@ -71,7 +72,12 @@ async function secretFor(call: Call): Promise<Secret> {
   })
 }
 
-/** The new keys; undefined for an image that is to be plain. @throws SingError ENCRYPTION */
+/**
+ * The new keys; undefined for an image that is to be plain. When there are some, nobody but root can look into this process.
+ * @throws SingError ENCRYPTION
+ */
 export async function encryptionOf(call: Call): Promise<NewEncryption | undefined> {
-  return encrypts(call) ? await newEncryption(await secretFor(call)) : undefined
+  if (!encrypts(call)) return undefined
+  hideProcess()
+  return await newEncryption(await secretFor(call))
 }

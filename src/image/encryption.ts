@@ -6,7 +6,6 @@
 import { Buffer } from 'node:buffer'
 import { constants, type KeyObject, publicEncrypt, randomBytes, randomInt } from 'node:crypto'
 import type { Encryption } from '../native/addon.ts'
-import { hideProcess } from '../native/secret.ts'
 import { configurationText, contentKey, sealMasterKey, usualCosts, wrappingKey } from './gocryptfs.ts'
 import type { Secret } from './locked.ts'
 import type { Unlock } from './open.ts'
@@ -35,11 +34,10 @@ async function encryptionBy(passphrase: Buffer): Promise<Encryption> {
 }
 
 /**
- * New keys for one image. From here on nobody but root can look into this process.
+ * New keys for one image.
  * @throws SingError ENCRYPTION for a key that cannot be used
  */
 export async function newEncryption(secret: Secret): Promise<NewEncryption> {
-  hideProcess()
   if (secret.kind === 'passphrase')
     return { packer: await encryptionBy(Buffer.from(secret.passphrase)), message: undefined }
   // In letters, because peers hand it to gocryptfs as a line of text.
