@@ -10,6 +10,7 @@ import { loadSettings, type Settings } from './config/load.ts'
 import { exitStatus, SingError } from './core/errors.ts'
 import { splitSecrets } from './core/secrets.ts'
 import { singularityVersion, version } from './core/version.ts'
+import { secretsVariable, takeSecrets } from './host/handed-secrets.ts'
 import { answerWidth, ReaderGone, writeAnswer } from './ui/output.ts'
 import {
   chooseVerbosity,
@@ -35,6 +36,7 @@ function readStart(given: NodeJS.ProcessEnv): Start {
     SING_DESCRIPTORS: descriptors = '',
     SING_CALLED_AS: calledAs,
     SING_INTERPRETED: interpreted,
+    [secretsVariable]: pipe,
     ...variables
   } = given
   // Meant for the engine alone.
@@ -44,7 +46,7 @@ function readStart(given: NodeJS.ProcessEnv): Start {
   for (const name of Object.keys(secrets)) delete given[name]
   return {
     environment,
-    secrets,
+    secrets: { ...secrets, ...takeSecrets(pipe) },
     openFiles: /^\d+$/.test(openFiles) ? Number(openFiles) : undefined,
     descriptors: descriptors
       .split(' ')

@@ -1,7 +1,11 @@
 /** Run this same command again as root of a user namespace: the one door to fakeroot for commands that build. */
 
+import { closeSync, writeSync } from 'node:fs'
+import { SingError } from '../core/errors.ts'
 import type { HostFacts } from '../host/facts.ts'
+import { secretsVariable } from '../host/handed-secrets.ts'
 import { enginePath } from '../native/paths.ts'
+import { makePipe } from '../native/pipe.ts'
 import { planIdentity } from '../plan/identity.ts'
 import { planReentry, type ReentryIdentity } from '../plan/section.ts'
 import type { Filter } from '../plan/spec.ts'
@@ -31,18 +35,36 @@ export function isReentered(context: Pick<Reentry['context'], 'environment'>): b
 function secondLife(context: Reentry['context']): Record<string, string> {
   return {
     ...context.environment,
-    ...context.secrets,
     SING_CALLED_AS: context.calledAs,
     SING_DESCRIPTORS: context.descriptors.join(' '),
     ...(context.openFiles === undefined ? {} : { SING_OPEN_FILES: String(context.openFiles) }),
   }
 }
 
+/** What a pipe holds without anybody who reads. */
+const pipeCapacity = 65536
+
+type Handed = { readonly environment: Record<string, string>; readonly descriptors: readonly number[] }
+
+/** The second life gets the secrets of the environment through a pipe: its own environment can be looked at. */
+function handSecrets({ secrets, descriptors }: Reentry['context']): Handed {
+  if (Object.keys(secrets).length === 0) return { environment: {}, descriptors }
+  const bytes = Buffer.from(JSON.stringify(secrets))
+  if (bytes.length > pipeCapacity)
+    throw new SingError('ENVIRONMENT', `${Object.keys(secrets).join(', ')}: more than ${pipeCapacity} bytes`)
+  const { read, write } = makePipe()
+  writeSync(write, bytes)
+  closeSync(write)
+  bytes.fill(0)
+  return { environment: { [secretsVariable]: String(read) }, descriptors: [...descriptors, read] }
+}
+
 /** Replace this process by `command`, which is to run the same command again. Does not return. */
 export function enterScope({ argv, context }: Reentry, command: readonly string[]): never {
   const [program = ''] = command
-  const environment = { ...secondLife(context), [scopeMark]: '1' }
-  return replaceBy(program, [...command, ...enginePath(), ...argv], environment, context.descriptors)
+  const handed = handSecrets(context)
+  const environment = { ...secondLife(context), ...handed.environment, [scopeMark]: '1' }
+  return replaceBy(program, [...command, ...enginePath(), ...argv], environment, handed.descriptors)
 }
 
 /** What is built shall have the owners and devices that were asked for. */
@@ -74,7 +96,8 @@ export function reenterWithOwnMounts(call: Reentry, facts: HostFacts): never {
 
 function reenter(call: Reentry, facts: HostFacts, identity: ReentryIdentity): never {
   const { context } = call
-  const environment = { ...secondLife(context), [mark]: '1' }
+  const handed = handSecrets(context)
+  const environment = { ...secondLife(context), ...handed.environment, [mark]: '1' }
   const spec = planReentry(
     [...enginePath(), ...call.argv],
     environment,
@@ -83,5 +106,5 @@ function reenter(call: Reentry, facts: HostFacts, identity: ReentryIdentity): ne
     context.openFiles,
     context.debug,
   )
-  return replace(spec, context.descriptors)
+  return replace(spec, handed.descriptors)
 }
