@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { constants } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { SingError } from '../core/errors.ts'
+import { LineReader } from '../core/lines.ts'
 import { lookAtProcess } from '../host/process.ts'
 import { programPath } from '../native/paths.ts'
 import { replaceKeeping } from '../native/replace.ts'
@@ -94,20 +95,6 @@ function isForeground(): boolean {
   return group !== undefined && group === foreground
 }
 
-function splitLines(onLine: (line: string) => void): { push: (chunk: Buffer) => void; end: () => void } {
-  let rest = ''
-  return {
-    push(chunk) {
-      const lines = (rest + chunk.toString('utf8')).split('\n')
-      rest = lines.pop() ?? ''
-      for (const line of lines) onLine(line)
-    },
-    end() {
-      if (rest) onLine(rest)
-    },
-  }
-}
-
 type Stdio = 'inherit' | 'ignore' | 'pipe' | number
 
 /** One entry for each descriptor of the child; those that nobody names stay closed. */
@@ -186,9 +173,9 @@ export function run(spec: LaunchSpec, options: RunOptions = {}): Promise<number>
   options.signal?.addEventListener('abort', () => end(child), { once: true })
   if (onLine) {
     for (const stream of [child.stdout, child.stderr]) {
-      const lines = splitLines(onLine)
-      stream?.on('data', lines.push)
-      stream?.on('end', lines.end)
+      const lines = new LineReader(onLine)
+      stream?.on('data', (bytes: Buffer) => lines.push(bytes))
+      stream?.on('end', () => lines.end())
     }
   }
   const socket = spec.sync && (child.stdio[spec.sync.descriptor] as Duplex | null | undefined)
