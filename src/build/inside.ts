@@ -18,13 +18,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { type ErrorCode, errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
+import { follow, type Node } from '../core/follow.ts'
 import { removeTree } from './tree.ts'
 
 /** A path with one sign (U+0000 to U+00FF) for each of its bytes. */
 export type BytePath = string
-
-/** As many as the kernel follows (path_resolution(7)). */
-const mostLinks = 40
 
 export function toBytes(path: string): BytePath {
   return Buffer.from(path, 'utf8').toString('latin1')
@@ -60,39 +58,26 @@ export function look(path: BytePath): Stats | undefined {
  */
 export function resolveBytes(root: BytePath, path: BytePath, last: 'follow' | 'keep' = 'follow'): BytePath {
   const base = root.replace(/\/$/, '')
-  const pending = components(path).reverse()
   const name = shown(toText(`/${components(path).join('/')}`))
-  const done: string[] = []
-  let links = 0
-  for (let component = pending.pop(); component !== undefined; component = pending.pop()) {
-    if (component === '..') {
-      done.pop()
-      continue
-    }
-    const place = `${[base, ...done].join('/')}/${component}`
-    const stats = lookInside(place, name)
-    if (stats?.isSymbolicLink() && (pending.length > 0 || last === 'follow')) {
-      links += 1
-      if (links > mostLinks)
-        throw new SingError('BUILD', `cannot reach ${name} in the image: too many symbolic links`)
-      const target = readlinkSync(onDisk(place), 'latin1')
-      if (target.startsWith('/')) done.length = 0
-      pending.push(...components(target).reverse())
-    } else if (stats && !stats.isDirectory() && pending.length > 0) {
-      const file = shown(toText(`/${[...done, component].join('/')}`))
-      throw new SingError('BUILD', `cannot reach ${name} in the image: ${file} is not a directory`)
-    } else done.push(component)
+  const { path: found, state, at } = follow(path, (here) => nodeInside(`${base}${here}`, name), last)
+  if (state === 'too many links')
+    throw new SingError('BUILD', `cannot reach ${name} in the image: too many symbolic links`)
+  if (state === 'through a file') {
+    const file = shown(toText(at))
+    throw new SingError('BUILD', `cannot reach ${name} in the image: ${file} is not a directory`)
   }
-  return `${[base, ...done].join('/')}` || '/'
+  return found === '/' ? base || '/' : `${base}${found}`
 }
 
 function components(path: BytePath): string[] {
   return path.split('/').filter((component) => component !== '' && component !== '.')
 }
 
-function lookInside(place: BytePath, name: string): Stats | undefined {
+function nodeInside(place: BytePath, name: string): Node | undefined {
   try {
-    return look(place)
+    const stats = look(place)
+    if (stats?.isSymbolicLink()) return { kind: 'link', target: readlinkSync(onDisk(place), 'latin1') }
+    return stats && { kind: stats.isDirectory() ? 'directory' : 'other' }
   } catch (error) {
     throw failure(`cannot reach ${name} in the image`, error)
   }

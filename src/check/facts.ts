@@ -1,6 +1,7 @@
 /** What is known of an image that is checked: its names, links as a container follows them, and the contents that checks ask for. */
 
 import type { Buffer } from 'node:buffer'
+import { following, nodeOf } from '../core/follow.ts'
 import { type Program, parseProgram } from '../core/program.ts'
 import { addAssignments, type Variables } from '../image/assignments.ts'
 import type { Item } from '../image/inventory.ts'
@@ -30,7 +31,6 @@ const outside = [
   '/etc/resolv.conf',
 ]
 const usualPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-const mostLinks = 40
 const scriptLimit = 1024 * 1024
 /** Fields of a program lie close to each other. */
 const windowSize = 32 * 1024
@@ -95,32 +95,16 @@ export class Facts {
 
   /** Follow all links of an absolute path, as a container does whose root is the image's. */
   resolve(path: string): Resolved {
-    const left = path.split('/').reverse()
-    let here = ''
-    let links = 0
-    while (left.length > 0) {
-      const name = left.pop() ?? ''
-      if (name === '' || name === '.') continue
-      if (name === '..') {
-        here = here.slice(0, here.lastIndexOf('/'))
-        continue
-      }
-      const next = `${here}/${name}`
-      if (outside.includes(next)) return { kind: 'outside', path: next }
-      const item = this.find(next)
-      if (!item) return { kind: 'missing', path: next }
-      if (item.type !== 'symlink') {
-        here = next
-        continue
-      }
-      links += 1
-      if (links > mostLinks) return { kind: 'missing', path: next }
-      const target = item.target ?? ''
-      if (target.startsWith('/')) here = ''
-      left.push(...target.split('/').reverse())
+    const steps = following(path)
+    let step = steps.next()
+    while (!step.done) {
+      if (outside.includes(step.value)) return { kind: 'outside', path: step.value }
+      const item = this.find(step.value)
+      step = steps.next(item && nodeOf(item))
     }
-    const item = this.find(here || '/')
-    return item ? { kind: 'there', item } : { kind: 'missing', path: here }
+    const { state, path: found, at } = step.value
+    const item = state === 'there' ? this.find(found) : undefined
+    return item ? { kind: 'there', item } : { kind: 'missing', path: at }
   }
 
   /** The file that a path leads to. */

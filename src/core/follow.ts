@@ -7,6 +7,18 @@ export type Node =
   | { readonly kind: 'directory' | 'other' }
   | { readonly kind: 'link'; readonly target: string }
 
+/** What is at a path, in the words of those who list files. */
+export function nodeOf({
+  type,
+  target,
+}: {
+  readonly type: string
+  readonly target?: string | undefined
+}): Node {
+  if (type === 'symlink') return { kind: 'link', target: target ?? '' }
+  return { kind: type === 'directory' ? 'directory' : 'other' }
+}
+
 export type Followed = {
   /** Without links. What does not exist is taken by name. */
   readonly path: string

@@ -4,6 +4,7 @@
  */
 
 import { Buffer } from 'node:buffer'
+import { follow, type Node, nodeOf } from '../core/follow.ts'
 import type { Entry } from '../native/addon.ts'
 import type { ImageConfig } from '../oci/types.ts'
 import { labelsFile, labelsText, parseLabelsFile } from './labels.ts'
@@ -34,34 +35,17 @@ const runscript = `${folder}/runscript`
 /** Files whose contents have to be known before anything is added. */
 export const capturedFiles = [labelsFile, definitionFile]
 
-/** As many as the kernel follows (path_resolution(7)). */
-const mostLinks = 40
-
 /**
  * A path of the tree without links in its part before the last component, or in all of it. What does not exist is taken by
  * name. Undefined when it leads through a file or in circles.
  */
 export function resolvePath(tree: Tree, path: string, last: 'follow' | 'keep'): string | undefined {
-  const left = path.split('/').filter(Boolean).reverse()
-  const done: string[] = []
-  let links = 0
-  while (left.length > 0) {
-    const name = left.pop() ?? ''
-    if (name === '' || name === '.') continue
-    if (name === '..') {
-      done.pop()
-      continue
-    }
-    const found = tree.lookup(`/${[...done, name].join('/')}`)
-    if (found?.type === 'symlink' && (left.length > 0 || last === 'follow')) {
-      links += 1
-      if (links > mostLinks) return undefined
-      if (found.link?.startsWith('/')) done.length = 0
-      left.push(...(found.link ?? '').split('/').reverse())
-    } else if (found && found.type !== 'directory' && left.length > 0) return undefined
-    else done.push(name)
+  const look = (at: string): Node | undefined => {
+    const found = tree.lookup(at)
+    return found && nodeOf({ type: found.type, target: found.link })
   }
-  return `/${done.join('/')}`
+  const { state, path: found } = follow(path, look, last)
+  return state === 'there' || state === 'missing' ? found : undefined
 }
 
 const owner = { uid: 0, gid: 0 }

@@ -4,12 +4,10 @@
  */
 
 import type { Buffer } from 'node:buffer'
+import { following, type Node, nodeOf } from '../core/follow.ts'
 import { SquashfsImage, type Stat } from '../native/addon.ts'
 import type { Window } from './open.ts'
 import type { Contents } from './reader.ts'
-
-/** As many as the kernel follows (path_resolution(7)). */
-const mostLinks = 40
 
 const isWhiteout = ({ type, major, minor }: Stat): boolean =>
   type === 'character' && major === 0 && minor === 0
@@ -65,30 +63,29 @@ export class Layered implements Contents {
 
   /** Follow all links of a path, which end at the root. */
   async #find(path: string): Promise<Found | undefined> {
-    const left = path.split('/').reverse()
-    let trail: Found[] = [this.#root]
-    let links = 0
-    while (left.length > 0) {
-      const name = left.pop() ?? ''
-      if (name === '' || name === '.') continue
-      if (name === '..') {
-        if (trail.length > 1) trail.pop()
-        continue
-      }
-      const parent = trail.at(-1) ?? this.#root
-      const found = parent.kind === 'directory' ? await this.#child(parent, name) : undefined
+    const known = new Map([['', this.#root]])
+    const steps = following(path)
+    let step = steps.next()
+    while (!step.done) {
+      const here = step.value
+      const end = here.lastIndexOf('/')
+      const parent = known.get(here.slice(0, end))
+      const found = parent?.kind === 'directory' && (await this.#child(parent, here.slice(end + 1)))
       if (!found) return undefined
-      if (found.kind === 'directory' || found.stat.type !== 'symlink') {
-        trail.push(found)
-        continue
-      }
-      links += 1
-      if (links > mostLinks) return undefined
-      const target = (await found.layer.readlink(found.path)) ?? ''
-      if (target.startsWith('/')) trail = [this.#root]
-      left.push(...target.split('/').reverse())
+      known.set(here, found)
+      step = steps.next(await this.#nodeOf(found))
     }
-    return trail.at(-1)
+    const { state, path: last } = step.value
+    return state === 'there' ? known.get(last === '/' ? '' : last) : undefined
+  }
+
+  async #nodeOf(found: Found): Promise<Node> {
+    if (found.kind === 'directory') return { kind: 'directory' }
+    const { layer, stat, path } = found
+    return nodeOf({
+      type: stat.type,
+      target: stat.type === 'symlink' ? await layer.readlink(path) : undefined,
+    })
   }
 
   async read(path: string, limit: number): Promise<Buffer | undefined> {

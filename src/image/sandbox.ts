@@ -6,40 +6,23 @@
 import type { Buffer } from 'node:buffer'
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync } from 'node:fs'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
+import { follow, type Node } from '../core/follow.ts'
 import { readAt } from '../sif/read.ts'
 
-/** As many as the kernel follows in one path. */
-const maximumLinks = 40
+/** What is at a path of the host, links not followed. */
+function look(place: string): Node | undefined {
+  const facts = lstatSync(place, { throwIfNoEntry: false })
+  if (facts?.isSymbolicLink()) return { kind: 'link', target: readlinkSync(place) }
+  return facts && { kind: facts.isDirectory() ? 'directory' : 'other' }
+}
 
 /**
  * The host path of a path inside the sandbox, without any link in its part below `root`; undefined when nothing is
  * there.
  */
 function resolveInside(root: string, path: string): string | undefined {
-  const left = path.split('/').reverse()
-  const done: string[] = []
-  let links = 0
-  while (left.length > 0) {
-    const name = left.pop() ?? ''
-    if (name === '' || name === '.') continue
-    if (name === '..') {
-      done.pop()
-      continue
-    }
-    const place = `${root}/${[...done, name].join('/')}`
-    const facts = lstatSync(place, { throwIfNoEntry: false })
-    if (!facts) return undefined
-    if (!facts.isSymbolicLink()) {
-      done.push(name)
-      continue
-    }
-    links += 1
-    if (links > maximumLinks) return undefined
-    const target = readlinkSync(place)
-    if (target.startsWith('/')) done.length = 0
-    left.push(...target.split('/').reverse())
-  }
-  return `${root}/${done.join('/')}`
+  const { state, path: found } = follow(path, (at) => look(`${root}${at}`))
+  return state === 'there' ? `${root}${found}` : undefined
 }
 
 /** Nothing there (or a file where a directory should be) is undefined, any other failure IO. */

@@ -2,7 +2,7 @@
 
 import type { Buffer } from 'node:buffer'
 import { SingError, shown } from '../core/errors.ts'
-import { follow } from '../core/follow.ts'
+import { follow, nodeOf } from '../core/follow.ts'
 import type { Inventory, Item } from '../image/inventory.ts'
 import { FileHasher } from './files.ts'
 import { readers } from './readers/all.ts'
@@ -43,8 +43,7 @@ class InventoryTree implements Tree {
   #resolve(path: string): string {
     const { state, path: found } = follow(path, (at) => {
       const item = this.#byPath.get(at)
-      if (item?.type === 'symlink') return { kind: 'link', target: item.target ?? '' }
-      return item && { kind: item.type === 'directory' ? 'directory' : 'other' }
+      return item && nodeOf(item)
     })
     return state === 'there' ? found : ''
   }
