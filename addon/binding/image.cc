@@ -79,16 +79,6 @@ int add_pair(void *user, const char *name, const void *value, size_t size)
 	return 0;
 }
 
-int add_bytes(void *user, uint64_t, const void *bytes, size_t size)
-{
-	auto *content = static_cast<std::string *>(user);
-	if (bytes == nullptr)
-		content->append(size, '\0');
-	else
-		content->append(static_cast<const char *>(bytes), size);
-	return 0;
-}
-
 int read_file(Reading &reading, const Inode &inode, uint64_t limit, std::string &content)
 {
 	sing_stat stat;

@@ -33,6 +33,17 @@ struct Reading {
 	}
 };
 
+// A visitor of what is in a file, for a std::string that takes it; no bytes are a hole.
+inline int add_bytes(void *user, uint64_t, const void *bytes, size_t size)
+{
+	auto *content = static_cast<std::string *>(user);
+	if (bytes == nullptr)
+		content->append(size, '\0');
+	else
+		content->append(static_cast<const char *>(bytes), size);
+	return 0;
+}
+
 using Shared = std::shared_ptr<Reading>;
 
 #endif

@@ -69,16 +69,6 @@ Napi::Value to_object(Napi::Env env, const Columns &columns)
 	return object;
 }
 
-int add_bytes(void *user, uint64_t, const void *bytes, size_t size)
-{
-	auto *content = static_cast<std::string *>(user);
-	if (bytes == nullptr)
-		content->append(size, '\0');
-	else
-		content->append(static_cast<const char *>(bytes), size);
-	return 0;
-}
-
 int read_range(Reading &reading, uint64_t place, uint64_t offset, uint64_t length, std::string &content)
 {
 	sqfs_inode_generic_t *inode = nullptr;

@@ -16,7 +16,7 @@
 
 /* A file with several names, which must be recognised when it comes again. */
 struct seen {
-	struct sing_part part;
+	struct sing_part part; /* first: by it they are found */
 	char path[]; /* the first name, relative to the target */
 };
 
@@ -41,16 +41,6 @@ static int fail(struct extraction *extraction, int reason, const char *action)
 	return sing_fail(extraction->failure, reason, action, path);
 }
 
-static int by_part(const void *left, const void *right)
-{
-	const struct sing_part *a = &((const struct seen *)left)->part;
-	const struct sing_part *b = &((const struct seen *)right)->part;
-
-	if (a->layer != b->layer)
-		return a->layer < b->layer ? -1 : 1;
-	return a->place < b->place ? -1 : a->place > b->place;
-}
-
 /* Look the inode up, or note it under the current path. Gives the earlier path, or NULL when it is new. */
 static int recognise(struct extraction *extraction, struct sing_part part, const char **earlier)
 {
@@ -61,7 +51,7 @@ static int recognise(struct extraction *extraction, struct sing_part part, const
 		return fail(extraction, ENOMEM, "unpack");
 	seen->part = part;
 	memcpy(seen->path, extraction->path, extraction->path_length + 1);
-	found = tsearch(seen, &extraction->seen, by_part);
+	found = tsearch(seen, &extraction->seen, sing_part_order);
 	*earlier = found == NULL || *found == seen ? NULL : (*found)->path;
 	if (found == NULL || *found != seen)
 		free(seen);

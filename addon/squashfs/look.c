@@ -20,33 +20,22 @@ struct level {
 
 static int enter(struct sing_scan *scan, const char *name)
 {
-	size_t length = strlen(name);
-	size_t needed = scan->path_length + length + 2;
-
-	if (needed > scan->path_room) {
-		char *path = realloc(scan->path, needed * 2);
-
-		if (path == NULL)
-			return sing_scan_fail(scan, ENOMEM, "read");
-		scan->path = path;
-		scan->path_room = needed * 2;
-	}
-	scan->path[scan->path_length++] = '/';
-	memcpy(scan->path + scan->path_length, name, length + 1);
-	scan->path_length += length;
+	if (sing_trail_name(&scan->trail, name) != 0)
+		return sing_scan_fail(scan, ENOMEM, "read");
+	scan->trail.length += strlen(name) + 1;
 	return 0;
 }
 
 static void leave(struct sing_scan *scan, size_t length)
 {
-	scan->path_length = length;
-	scan->path[length] = '\0';
+	scan->trail.length = length;
+	scan->trail.path[length] = '\0';
 }
 
 static bool excluded(const struct sing_scan *scan)
 {
 	const struct sing_scan_options *options = &scan->options;
-	const char *relative = scan->path + scan->root_length + 1;
+	const char *relative = scan->trail.path + scan->root_length + 1;
 
 	if (options->exclude_count == 0)
 		return false;
@@ -162,7 +151,7 @@ static int look_at_layered(struct sing_scan *scan, const char *name, struct leve
 static int look_at(struct sing_scan *scan, struct level *level, const char *name, bool host, bool layered)
 {
 	size_t before = level->next_layered;
-	size_t length = scan->path_length;
+	size_t length = scan->trail.length;
 	int result = 0;
 
 	if (enter(scan, name) != 0)

@@ -86,7 +86,7 @@ int sing_scan_fail(struct sing_scan *scan, int reason, const char *action)
 		sing_item_free(item);
 		return -1;
 	}
-	sing_fail(item->failure, reason, action, scan->path);
+	sing_fail(item->failure, reason, action, scan->trail.path);
 	(void)sing_scan_put(scan, item);
 	return -1;
 }
@@ -107,7 +107,7 @@ static void free_scan(struct sing_scan *scan)
 	sing_xattrs_free(&scan->xattrs);
 	sing_stack_end(&scan->stack);
 	free(scan->images);
-	free(scan->path);
+	free(scan->trail.path);
 	free(scan);
 }
 
@@ -115,15 +115,11 @@ static int set_up(struct sing_scan *scan)
 {
 	const struct sing_base *base = scan->options.base;
 	size_t layers = base == NULL ? 0 : base->count;
-	size_t length = strlen(scan->options.root);
+	int error = sing_trail_begin(&scan->trail, scan->options.root);
 
-	while (length > 0 && scan->options.root[length - 1] == '/')
-		length--;
-	scan->path = strndup(scan->options.root, length);
-	scan->path_length = scan->root_length = length;
-	scan->path_room = length + 1;
+	scan->root_length = scan->trail.length;
 	scan->images = calloc(layers + 1, sizeof(struct sing_image *));
-	if (scan->path == NULL || scan->images == NULL)
+	if (error != 0 || scan->images == NULL)
 		return ENOMEM;
 	for (size_t i = 0; i < layers; i++)
 		scan->images[i] = base->layers[i].image;

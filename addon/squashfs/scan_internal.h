@@ -8,6 +8,7 @@
 #include "record.h"
 #include "scan.h"
 #include "stack.h"
+#include "trail.h"
 
 enum { TARGET_SIZE = 64 * 1024 };
 
@@ -24,9 +25,7 @@ struct sing_scan {
 	struct sing_stack stack;
 	struct sing_image **images; /* of the stack */
 	struct sing_xattr_list xattrs;
-	char *path; /* of what is looked at, for excludes and messages */
-	size_t path_length;
-	size_t path_room;
+	struct sing_trail trail; /* of what is looked at, for excludes and messages */
 	size_t root_length;
 	unsigned depth;
 	char target[TARGET_SIZE];

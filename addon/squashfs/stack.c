@@ -9,38 +9,13 @@
 #include "marks.h"
 #include "stack.h"
 
-static int by_part(const void *left, const void *right)
-{
-	const struct sing_part *a = left;
-	const struct sing_part *b = right;
-
-	if (a->layer != b->layer)
-		return a->layer < b->layer ? -1 : 1;
-	return a->place < b->place ? -1 : a->place > b->place;
-}
-
 static int by_name(const void *left, const void *right)
 {
 	const struct sing_stack_name *a = left;
 	const struct sing_stack_name *b = right;
 	int order = strcmp(a->text, b->text);
 
-	return order != 0 ? order : by_part(&a->part, &b->part);
-}
-
-static int meet(struct sing_stack *stack, struct sing_part part)
-{
-	struct sing_part *met = malloc(sizeof *met);
-	struct sing_part **found;
-
-	if (met == NULL)
-		return ENOMEM;
-	*met = part;
-	found = tsearch(met, &stack->met, by_part);
-	if (found != NULL && *found == met)
-		return 0;
-	free(met);
-	return found == NULL ? ENOMEM : SING_NESTED;
+	return order != 0 ? order : sing_part_order(&a->part, &b->part);
 }
 
 static int read_part(struct sing_stack *stack, struct sing_part part, sqfs_inode_generic_t **inode, struct sing_stat *stat)
@@ -61,7 +36,7 @@ static int read_part(struct sing_stack *stack, struct sing_part part, sqfs_inode
 static int add_part(struct sing_stack *stack, struct sing_merged *merged, struct sing_part part)
 {
 	struct sing_part *parts = reallocarray(merged->parts, merged->count + 1, sizeof *parts);
-	int error = parts == NULL ? ENOMEM : meet(stack, part);
+	int error = parts == NULL ? ENOMEM : sing_part_meet(&stack->met, part);
 
 	if (parts != NULL)
 		merged->parts = parts;

@@ -5,6 +5,7 @@
 #ifndef SING_STACK_H
 #define SING_STACK_H
 
+#include "part.h"
 #include "reader.h"
 
 struct sing_stack {
@@ -12,12 +13,6 @@ struct sing_stack {
 	size_t count;
 	bool raw; /* of one image: a device 0:0 is what it is */
 	void *met; /* directories that were found: tree of struct sing_part */
-};
-
-/* An inode of one of the layers. */
-struct sing_part {
-	unsigned layer;
-	uint64_t place;
 };
 
 /* A directory of the tree: those of layers that show through, the topmost first. Nothing is in one without parts. */

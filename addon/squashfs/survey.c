@@ -10,6 +10,7 @@
 
 #include "failure.h"
 #include "mark.h"
+#include "part.h"
 #include "record.h"
 #include "tree.h"
 
@@ -21,32 +22,8 @@ struct survey {
 	size_t length;
 	size_t room;
 	unsigned depth;
-	void *seen; /* tree of the places of directories */
+	void *seen; /* directories: tree of struct sing_part */
 };
-
-static int by_place(const void *left, const void *right)
-{
-	const uint64_t *a = left;
-	const uint64_t *b = right;
-
-	return *a < *b ? -1 : *a > *b;
-}
-
-/* A directory that has two names could hold itself. */
-static int meet(struct survey *survey, uint64_t place)
-{
-	uint64_t *noted = malloc(sizeof *noted);
-	uint64_t **found;
-
-	if (noted == NULL)
-		return ENOMEM;
-	*noted = place;
-	found = tsearch(noted, &survey->seen, by_place);
-	if (found != NULL && *found == noted)
-		return 0;
-	free(noted);
-	return found == NULL ? ENOMEM : SING_NESTED;
-}
 
 static int note_attribute(void *user, const char *name, const void *value, size_t size)
 {
@@ -94,7 +71,7 @@ static int step_into(void *user, const char *name, uint64_t place)
 
 static int look_below(struct survey *survey, const sqfs_inode_generic_t *inode, uint64_t place)
 {
-	int error = survey->depth == SING_DEPTH_LIMIT ? SING_NESTED : meet(survey, place);
+	int error = survey->depth == SING_DEPTH_LIMIT ? SING_NESTED : sing_part_meet(&survey->seen, (struct sing_part){ .place = place });
 
 	if (error != 0)
 		return error;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base.h"
+#include "trail.h"
 #include "walk.h"
 
 enum { BUFFER_SIZE = 256 * 1024 };
@@ -27,34 +28,21 @@ struct walk {
 	struct sing_inode *above[SING_DEPTH_LIMIT + 1]; /* the directories that we are in */
 	size_t depth;
 	void *linked; /* tree of struct linked */
-	char *path; /* of what is packed, for messages */
-	size_t path_length;
-	size_t path_room;
+	struct sing_trail trail; /* of what is packed, for messages */
 	char buffer[BUFFER_SIZE];
 };
 
 static int fail(struct walk *walk, int reason, const char *action)
 {
-	return sing_fail(walk->failure, reason, action, walk->path);
+	return sing_fail(walk->failure, reason, action, walk->trail.path);
 }
 
 /* Replace the last component, or go one step down from `length`. */
 static int set_name(struct walk *walk, const char *name)
 {
-	size_t length = strlen(name);
-	size_t needed = walk->path_length + length + 2;
+	int error = sing_trail_name(&walk->trail, name);
 
-	if (needed > walk->path_room) {
-		char *path = realloc(walk->path, needed * 2);
-
-		if (path == NULL)
-			return fail(walk, ENOMEM, "pack");
-		walk->path = path;
-		walk->path_room = needed * 2;
-	}
-	walk->path[walk->path_length] = '/';
-	memcpy(walk->path + walk->path_length + 1, name, length + 1);
-	return 0;
+	return error == 0 ? 0 : fail(walk, error, "pack");
 }
 
 static int by_identity(const void *left, const void *right)
@@ -181,7 +169,7 @@ static int add_directory(struct walk *walk, struct sing_item *item)
 	if (add(walk, item, &inode) != 0)
 		return -1;
 	walk->above[walk->depth++] = inode;
-	walk->path_length += strlen(item->name) + 1;
+	walk->trail.length += strlen(item->name) + 1;
 	return 0;
 }
 
@@ -189,8 +177,8 @@ static void go_up(struct walk *walk)
 {
 	walk->depth--;
 	if (walk->depth > 0) {
-		walk->path[walk->path_length] = '\0';
-		walk->path_length = (size_t)(strrchr(walk->path, '/') - walk->path);
+		walk->trail.path[walk->trail.length] = '\0';
+		walk->trail.length = (size_t)(strrchr(walk->trail.path, '/') - walk->trail.path);
 	}
 }
 
@@ -342,25 +330,18 @@ static int run(struct walk *walk, const struct sing_scan_options *options)
 int sing_walk(struct sing_writer *writer, const struct sing_scan_options *options, struct sing_failure *failure)
 {
 	struct walk *walk = calloc(1, sizeof *walk);
-	size_t length = strlen(options->root);
 	int result;
 
-	while (length > 0 && options->root[length - 1] == '/')
-		length--;
-	if (walk != NULL)
-		walk->path = strndup(options->root, length);
-	if (walk == NULL || walk->path == NULL) {
+	if (walk == NULL || sing_trail_begin(&walk->trail, options->root) != 0) {
 		free(walk);
 		return sing_fail(failure, ENOMEM, "read", options->root);
 	}
 	walk->writer = writer;
 	walk->base = options->base;
 	walk->failure = failure;
-	walk->path_length = length;
-	walk->path_room = length + 1;
 	result = run(walk, options);
 	tdestroy(walk->linked, free);
-	free(walk->path);
+	free(walk->trail.path);
 	free(walk);
 	return result;
 }
