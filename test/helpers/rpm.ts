@@ -27,43 +27,41 @@ printf '%%%%_usr /usr\\n%%%%_db_backend sqlite\\n%%%%_dbpath\\t\\t%%%%{_usr}/lib
 %attr(1777,root,root) %dir /tmp
 `
 
-/** A package with a script, which needs a shell, a device and the right to give files away. */
-const tool = `Name: tiny-tool
-Version: 2
-Release: 3
-Summary: A tool
+/** A package with one file below /opt, and a script that runs behind it. */
+const scripted = (
+  name: string,
+  version: string,
+  file: string,
+  mode: string,
+  script: string,
+): string => `Name: tiny-${name}
+Version: ${version.split('-')[0]}
+Release: ${version.split('-')[1]}
+Summary: A package with a script
 License: none
 AutoReqProv: no
 Requires(post): tiny-release
 %description
 %install
 mkdir -p %{buildroot}/opt
-echo tool >%{buildroot}/opt/tool
+echo ${file} >%{buildroot}/opt/${file}
 %post
-/bin/busybox id -u >/opt/installed-by
-/bin/busybox chown 7:8 /opt/installed-by
-echo nothing >/dev/null
+${script}
 %files
-%attr(4755,root,root) /opt/tool
+${mode}/opt/${file}
 `
 
-/** A package whose script fails behind its files. */
-const broken = `Name: tiny-broken
-Version: 1
-Release: 1
-Summary: A package with a script that fails
-License: none
-AutoReqProv: no
-Requires(post): tiny-release
-%description
-%install
-mkdir -p %{buildroot}/opt
-echo broken >%{buildroot}/opt/broken
-%post
-exit 3
-%files
-/opt/broken
-`
+/** Its script needs a shell, a device and the right to give files away. */
+const tool = scripted(
+  'tool',
+  '2-3',
+  'tool',
+  '%attr(4755,root,root) ',
+  '/bin/busybox id -u >/opt/installed-by\n/bin/busybox chown 7:8 /opt/installed-by\necho nothing >/dev/null',
+)
+
+/** Its script fails behind its files. */
+const broken = scripted('broken', '1-1', 'broken', '', 'exit 3')
 
 export type RpmRepository = {
   /** The directory. */
