@@ -32,6 +32,7 @@ import {
 import { requireRunnable } from './foreign.ts'
 import { type BuildRequest, isEverySection } from './request.ts'
 import { checkSource } from './sources/index.ts'
+import { isStream, readStream } from './stream.ts'
 
 export type BuildSpec = {
   readonly definition: Definition
@@ -60,6 +61,7 @@ function readHead(path: string): Buffer {
 }
 
 function readDefinitionText(path: string): string {
+  if (isStream(path)) return readStream(path, largestDefinition).toString()
   const { size } = statSync(path)
   if (size > largestDefinition) {
     throw new SingError('DEFINITION', `${shown(path)} is no definition: it is larger than 16 MiB`)
@@ -79,16 +81,31 @@ function readBuildArguments(request: BuildRequest): Pick<ParseOptions, 'argument
   }
 }
 
-function definitionFile(path: string, request: BuildRequest, report: Report): BuildSpec {
-  const name = basename(path)
+function parseText(text: string, name: string, request: BuildRequest, report: Report): BuildSpec {
   const parse = request.json ? parseJsonDefinition : parseDefinition
-  const definition = parse(readDefinitionText(path), {
+  const definition = parse(text, {
     name,
     ...readBuildArguments(request),
     warnUnused: request.warnUnusedArguments,
     warn: (text) => report({ kind: 'warning', text }),
   })
   return { definition, name, isDefinition: true }
+}
+
+const definitionFile = (path: string, request: BuildRequest, report: Report): BuildSpec =>
+  parseText(readDefinitionText(path), basename(path), request, report)
+
+/** What comes through a pipe, which is read once. */
+function fromStream(path: string, request: BuildRequest, report: Report): BuildSpec {
+  const bytes = readStream(path, largestDefinition)
+  const head = bytes.subarray(0, headLength)
+  const refuse = (what: string, hint: string): never => {
+    throw new SingError('DEFINITION', `${shown(path)}: ${what} cannot come through a pipe`, { hint })
+  }
+  if (!request.json && looksLikeImage(head)) refuse('an image', 'Save it to a file first')
+  if (!request.json && isDockerfile(path, head.toString()))
+    refuse('a Dockerfile', 'It copies from the directory that it is in: save it to a file there')
+  return parseText(bytes.toString(), path, request, report)
 }
 
 function fromDockerfile(path: string, request: BuildRequest, report: Report): BuildSpec {
@@ -149,6 +166,7 @@ async function readSpec(request: BuildRequest, report: Report): Promise<BuildSpe
     const dockerfile = dockerfileIn(spec)
     return dockerfile ? fromDockerfile(dockerfile, request, report) : await fromImage(spec)
   }
+  if (isStream(spec)) return fromStream(spec, request, report)
   if (!statSpec(spec).isFile()) {
     const what = stats?.isDirectory()
       ? 'a directory, and no definition in JSON'
@@ -167,6 +185,11 @@ async function fromImage(path: string): Promise<BuildSpec> {
   const { rootfs } = await openImage(resolve(path), { anyArchitecture: true, ext3: true, unlock: 'keep' })
   const isMounted = 'filesystem' in rootfs && rootfs.filesystem === 'ext3'
   return { ...plain('localimage', path, path), isMounted }
+}
+
+/** Something of it can be read only once: whoever starts anew before building does so before it is read. */
+export function isReadOnce({ spec, buildArgumentFile }: BuildRequest): boolean {
+  return isStream(spec) || (buildArgumentFile !== undefined && isStream(buildArgumentFile))
 }
 
 /**

@@ -19,6 +19,7 @@ import type { Report } from '../core/events.ts'
 import { partialPrefix } from '../sif/write.ts'
 import { dockerfileIn } from './dockerfile/spec.ts'
 import type { BuildRequest } from './request.ts'
+import { isStream } from './stream.ts'
 import { removeTree } from './tree.ts'
 
 /** Ask the person yes or no; undefined when nobody is there to answer. */
@@ -53,7 +54,7 @@ function look(target: string): Stats | undefined {
 
 /** Refuse a target that is what it is made from, that lies in it (unless that is only the context of a Dockerfile), or that would take it along when it is replaced. */
 function requireApart(target: string, spec: string): void {
-  if (!existsSync(spec)) return
+  if (!existsSync(spec) || isStream(spec)) return
   const source = realpathSync(spec)
   const place = existsSync(target)
     ? realpathSync(target)

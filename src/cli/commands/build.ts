@@ -7,7 +7,7 @@ import { parsePacking } from '../../build/compression.ts'
 import { buildReference, isReferenceBuild } from '../../build/reference.ts'
 import { type BuildRequest, parseEpoch, parseSections, parseTarget } from '../../build/request.ts'
 import { refuseSbom } from '../../build/sbom.ts'
-import { type BuildSpec, openSpec } from '../../build/spec.ts'
+import { type BuildSpec, isReadOnce, openSpec } from '../../build/spec.ts'
 import type { Config } from '../../config/load.ts'
 import { SingError, shown } from '../../core/errors.ts'
 import type { Event, Report } from '../../core/events.ts'
@@ -222,10 +222,11 @@ async function run(given: Call): Promise<number> {
     warnOfPlain(call)
     return await (isData ? fromData : fromReference)(call, request)
   }
+  const facts = readHostFacts(call.context.environment)
+  if (isReadOnce(request)) becomeRoot(call, facts, request)
   const spec = await openSpec(request, hear)
   requireUsualForm(call, spec)
   if (!spec.isDefinition) refuseLock(request)
-  const facts = readHostFacts(call.context.environment)
   const examine = examinerOf(call)
   if (needsRoot(spec, request, facts)) becomeRoot(call, facts, request)
   for (const event of heard) report(event)
