@@ -1,45 +1,39 @@
-/** What the commands of instances do: they start, show and end containers that nobody waits for. */
+/** What the commands of instances do: they start and end containers that nobody waits for. */
 
-import { closeSync, openSync, readSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
-import { formatSize } from '../core/units.ts'
 import { type HostFacts, readHostFacts } from '../host/facts.ts'
 import { findJob } from '../host/job.ts'
 import { passMark } from '../host/mark.ts'
-import { allUsers, findUser } from '../host/users.ts'
+import { findUser } from '../host/users.ts'
 import { schemeOf } from '../image/scheme.ts'
 import type { LaunchPlan } from '../plan/plan.ts'
 import { planGroup } from '../plan/share.ts'
 import type { AroundRecord } from '../runtime/around.ts'
 import { instanceSync, startInstance } from '../runtime/instance-start.ts'
-import { type Usage, usageOf } from '../runtime/instance-stats.ts'
-import { parseSignal, statusOf, stopInstance, waitForStatus } from '../runtime/instance-stop.ts'
+import { parseSignal, stopInstance } from '../runtime/instance-stop.ts'
 import {
   claimName,
   dropClaim,
   findInstances,
   forgetEnded,
   type Instance,
-  isRunning,
   keepInstance,
   logsOf,
   type Place,
   placeOf,
   requireInstance,
   requireName,
-  sizeOf,
 } from '../runtime/instances.ts'
 import { catchInterruption } from '../runtime/interrupt.ts'
 import { scopeMark } from '../runtime/launch.ts'
 import type { Unpacked } from '../runtime/unpacked.ts'
-import { isAnswerTerminal, redrawAnswer } from '../ui/output.ts'
-import { toColumns } from '../ui/table.ts'
 import type { Call, Context, Flags } from './command.ts'
-import { makeDirectories, type Prepared, prepare, requirePlan, tellPlan, unpack } from './launch.ts'
+import { makeDirectories, type Prepared, prepare, requirePlan, tellPlan } from './launch.ts'
 import { encryptionFlags, registryFlags } from './options.ts'
+import { unpack } from './unpacking.ts'
 
 /** The place of the caller's instances. */
 export function ownPlace({ environment }: Context, facts = readHostFacts(environment)): Place {
@@ -47,7 +41,7 @@ export function ownPlace({ environment }: Context, facts = readHostFacts(environ
 }
 
 /** The variables that move everybody's files; the others are about the caller alone. */
-const everybodys = (environment: Context['environment']) =>
+export const everybodys = (environment: Context['environment']) =>
   Object.fromEntries(Object.entries(environment).filter(([name]) => name.endsWith('_CONFIGDIR')))
 
 function requireRoot(flag: string): void {
@@ -56,7 +50,7 @@ function requireRoot(flag: string): void {
 }
 
 /** The place that --user names, or the caller's own. */
-function placeFor({ flags, context }: Call): Place {
+export function placeFor({ flags, context }: Call): Place {
   if (typeof flags.user !== 'string' || !flags.user) return ownPlace(context)
   requireRoot('--user')
   const user = findUser(flags.user)
@@ -285,139 +279,5 @@ export async function stop(call: Call): Promise<number> {
     }),
   )
   await forgetEnded(place)
-  return 0
-}
-
-async function listed(call: Call): Promise<Instance[]> {
-  const { flags, args, context } = call
-  if (flags.all !== true || process.geteuid?.() !== 0) return findInstances(placeFor(call), args[0])
-  const places = allUsers().map((user) => placeOf(everybodys(context.environment), user))
-  const own = ownPlace(context)
-  const all = [own, ...places.filter(({ directory }) => directory !== own.directory)]
-  return (await Promise.all(all.map((place) => findInstances(place, args[0])))).flat()
-}
-
-const jsonOf = (instance: Instance) => ({
-  instance: instance.name,
-  pid: instance.mark.pid,
-  img: instance.image.path,
-  ip: instance.ip,
-  logErrPath: instance.logs.err,
-  logOutPath: instance.logs.out,
-  user: instance.user,
-  since: instance.since,
-  /** What the command has ended with; null while it runs. */
-  status: statusOf(instance) ?? null,
-})
-
-const toJson = (value: unknown): string => `${JSON.stringify(value, null, '\t')}\n`
-
-function listRows(instances: readonly Instance[], logs: boolean): string[][] {
-  if (!logs) {
-    const rows = instances.map(({ name, mark, ip, image }) => [name, String(mark.pid), ip, image.path])
-    return [['INSTANCE NAME', 'PID', 'IP', 'IMAGE'], ...rows]
-  }
-  const rows = instances.flatMap(({ name, mark, logs: { out, err } }) => [
-    [name, String(mark.pid), err],
-    ['', '', out],
-  ])
-  return [['INSTANCE NAME', 'PID', 'LOGS'], ...rows]
-}
-
-/** `instance list` */
-export async function list(call: Call): Promise<number> {
-  const { flags, context } = call
-  const instances = await listed(call)
-  if (flags.json === true) context.print(toJson({ instances: instances.map(jsonOf) }))
-  else context.print(toColumns(listRows(instances, flags.logs === true), '    '))
-  return 0
-}
-
-/** Print what a file has got since; returns how far. */
-function printFrom(path: string, from: number, context: Context): number {
-  const size = sizeOf(path)
-  // A restart without a past begins the file anew.
-  let at = size < from ? 0 : from
-  if (size === at) return at
-  const file = openSync(path, 'r')
-  try {
-    const bytes = Buffer.alloc(64 * 1024)
-    for (let length = -1; length !== 0; at += length) {
-      length = readSync(file, bytes, 0, bytes.length, at)
-      if (length > 0) context.print(bytes.subarray(0, length))
-    }
-  } finally {
-    closeSync(file)
-  }
-  return at
-}
-
-const FOLLOW_PAUSE = 200
-
-/** What an instance has written, and with --follow what it writes until it ends: `instance logs`. */
-export async function logs(call: Call): Promise<number> {
-  const { flags, args, context } = call
-  const [name = ''] = args
-  requireName(name)
-  const place = placeFor(call)
-  const both = logsOf(place, name)
-  const paths = flags.out === true ? [both.out] : flags.err === true ? [both.err] : [both.out, both.err]
-  const found = await findInstances(place, name)
-  if (found.length === 0 && sizeOf(both.out) + sizeOf(both.err) === 0) requireInstance(place, name)
-  let positions = paths.map(() => 0)
-  for (;;) {
-    const [instance] = found
-    const isLast = flags.follow !== true || !instance || !isRunning(instance)
-    positions = paths.map((path, index) => printFrom(path, positions[index] ?? 0, context))
-    if (isLast) return 0
-    await sleep(FOLLOW_PAUSE)
-  }
-}
-
-/** Wait for the command of an instance; its status is ours: `instance wait`. */
-export async function wait(call: Call): Promise<number> {
-  const place = placeFor(call)
-  return waitForStatus(requireInstance(place, call.args[0] ?? ''))
-}
-
-const percent = (part: number, whole: number): string => `${((part / whole) * 100).toFixed(2)}%`
-
-function statsTable({ name }: Instance, usage: Usage, cpu: number): string {
-  const { memory, memoryLimit, processes, read, written, network } = usage
-  const row = [
-    name,
-    `${cpu.toFixed(2)}%`,
-    `${formatSize(memory)} / ${formatSize(memoryLimit)}`,
-    percent(memory, memoryLimit),
-    `${formatSize(read)} / ${formatSize(written)}`,
-    network ? `${formatSize(network.received)} / ${formatSize(network.sent)}` : 'host',
-    String(processes),
-  ]
-  const header = ['INSTANCE NAME', 'CPU USAGE', 'MEM USAGE / LIMIT', 'MEM %', 'BLOCK I/O', 'NET I/O', 'PIDS']
-  return toColumns([header, row], '    ')
-}
-
-const SAMPLE_PAUSE = 500
-
-/** What an instance uses: `instance stats`. */
-export async function stats(call: Call): Promise<number> {
-  const { flags, args, context } = call
-  const instance = requireInstance(placeFor(call), args[0] ?? '')
-  const streams = flags.json !== true && flags['no-stream'] !== true && isAnswerTerminal()
-  let [before, at] = [usageOf(instance), performance.now()]
-  for (let lines = 0; isRunning(instance); ) {
-    await sleep(SAMPLE_PAUSE)
-    const [usage, now] = [usageOf(instance), performance.now()]
-    const cpu = Math.max(0, (usage.seconds - before.seconds) / ((now - at) / 1000)) * 100
-    if (flags.json === true) {
-      context.print(
-        toJson({ instance: instance.name, cpuPercent: cpu, ...usage, network: usage.network ?? null }),
-      )
-      return 0
-    }
-    lines = redrawAnswer(statsTable(instance, usage, cpu), lines)
-    if (!streams) return 0
-    ;[before, at] = [usage, now]
-  }
   return 0
 }

@@ -6,25 +6,23 @@ import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { readEnvironmentFile } from '../host/envfile.ts'
 import { type HostFacts, readHostFacts } from '../host/facts.ts'
-import { openDataImage } from '../image/data.ts'
-import { flattened, unpackedLayers } from '../image/layers.ts'
-import { type Image, openImage, type Window } from '../image/open.ts'
-import { openOverlay } from '../image/overlay.ts'
+import { flattened } from '../image/layers.ts'
+import { type Image, openImage } from '../image/open.ts'
 import { schemeOf } from '../image/scheme.ts'
 import { holdVersion } from '../image/version.ts'
-import type { Bind } from '../plan/binds.ts'
 import { wantsDevices } from '../plan/devices.ts'
-import { canStack } from '../plan/driver.ts'
 import { type Around, type LaunchPlan, plan } from '../plan/plan.ts'
 import { asInstance, type LaunchRequest, toRequest, type Verb } from '../plan/request.ts'
 import { planGroup } from '../plan/share.ts'
 import type { LaunchSpec, Sync } from '../plan/spec.ts'
 import { replace, run, scopeMark } from '../runtime/launch.ts'
-import type { Unpacked } from '../runtime/unpacked.ts'
+import { requireAllowed } from './allowed.ts'
 import type { Call, Context, Flags } from './command.ts'
 import { located } from './configured.ts'
 import { openWanted, warnOfWriting } from './demands.ts'
 import { resourceFlags } from './options.ts'
+import { withDataImages, withOverlays, withoutAbsent } from './sources.ts'
+import { mustUnpack, unpack } from './unpacking.ts'
 
 /** A mistyped --workdir must not become a directory with the results in it. */
 function requireWorkdir(path: string): void {
@@ -42,141 +40,6 @@ export function makeDirectories({ workdir }: LaunchRequest, { directories }: Lau
       throw new SingError('IO', `cannot make ${path}: ${reasonOf(error)}`, { cause: error })
     }
   }
-}
-
-/** Look up the file systems of image files that binds name with image-src or id. */
-async function withDataImages(request: LaunchRequest): Promise<LaunchRequest> {
-  const look = async (bind: Bind): Promise<Bind> => {
-    if (bind.imageSource === undefined && bind.objectId === undefined) return bind
-    return { ...bind, window: await openDataImage(bind.source, bind.objectId) }
-  }
-  return { ...request, binds: await Promise.all(request.binds.map(look)) }
-}
-
-/** Look up what --overlay names. */
-function withOverlays(request: LaunchRequest): LaunchRequest {
-  const overlays = request.overlays.map((overlay) => ({
-    ...overlay,
-    layers: openOverlay(overlay.path, overlay.readonly),
-  }))
-  return { ...request, overlays }
-}
-
-/** Whatever else is wrong with it is told when it is bound. */
-function isAbsent(path: string): boolean {
-  try {
-    return statSync(path, { throwIfNoEntry: false }) === undefined
-  } catch {
-    return false
-  }
-}
-
-function refuseAbsent({ source, destination }: Bind): never {
-  throw new SingError(
-    'BIND',
-    `cannot bind ${shown(source)} at ${shown(destination)}: no such file or directory`,
-    {
-      hint: `Where it may be missing: --bind ${shown(source)}:${shown(destination)}:optional`,
-    },
-  )
-}
-
-/** Optional binds whose source the host does not have are left out; without other sources nothing is started. */
-function withoutAbsent(request: LaunchRequest, { userBinds }: Config, report: Report): LaunchRequest {
-  const isThere = (bind: Bind): boolean => {
-    const { optional, source, destination } = bind
-    if (!isAbsent(source)) return true
-    if (!optional) return !userBinds || refuseAbsent(bind)
-    report({ kind: 'verbose', text: `${source} does not exist and is not bound at ${destination}` })
-    return false
-  }
-  return { ...request, binds: request.binds.filter(isThere) }
-}
-
-const allowances = {
-  sif: 'sif',
-  'oci-sif': 'sif',
-  squashfs: 'squashfs',
-  ext3: 'extfs',
-  sandbox: 'directory',
-} as const
-
-/** The site may leave out kinds of images. */
-async function requireAllowed(image: Image, config: Config): Promise<void> {
-  const { owners, groups, paths } = config.images
-  if (owners.length + groups.length + paths.length > 0)
-    (await import('./origin.ts')).requireOrigin(image.path, config)
-  if (image.encryption && !config.images.encrypted)
-    throw new SingError(
-      'UNSUPPORTED',
-      `cannot start ${image.path}: the site's configuration does not allow encrypted images`,
-      { hint: 'Ask the administrator' },
-    )
-  if (config.images[allowances[image.kind]]) return
-  throw new SingError(
-    'UNSUPPORTED',
-    `cannot start ${image.path}: the site's configuration does not allow images of this kind`,
-    { hint: 'Convert it: sing build IMAGE.sif SOURCE, or ask the administrator' },
-  )
-}
-
-function refuseUnpacking({ path }: Image): never {
-  throw new SingError('UNSUPPORTED', `--unsquash: ${path} is an ext3, which is only mounted`, {
-    hint: 'Leave --unsquash out',
-  })
-}
-
-/** @throws SingError UNSUPPORTED with --no-tmp-sandbox */
-function requireUnpacking(flags: Flags, { path }: Image, reason: string): true {
-  if (flags['no-tmp-sandbox'] !== true) return true
-  throw new SingError('UNSUPPORTED', `cannot mount ${path}: ${reason} and --no-tmp-sandbox is given`, {
-    hint: 'Ask the administrator for access to /dev/fuse (mode 0666), or leave --no-tmp-sandbox out',
-  })
-}
-
-/** What is in it would lie on the disk for everybody who gets hold of that. */
-function refuseDecrypting({ path }: Image): never {
-  throw new SingError('UNSUPPORTED', `cannot mount ${path}: it is encrypted, and /dev/fuse cannot be used`, {
-    hint: 'Ask the administrator for access to /dev/fuse (mode 0666), or unpack it, decrypted, for the time: --unsquash',
-  })
-}
-
-/** A loop device begins at a multiple of a sector; in an OCI-SIF layers begin anywhere. */
-const fitsLoop = ({ offset }: Window): boolean => offset % 512 === 0
-
-function mustUnpack(
-  { flags }: Call,
-  image: Image,
-  request: LaunchRequest,
-  config: Config,
-  facts: HostFacts,
-): boolean {
-  const asked = flags.unsquash === true || flags['tmp-sandbox'] === true
-  if ('directory' in image.rootfs) return false
-  if (image.rootfs.filesystem === 'ext3') return asked && refuseUnpacking(image)
-  if (asked) return true
-  if (image.encryption && !facts.fuse) refuseDecrypting(image)
-  const layers = unpackedLayers(image)
-  if (layers.length > 1 && !canStack(request, config, facts))
-    return requireUnpacking(flags, image, 'its layers cannot be put over each other')
-  const loops = facts.isRoot && !facts.inUserNamespace && facts.loop
-  if (facts.fuse || (loops && layers.every(fitsLoop))) return false
-  return requireUnpacking(flags, image, '/dev/fuse cannot be used')
-}
-
-/** Where SingularityCE unpacks images for who names no other place. */
-const localCache = (environment: Call['context']['environment']): string | undefined =>
-  ['SING', 'APPTAINER', 'SINGULARITY']
-    .map((prefix) => environment[`${prefix}_LOCALCACHEDIR`])
-    .find((path) => path)
-
-/** Unpack an image to where the user wants temporary files. */
-export async function unpack({ flags, context }: Call, image: Image, signal: AbortSignal): Promise<Unpacked> {
-  const { unpackImage } = await import('../runtime/unpacked.ts')
-  const asked = typeof flags.tmpdir === 'string' ? flags.tmpdir : ''
-  const parent = asked || localCache(context.environment) || context.environment.TMPDIR || '/tmp'
-  context.report({ kind: 'info', text: `Unpacking ${image.name} to a temporary sandbox in ${parent}` })
-  return unpackImage(image, parent, { report: context.report, signal })
 }
 
 async function runUnpacked(call: Call, { image, decide }: Prepared): Promise<number> {

@@ -1,7 +1,8 @@
 /** `sing instance ...`: containers in the background. */
 
 import type { Command } from '../command.ts'
-import { list, logs, restart, start, stats, stop, wait } from '../instances.ts'
+import { list, logs, stats, wait } from '../instance-views.ts'
+import { restart, start, stop } from '../instances.ts'
 import { encryptionFlags, type Flag, launchFlags } from '../options.ts'
 
 const checkpoints = 'there is no checkpointing here; let the program write its own state and start it again'
