@@ -16,6 +16,7 @@
 
 #include "squashfs/base.h"
 #include "squashfs/extract.h"
+#include "squashfs/plain.h"
 #include "squashfs/walk.h"
 
 enum { LAYERS_MOST = 8 };
