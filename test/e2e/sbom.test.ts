@@ -8,8 +8,8 @@ import { can } from '../helpers/can.ts'
 import { writeTree } from '../helpers/files.ts'
 import { writeLayout } from '../helpers/oci.ts'
 import { file, squashfsOf, whiteout, writeOciSif } from '../helpers/oci-sif.ts'
-import { type Outcome, sing } from '../helpers/sing.ts'
-import { give, temporaryFolder } from '../helpers/temp.ts'
+import { type Outcome, projectRoot, sing } from '../helpers/sing.ts'
+import { copyInto, give, temporaryFolder } from '../helpers/temp.ts'
 import { requireCycloneDx, requireSpdx } from '../unit/sbom/rules.ts'
 
 const folder = temporaryFolder()
@@ -94,6 +94,14 @@ describe('an image built with --sbom', () => {
       'pkg:pypi/a-b@1.0',
       'pkg:npm/left@1.0.0',
     ])
+  })
+
+  it('is covered by a signature of the image', async () => {
+    const key = (name: string) => copyInto(folder, join(projectRoot, 'fixtures/keys/pem', name))
+    const signed = copyInto(folder, image, 'signed.sif')
+    await must(sing(['sign', '--key', key('ed25519-private.pem'), signed]))
+    const { stdout } = await must(sing(['verify', '--key', key('ed25519-public.pem'), signed]))
+    expect(stdout).toMatch(/\n4 +\|1 +\|NONE +\|SBOM\n/)
   })
 
   it('lists its packages', async () => {
