@@ -1,8 +1,8 @@
 /** Looks for secrets where others could find them: in command lines, environments, what is printed, and files. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { commandLine, environment, program, type RunOptions } from './sing.ts'
 
@@ -55,12 +55,20 @@ function belongsToRoot({ pid }: ChildProcess): boolean {
   return owner === undefined || owner === 0
 }
 
-function look({ pid: own }: ChildProcess, secrets: readonly string[]): string[] {
+/** Until the engine runs, the shell that looks for it has the environment of the caller, and all that it starts. */
+function hasBegun({ pid }: ChildProcess): boolean {
+  const file = quietly(() => readlinkSync(`/proc/${pid}/exe`)) ?? ''
+  return !['setpriv', 'sh', 'dash', 'bash'].includes(basename(file))
+}
+
+function look(child: ChildProcess, secrets: readonly string[]): string[] {
+  const { pid: own } = child
+  const isRunning = hasBegun(child)
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .flatMap((pid) => {
       // What the caller put into the environment of the program itself is there.
-      const places = Number(pid) === own ? ['cmdline'] : ['cmdline', 'environ']
+      const places = Number(pid) === own || !isRunning ? ['cmdline'] : ['cmdline', 'environ']
       return places
         .map((place) => `/proc/${pid}/${place}`)
         .filter((path) => hasOne(quietly(() => readFileSync(path, 'latin1')) ?? '', secrets))
