@@ -6,6 +6,7 @@ import { basename, resolve } from 'node:path'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
 import type { ImageConfig } from '../oci/types.ts'
 import { architectures, dataTypes, filesystems, partitionKinds, type SifObject } from '../sif/format.ts'
+import { membersOf } from '../sif/integrity.ts'
 import { isOciSif, objectWindow, parseSif, primaryPartition, readAt, type Sif } from '../sif/read.ts'
 import { canRun, hostArchitecture } from './architecture.ts'
 import { usesBash } from './bash.ts'
@@ -203,8 +204,8 @@ async function sifImage(fd: number, path: string, common: Common, { unlock }: Op
     partition.partition?.filesystem === filesystems.gocryptfs
       ? await (await import('./locked.ts')).openLocked(fd, sif, partition, unlock)
       : undefined
-  const metadata = readMetadata(fd, sif, metadataName)
-  const oci = readMetadata(fd, sif, ociConfigName)
+  const metadata = readMetadata(fd, sif, partition, metadataName)
+  const oci = readMetadata(fd, sif, partition, ociConfigName)
   return {
     ...common,
     kind: 'sif',
@@ -275,10 +276,11 @@ const luksHint = [
 
 const convertHint = 'Where singularity runs it: singularity build --sandbox DIRECTORY IMAGE'
 
+/** By their numbers: signatures say nothing about the order of the table. */
 function overlaysOf(sif: Sif, root: SifObject, file: string): Overlay[] {
-  return sif.objects.flatMap((object) => {
-    const { group, partition } = object
-    if (group !== root.group || partition?.kind !== partitionKinds.overlay) return []
+  return membersOf(sif.objects, root.group).flatMap((object) => {
+    const { partition } = object
+    if (partition?.kind !== partitionKinds.overlay) return []
     const filesystem = mountable[partition.filesystem]
     return filesystem ? [{ file, ...objectWindow(sif, object), filesystem }] : []
   })
@@ -294,9 +296,12 @@ export const mountable: Readonly<Record<number, Overlay['filesystem']>> = {
   [filesystems.ext3]: 'ext3',
 }
 
-/** A parsed JSON object by its name; undefined when there is none that can be read, which only matters to who needs it. */
-function readMetadata(fd: number, sif: Sif, wanted: string): unknown {
-  const object = sif.objects.find(
+/**
+ * A parsed JSON object by its name, of the group of the root file system: who signed that signed it. Undefined when there is none that can
+ * be read, which only matters to who needs it.
+ */
+function readMetadata(fd: number, sif: Sif, { group }: SifObject, wanted: string): unknown {
+  const object = membersOf(sif.objects, group).find(
     ({ dataType, name }) => dataType === dataTypes.genericJson && name === wanted,
   )
   if (!object || object.size > metadataLimit) return undefined
