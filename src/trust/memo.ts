@@ -11,6 +11,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statfsSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
@@ -22,6 +23,31 @@ import { releaseLock, waitForLock } from '../store/lock.ts'
 const prefix = 'verified-'
 /** Milliseconds: keys expire, and what is younger than the last change could miss a second one. */
 const [lifetime, settled] = [60 * 60 * 1000, 2000]
+
+/**
+ * File systems on which the kernel, or a server of the site, says when a file was changed (statfs(2)). Elsewhere the time is what somebody
+ * wrote into an image of a file system, or what a program answers: another image in the same place could have the same one.
+ */
+const keepingTime = new Set([
+  0xef53, // ext2 and later
+  0x58465342, // xfs
+  0x9123683e, // btrfs
+  0x2fc12fc1, // zfs
+  0xf2f52010, // f2fs
+  0xca451a4e, // bcachefs
+  0x01021994, // tmpfs
+  0x794c7630, // overlay
+  0x6969, // nfs
+  0xfe534d42, // smb
+  0x0bd00bd0, // lustre
+  0x47504653, // gpfs
+  0x19830326, // beegfs
+  0x00c36400, // ceph
+  0xaad7aaea, // panfs
+])
+
+/** Whether a note about an open file can be found out to be old. */
+export const isNoted = (fd: number): boolean => keepingTime.has(statfsSync(`/proc/self/fd/${fd}`).type >>> 0)
 
 /** A directory that is this user's alone, or undefined. */
 function ownPlace(session: Session): string | undefined {

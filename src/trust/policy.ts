@@ -12,7 +12,7 @@ import type { OpenSif } from './digests.ts'
 import { objection, ruleFor } from './ecl.ts'
 import { type Evidence, evidenceOf, oldEvidenceOf, toSigned } from './evidence.ts'
 import { type List, type ListSources, readLists } from './lists.ts'
-import { remembered } from './memo.ts'
+import { isNoted, remembered } from './memo.ts'
 import { type KeyPlaces, keyPlaces, placesWith } from './places.ts'
 import { findInRings } from './ring-keys.ts'
 import type { Origin } from './types.ts'
@@ -92,6 +92,7 @@ async function findEvidence(source: OpenSif, legacy: boolean, demands: Demands):
     const verdict = await verifyOpen(source, { material, report, signal, legacy, every: true })
     return (legacy ? oldEvidenceOf : evidenceOf)(source.sif.objects, verdict, origins)
   }
+  if (!isNoted(source.fd)) return await find()
   const parts = [versionOf(source.fd), ...ringState(places), legacy ? 'legacy' : '']
   const { ctimeMs: changed } = fstatSync(source.fd)
   const session = { uid: process.geteuid?.() ?? 0, environment }

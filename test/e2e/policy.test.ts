@@ -132,6 +132,30 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('exec --verify', () => {
     })
   })
 
+  it.skipIf(!can('gocryptfs'))('reads again what a mount of somebody says to be the same', async () => {
+    const [folder, place] = [join(home, 'medium'), join(home, 'mounted')]
+    for (const path of [folder, place]) {
+      mkdirSync(path)
+      give(path)
+    }
+    const mount = async (image: string) => {
+      const text = `cp ${image} x.sif && touch -d 2026-01-01 x.sif . && rm -f ../medium.sqfs &&
+        mksquashfs . ../medium.sqfs -quiet -no-progress && squashfuse ../medium.sqfs ${place}`
+      expect(await run(['sh', '-c', text], { cwd: folder })).toMatchObject({ status: 0 })
+    }
+    const exchanged = await signed('exchanged.sif', ann)
+    try {
+      await mount(exchanged)
+      expect(await exec(join(place, 'x.sif'), ['--verify'])).toMatchObject(started)
+      await run(['fusermount3', '-u', place])
+      await spoil(exchanged)
+      await mount(exchanged)
+      expect(await exec(join(place, 'x.sif'), ['--verify'])).toMatchObject({ status: 255 })
+    } finally {
+      await run(['fusermount3', '-u', place])
+    }
+  })
+
   it('starts nothing else when another image is put in its place all the time', async () => {
     const tree = join(home, 'tree')
     const evil = join(home, 'evil.sif')
