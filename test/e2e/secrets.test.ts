@@ -1,118 +1,82 @@
-/** Passphrases and private keys are where they belong and nowhere else, while they are used and afterwards. */
+/** Passphrases and private keys: what commands that know one print, leave, and start other programs with. */
 
-import { mkdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { base } from '../helpers/builds.ts'
 import { can } from '../helpers/can.ts'
-import { give } from '../helpers/temp.ts'
-import { filesWith, hasOne, type WatchOptions, watchSecrets } from '../helpers/watch-secrets.ts'
-import { keyFile } from './keys.ts'
+import { commandLine, environment, type Outcome, program, projectRoot, run } from '../helpers/sing.ts'
+import { temporaryFolder } from '../helpers/temp.ts'
+import { keyFile, prints } from './keys.ts'
 import { newSigner, pemFile } from './signing.ts'
 
-/** What can be recognized of the passphrase, in any of the forms that programs write. */
-const formsOf = (passphrase: string): string[] => [
-  passphrase,
-  Buffer.from(passphrase).toString('base64').replace(/=+$/, ''),
-  Buffer.from(passphrase).toString('hex'),
-]
+const oldWords = 'singpass'
+const imageWords = 'secretpass'
+const words = 'correct-horse-battery'
+const pem = pemFile('rsa-private.pkcs8.pem')
+const secrets = [oldWords, imageWords, words, 'PRIVATE KEY']
+const told = (text: string): string[] => secrets.filter((secret) => text.includes(secret))
 
-/** Lines of a key in PEM or armor. */
-const linesOf = (text: string): string[] =>
-  text.split('\n').filter((line) => /^[A-Za-z0-9+/]{60,}$/.test(line))
-
-const fresh = 'a very secret phrase 4711'
-
-async function workplace(...keys: readonly string[]) {
-  const signer = await newSigner(...keys)
-  const temporary = join(signer.home, 'tmp')
-  mkdirSync(temporary)
-  give(temporary)
-  const env = { HOME: signer.home, TMPDIR: temporary, SING_CACHEDIR: join(signer.home, 'cache') }
-  const watch = (args: readonly string[], options: Pick<WatchOptions, 'secrets' | 'answers' | 'env'>) =>
-    watchSecrets(['--debug', ...args], { ...options, env: { ...env, ...options.env }, cwd: signer.home })
-  return { ...signer, watch }
+type Given = { readonly input?: string; readonly env?: Readonly<Record<string, string>> }
+type Seen = Outcome & {
+  /** A line for each program that the engine started, with all its arguments and its whole environment. */
+  readonly started: readonly string[]
 }
 
-describe('no secret is to be seen', () => {
-  it('while an image is signed with a key of the ring', async () => {
-    const { watch, image, home, write } = await workplace()
-    // A key that was read from a file is not left in one by what comes next.
-    const secrets = formsOf('singpass')
-    write(
-      '.local/share/sing/keys/pgp-secret',
-      readFileSync(join(import.meta.dirname, '../../fixtures/keys/ring/pgp-secret')),
-    )
-    const found = await watch(['sign', '-k', '0', image()], { secrets, answers: ['singpass'] })
-    expect(found).toMatchObject({ status: 0, seen: [], wasGuarded: true })
-    expect(hasOne(found.output, secrets)).toBe(false)
-    expect(filesWith(home, secrets)).toEqual([])
-  })
+/** Only root may look into a process that hides itself. */
+async function watched(home: string, args: readonly string[], { input = '', env }: Given): Promise<Seen> {
+  const log = join(temporaryFolder(), 'log')
+  const flags = ['-f', '-qq', '-e', 'trace=execve', '-e', 'signal=none', '-v', '-s', '65536', '-o', log]
+  const command = ['strace', ...flags, ...commandLine([program, '--debug', ...args])]
+  const itself = environment({ env: { HOME: home, TMPDIR: home, ...env } })
+  const outcome = await run(command, { as: 'self', cwd: home, env: itself, input })
+  const lines = readFileSync(log, 'latin1').split('\n').slice(0, -1)
+  // What the caller has in the environment gets as far as the engine.
+  const engine = lines.findIndex((line) => /execve\("[^"]*(\/engine"|node", .*main\.[jt]s")/.test(line))
+  expect(engine).toBeGreaterThan(0)
+  return { ...outcome, started: lines.slice(engine + 1) }
+}
 
-  it('while an image is signed with a key of a PEM file', async () => {
-    const { watch, image, home, pem } = await workplace()
-    const secrets = [
-      ...formsOf('fortune'),
-      ...linesOf(readFileSync(pemFile('rsa-private.pkcs8.pem'), 'utf8')),
-    ]
-    const key = pem('rsa-protected.pkcs8.pem')
-    const found = await watch(['sign', '--key', key, image()], { secrets, answers: ['fortune'] })
-    expect(found).toMatchObject({ status: 0, seen: [], wasGuarded: true })
-    expect(hasOne(found.output, secrets)).toBe(false)
-    expect(filesWith(home, secrets)).toEqual([])
-  })
-
-  it('while a pair of keys is made', async () => {
-    const { watch, home, keys } = await workplace()
-    const secrets = formsOf(fresh)
-    const args = ['key', 'newpair', '--name', 'A', '--email', 'a@example.org', '--comment', '', '-b', '2048']
-    const found = await watch(args, { secrets, answers: [fresh, fresh] })
-    expect(found).toMatchObject({ status: 0, seen: [], wasGuarded: true })
-    expect(hasOne(found.output, secrets)).toBe(false)
-    expect(filesWith(home, secrets)).toEqual([])
-    expect(statSync(join(keys, 'pgp-secret')).mode & 0o077).toBe(0)
-  })
-
-  it('while keys are imported and get another passphrase', async () => {
-    const { watch, home, keys } = await workplace()
-    const secrets = [...formsOf(fresh), ...formsOf('singpass')]
-    const found = await watch(['key', 'import', '--new-password', keyFile('pgp-private.asc')], {
-      secrets,
-      answers: ['singpass', fresh, fresh],
+/** Files that somebody else may read or write, and that are in `folder`. */
+const openFiles = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((path) => {
+      const entry = statSync(path, { throwIfNoEntry: false })
+      return entry?.isFile() && (entry.mode & 0o077) !== 0
     })
-    expect(found).toMatchObject({ status: 0, seen: [], wasGuarded: true })
-    expect(hasOne(found.output, secrets)).toBe(false)
-    expect(filesWith(home, secrets)).toEqual([])
-    expect(statSync(join(keys, 'pgp-secret')).mode & 0o077).toBe(0)
-  })
 
-  it.skipIf(!can('userns', 'fuse'))('while an encrypted image is built and run', async () => {
-    const { watch, home } = await workplace()
-    const secrets = formsOf(fresh)
-    const env = { SING_ENCRYPTION_PASSPHRASE: fresh }
-    const built = await watch(['build', '--encrypt', 'a.sif', base], { secrets, env })
-    expect(built).toMatchObject({ status: 0, seen: [] })
-    expect(hasOne(built.output, secrets)).toBe(false)
-    const ran = await watch(['exec', 'a.sif', 'sh', '-c', 'env; cat /proc/self/environ'], { secrets, env })
-    expect(ran).toMatchObject({ status: 0, seen: [] })
-    expect(hasOne(ran.output, secrets)).toBe(false)
-    expect(filesWith(home, secrets)).toEqual([])
+describe.skipIf(!can('root', 'strace', 'userns', 'fuse'))('no secret is told by', () => {
+  const pair = ['-N', 'A', '-E', 'a@example.org', '-C', '', '--type', 'ed25519']
+  const withWords = { SINGULARITY_ENCRYPTION_PASSPHRASE: imageWords, SING_SIGN_KEY: 'key.pem' }
+  const locked = join(projectRoot, 'fixtures/encrypted/pass.sif')
+  const server = 'http://127.0.0.1:9'
+  const cases: readonly (readonly [string, readonly string[], Given, number])[] = [
+    ['sign', ['sign', '-k', prints.rsa, 'a.sif'], { input: `${oldWords}\n` }, 0],
+    ['sign with wrong words', ['sign', '-k', prints.rsa, 'a.sif'], { input: `${words}\n` }, 255],
+    ['sign --key', ['sign', '--key', 'key.pem', 'a.sif'], {}, 0],
+    ['key newpair', ['key', 'newpair', ...pair, '--password-stdin'], { input: words }, 0],
+    [
+      'key import',
+      ['key', 'import', '--new-password', 'old.asc'],
+      { input: `${oldWords}\n${words}\n${words}` },
+      0,
+    ],
+    ['key export', ['key', 'export', '-s', '-a', 'out.asc', prints.rsa], {}, 0],
+    ['keyserver login', ['keyserver', 'login', '-u', 'a', '--password-stdin', server], { input: words }, 255],
+    ['exec', ['exec', locked, 'env'], { env: withWords }, 0],
+    ['exec --fakeroot', ['exec', '--fakeroot', locked, 'env'], { env: withWords }, 0],
+    ['build', ['build', '--encrypt', 'x.sif', base], { env: withWords }, 0],
+    ['build of a base', ['build', '--sandbox', 'x', locked], { env: withWords }, 0],
+  ]
+  it.each(cases)('%s', { timeout: 60_000 }, async (_, args, given, status) => {
+    const { home, image, write } = await newSigner(...(args[1] === 'import' ? [] : ['pgp-private.asc']))
+    image()
+    write('key.pem', readFileSync(pem))
+    write('old.asc', readFileSync(keyFile('pgp-private.asc')))
+    const seen = await watched(home, args, given)
+    expect([seen.status, told(seen.stdout), told(seen.stderr)]).toEqual([status, [], []])
+    expect(seen.started.filter((line) => told(line).length > 0)).toEqual([])
+    expect(openFiles(home).filter((path) => told(readFileSync(path, 'latin1')).length > 0)).toEqual([])
   })
-})
-
-it.skipIf(!can('userns', 'fuse'))('what nobody can hand over is refused', async () => {
-  const { sing } = await newSigner()
-  const env = { SING_ENCRYPTION_PEM_DATA: 'x'.repeat(70_000) }
-  expect(await sing(['build', '--encrypt', 'a.sif', base], { env })).toMatchObject({
-    status: 255,
-    stderr: expect.stringContaining('SING_ENCRYPTION_PEM_DATA: more than 65536 bytes'),
-  })
-})
-
-it('what watches finds a secret that is to be seen', async () => {
-  const { watch, write } = await workplace()
-  write('left', fresh)
-  const found = await watch(['key', 'newpair', '-N', 'A', '-P', fresh, '-b', '2048'], { secrets: [fresh] })
-  expect(found.seen[0]).toMatch(/^\/proc\/\d+\/cmdline/)
-  expect(filesWith(write('x', '').replace(/\/x$/, ''), [fresh])).toEqual(['left'])
 })

@@ -43,6 +43,7 @@ const lacks = {
   sks: 'sks is missing',
   gpg: 'gpg is missing',
   xattrs: 'setfattr (attr) is missing',
+  strace: 'strace is missing',
   sanitizers: 'gcc has no libraries of its sanitizers',
 } as const
 
@@ -134,6 +135,7 @@ function probe(ability: Ability): boolean {
     case 'openssl':
     case 'gpg':
     case 'skopeo':
+    case 'strace':
     case 'umoci':
       return hasProgram(ability)
     case 'sks':
