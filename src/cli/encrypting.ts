@@ -2,6 +2,7 @@
 
 import { Buffer } from 'node:buffer'
 import { SingError, shown } from '../core/errors.ts'
+import { setForImages } from '../core/secrets.ts'
 import { type NewEncryption, newEncryption } from '../image/encryption.ts'
 import type { Secret } from '../image/locked.ts'
 import type { Unlock } from '../image/open.ts'
@@ -21,7 +22,7 @@ export function encrypts({ flags }: Pick<Call, 'flags'>): boolean {
 /** Somebody may have meant to encrypt. */
 export function warnOfPlain(call: Call): void {
   const { secrets, report } = call.context
-  const variable = Object.keys(secrets).find((name) => secrets[name])
+  const [variable] = setForImages(secrets)
   if (variable === undefined || encrypts(call)) return
   const text = `${variable} is set, but --encrypt is not given: the new image is not encrypted`
   report({ kind: 'warning', text })
@@ -32,7 +33,7 @@ export function warnOfPlain(call: Call): void {
  * with what is asked for.
  */
 export function unlockBase(call: Call): Unlock {
-  const asks = !Object.values(call.context.secrets).some(Boolean)
+  const asks = setForImages(call.context.secrets).length === 0
   const open = (passphrase: boolean) =>
     unlockFor({ ...call, flags: { ...call.flags, passphrase, 'pem-path': '' } })
   const [known, asked] = [open(false), open(asks)]

@@ -2,6 +2,7 @@
 
 import { readFileSync, statSync } from 'node:fs'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
+import { secretOf } from '../core/secrets.ts'
 import { howToUnlock, type Locked, type Secret } from '../image/locked.ts'
 import type { Unlock } from '../image/open.ts'
 import { hasPassword } from '../image/sealed-passphrase.ts'
@@ -10,13 +11,6 @@ import type { Call } from './command.ts'
 
 /** More is no key in PEM. */
 const pemLimit = 64 * 1024
-const prefixes = ['SING_', 'APPTAINER_', 'SINGULARITY_'] as const
-
-/** The strongest of the three spellings that is set. */
-function twin(secrets: Readonly<Record<string, string>>, name: string): string | undefined {
-  const variable = prefixes.map((prefix) => `${prefix}ENCRYPTION_${name}`).find((one) => secrets[one])
-  return variable === undefined ? undefined : secrets[variable]
-}
 
 async function ask(question: string, hint: string): Promise<string> {
   using conversation = new Conversation(hint)
@@ -46,11 +40,11 @@ export async function readSecret({ flags, context }: Call, image?: string): Prom
     if (passphrase === '') throw new SingError('ENCRYPTION', 'the passphrase is empty')
     return { kind: 'passphrase', passphrase }
   }
-  const path = twin(secrets, 'PEM_PATH')
+  const path = secretOf(secrets, 'ENCRYPTION_PEM_PATH')
   if (path !== undefined) return readPem(path)
-  const pem = twin(secrets, 'PEM_DATA')
+  const pem = secretOf(secrets, 'ENCRYPTION_PEM_DATA')
   if (pem !== undefined) return { kind: 'pem', pem, name: 'in ENCRYPTION_PEM_DATA' }
-  const passphrase = twin(secrets, 'PASSPHRASE')
+  const passphrase = secretOf(secrets, 'ENCRYPTION_PASSPHRASE')
   return passphrase === undefined ? undefined : { kind: 'passphrase', passphrase }
 }
 

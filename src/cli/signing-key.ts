@@ -3,6 +3,7 @@
 import type { PrivateKey } from 'openpgp'
 import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
+import { secretOf } from '../core/secrets.ts'
 import { formatUserId, isProtected, unlockKey, userIdsOf } from '../trust/keys.ts'
 import { type KeyPlaces, nameOf } from '../trust/places.ts'
 import { chooseKey, findInRings, type NumberedKey, secretKeys } from '../trust/ring-keys.ts'
@@ -12,14 +13,16 @@ import { placesOf } from './key/places.ts'
 
 /** @throws SingError KEY when there is none, or nobody says which one */
 export async function chosenKey(call: Call, answers: Answers): Promise<PrivateKey> {
-  const { report } = call.context
+  const { report, secrets } = call.context
   const places = placesOf(call)
   const keys = secretKeys(places, report)
   if (keys.length === 0) throw noKey(places)
   const { block } = await choose(keys, call.flags.keyidx, answers)
   const question = `Passphrase of the key ${block.fingerprint} (${nameText(block)}): `
-  const passphrase = (await isProtected(block)) ? await answers.secret(question) : undefined
-  return await upToDate(await unlockKey(block, passphrase), places, report)
+  const passphrase = async (): Promise<string> =>
+    secretOf(secrets, 'KEY_PASSPHRASE') ?? (await answers.secret(question))
+  const key = await unlockKey(block, (await isProtected(block)) ? await passphrase() : undefined)
+  return await upToDate(key, places, report)
 }
 
 function noKey(places: KeyPlaces): SingError {

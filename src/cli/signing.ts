@@ -1,6 +1,7 @@
 /** What `sing sign` does: find the key and unlock it, and sign. */
 
 import { SingError, shown } from '../core/errors.ts'
+import { secretOf } from '../core/secrets.ts'
 import { guardSecrets } from '../native/guard.ts'
 import { catchInterruption } from '../runtime/interrupt.ts'
 import { readSif } from '../sif/read.ts'
@@ -58,8 +59,10 @@ async function keyOf(call: Call): Promise<SigningKey> {
   using answers = new Answers(noAnswer)
   const file = pemOf(call)
   if (file === undefined) return { kind: 'openpgp', key: await chosenKey(call, answers) }
-  const ask = async (question: string): Promise<string> => await answers.secret(`${question} `)
-  return { kind: 'pem', key: await readPrivateKey(file, { ask, report: call.context.report }) }
+  const { report, secrets } = call.context
+  const ask = async (question: string): Promise<string> =>
+    secretOf(secrets, 'KEY_PASSPHRASE') ?? (await answers.secret(`${question} `))
+  return { kind: 'pem', key: await readPrivateKey(file, { ask, report }) }
 }
 
 /** A key of the ring that was named on the command line counts more than a file of the environment. */

@@ -1,6 +1,23 @@
-/** Variables of the environment whose values open encrypted images. */
+/** Variables of the environment that hold secrets: what opens encrypted images, and the passphrase of the key that signs. */
 
-const names = /^(SING|APPTAINER|SINGULARITY)_ENCRYPTION_(PASSPHRASE|PEM_PATH|PEM_DATA)$/
+const prefixes = ['SING_', 'APPTAINER_', 'SINGULARITY_'] as const
+const names = /^(SING|APPTAINER|SINGULARITY)_(ENCRYPTION_(PASSPHRASE|PEM_PATH|PEM_DATA)|KEY_PASSPHRASE)$/
+
+export type SecretName =
+  | 'ENCRYPTION_PASSPHRASE'
+  | 'ENCRYPTION_PEM_PATH'
+  | 'ENCRYPTION_PEM_DATA'
+  | 'KEY_PASSPHRASE'
+
+/** The strongest of the three spellings that is set. */
+export function secretOf(secrets: Readonly<Record<string, string>>, name: SecretName): string | undefined {
+  const variable = prefixes.map((prefix) => `${prefix}${name}`).find((one) => secrets[one])
+  return variable === undefined ? undefined : secrets[variable]
+}
+
+/** The variables that are about images, and set. */
+export const setForImages = (secrets: Readonly<Record<string, string>>): string[] =>
+  Object.keys(secrets).filter((name) => name.includes('_ENCRYPTION_') && secrets[name])
 
 /** The values that are set, apart from the variables that everybody may see. */
 export function splitSecrets(variables: Readonly<Record<string, string>>): {

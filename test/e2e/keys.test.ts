@@ -337,6 +337,13 @@ describe('a pair of keys', () => {
     expect((await key(['list', '-s'])).stdout).toContain('Length (in bits):  263\n')
   })
 
+  it('is protected by the passphrase of the environment', async () => {
+    const { key } = newHome()
+    const env = { SING_KEY_PASSPHRASE: 'pass' }
+    expect((await key(['newpair', '-N', 'Ada', '--type', 'ed25519'], { env })).status).toBe(0)
+    expect((await key(['list', '-s', '--json'])).stdout).toContain('"protection": "all"')
+  })
+
   it('asks on standard input for what is not said, in the order of the peers', async () => {
     const { key } = newHome()
     const made = await key(['newpair', '--type', 'ed25519'], {

@@ -51,6 +51,7 @@ describe.skipIf(!can('root', 'strace', 'userns', 'fuse'))('no secret is told by'
   const withWords = { SINGULARITY_ENCRYPTION_PASSPHRASE: imageWords, SING_SIGN_KEY: 'key.pem' }
   const locked = join(projectRoot, 'fixtures/encrypted/pass.sif')
   const server = 'http://127.0.0.1:9'
+  const keyWords = { SING_KEY_PASSPHRASE: oldWords }
   const cases: readonly (readonly [string, readonly string[], Given, number])[] = [
     ['sign', ['sign', '-k', prints.rsa, 'a.sif'], { input: `${oldWords}\n` }, 0],
     ['sign with wrong words', ['sign', '-k', prints.rsa, 'a.sif'], { input: `${words}\n` }, 255],
@@ -64,6 +65,8 @@ describe.skipIf(!can('root', 'strace', 'userns', 'fuse'))('no secret is told by'
     ],
     ['key export', ['key', 'export', '-s', '-a', 'out.asc', prints.rsa], {}, 0],
     ['keyserver login', ['keyserver', 'login', '-u', 'a', '--password-stdin', server], { input: words }, 255],
+    ['sign by a variable', ['sign', '-k', prints.rsa, 'a.sif'], { env: keyWords }, 0],
+    ['exec with a key that signs', ['exec', base, 'env'], { env: keyWords }, 0],
     ['exec', ['exec', locked, 'env'], { env: withWords }, 0],
     ['exec --fakeroot', ['exec', '--fakeroot', locked, 'env'], { env: withWords }, 0],
     ['build', ['build', '--encrypt', 'x.sif', base], { env: withWords }, 0],

@@ -138,6 +138,18 @@ describe('a passphrase', () => {
     expect(await signaturesIn(path)).toHaveLength(2)
   })
 
+  it.each(['SING', 'APPTAINER', 'SINGULARITY'])('comes from the environment: %s', async (prefix) => {
+    const { sign, image, pem } = await newSigner('pgp-private.asc')
+    const path = image()
+    const env = (words: string) => ({ env: { [`${prefix}_KEY_PASSPHRASE`]: words } })
+    expect(await sign([path], env('singpass'))).toMatchObject({ status: 0 })
+    expect(await sign(['--key', pem('rsa-protected.pkcs8.pem'), path], env('fortune'))).toMatchObject({
+      status: 0,
+    })
+    expect((await sign([path], env('fortune'))).stderr).toContain('wrong passphrase')
+    expect(await signaturesIn(path)).toHaveLength(2)
+  })
+
   it('is asked for on the terminal, and not shown', async () => {
     const { home, image } = await newSigner('pgp-private.asc')
     const path = image()

@@ -80,7 +80,8 @@ export const subcommands: Record<string, Command> = {
     usage: 'key newpair [options]',
     summary: 'Make a pair of keys',
     description:
-      'What the flags do not say is asked for. The passphrase protects all parts of the private key.',
+      'What the flags do not say is asked for. The passphrase protects all parts of the private key; SING_KEY_PASSPHRASE may ' +
+      'hold it.',
     examples: [
       'sing key newpair',
       'sing key newpair --name "Ada Example" --email ada@example.org --comment "" --password-stdin < passphrase',

@@ -16,7 +16,8 @@ export const command: Command = {
   summary: 'Sign an image',
   description:
     'Each group of objects gets a signature; that is the whole image, as a rule. The key is the private one of your ring: the only ' +
-    'one, or the one that you choose. Its passphrase is asked for, or read from standard input when that is no terminal.',
+    'one, or the one that you choose. Its passphrase is asked for, or read from standard input when that is no terminal; ' +
+    'SING_KEY_PASSPHRASE may hold it.',
   examples: [
     'sing sign image.sif',
     'sing sign --keyidx ada@example.org image.sif',

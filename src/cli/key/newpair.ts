@@ -1,6 +1,7 @@
 /** `sing key newpair`: a pair of keys for a person, who is asked for what the flags do not say. */
 
 import { SingError } from '../../core/errors.ts'
+import { secretOf } from '../../core/secrets.ts'
 import { guardSecrets } from '../../native/guard.ts'
 import { catchInterruption } from '../../runtime/interrupt.ts'
 import type { UserId } from '../../trust/keys.ts'
@@ -42,7 +43,8 @@ async function passphraseOf(call: Call, answers: Answers): Promise<string> {
   if (isPiped && password !== undefined)
     throw new SingError('USAGE', '--password and --password-stdin exclude each other', { status: 255 })
   if (isPiped) return readPipedLine() ?? ''
-  if (password === undefined) return await askNewPassphrase(answers)
+  if (password === undefined)
+    return secretOf(call.context.secrets, 'KEY_PASSPHRASE') ?? (await askNewPassphrase(answers))
   if (password !== '') {
     const text = 'Others can see a passphrase on the command line while it runs: --password-stdin hides it'
     call.context.report({ kind: 'warning', text })

@@ -1,11 +1,12 @@
 import { expect, it } from 'vitest'
-import { splitSecrets } from '../../../src/core/secrets.ts'
+import { secretOf, setForImages, splitSecrets } from '../../../src/core/secrets.ts'
 
-it('keeps what opens images apart from other variables', () => {
+it('keeps secrets apart from other variables', () => {
   const secrets = {
     SINGULARITY_ENCRYPTION_PASSPHRASE: 'a',
     APPTAINER_ENCRYPTION_PEM_DATA: 'b',
     SING_ENCRYPTION_PEM_PATH: 'c',
+    SING_KEY_PASSPHRASE: 'g',
   }
   const environment = {
     PATH: '/bin',
@@ -15,4 +16,17 @@ it('keeps what opens images apart from other variables', () => {
     SING_BIND: '/x',
   }
   expect(splitSecrets({ ...environment, ...secrets })).toEqual({ environment, secrets })
+})
+
+it('takes the strongest spelling that is set', () => {
+  const secrets = {
+    SINGULARITY_KEY_PASSPHRASE: 'weak',
+    APPTAINER_KEY_PASSPHRASE: 'strong',
+    SING_KEY_PASSPHRASE: '',
+    SING_ENCRYPTION_PEM_PATH: '',
+    APPTAINER_ENCRYPTION_PASSPHRASE: 'image',
+  }
+  expect(secretOf(secrets, 'KEY_PASSPHRASE')).toBe('strong')
+  expect(secretOf(secrets, 'ENCRYPTION_PEM_PATH')).toBeUndefined()
+  expect(setForImages(secrets)).toEqual(['APPTAINER_ENCRYPTION_PASSPHRASE'])
 })
