@@ -9,6 +9,7 @@ import { describe, expect, it } from 'vitest'
 import { toBlocks } from '../../src/trust/blocks.ts'
 import { commandLine, environment, program } from '../helpers/sing.ts'
 import { listed, newHome, prints, ringFile } from './keys.ts'
+import { newSigner, signaturesIn } from './signing.ts'
 
 async function makeKey(name: string): Promise<{ readonly print: string; readonly secret: Uint8Array }> {
   const { privateKey } = await generateKey({
@@ -24,8 +25,9 @@ const makeKeys = (count: number) =>
   Promise.all(Array.from({ length: count }, (_, index) => makeKey(`Key ${index}`)))
 
 describe('twenty processes at once', () => {
-  it('import, make, list and remove, and the rings have what they were told', async () => {
-    const { key, keys, write } = newHome()
+  it('import, make, list, remove and sign, and the rings have what they were told', async () => {
+    const { key, keys, write, sign, image } = await newSigner()
+    const images = [image('a.sif'), image('a.sif'), image('b.sif')]
     const made = await makeKeys(8)
     const paths = made.map(({ secret }, index) => write(`key${index}`, secret))
     await key(['import', ringFile('pgp-secret')])
@@ -33,7 +35,8 @@ describe('twenty processes at once', () => {
       ...paths.map((path) => key(['import', path])),
       ...[1, 2, 3, 4].map((n) => key(['newpair', '-N', `Pair ${n}`, '--type', 'ed25519', '-P', ''])),
       key(['remove', '--both', prints.rsa]),
-      ...[1, 2, 3, 4, 5, 6, 7].map((n) => key(['list', ...(n % 2 ? ['-s'] : [])])),
+      ...[1, 2, 3, 4].map((n) => key(['list', ...(n % 2 ? ['-s'] : [])])),
+      ...images.map((image) => sign(['-k', prints.nopass, image])),
     ])
     expect(done.map(({ status, stderr }) => [status, stderr.replace(/^(WARNING|INFO).*\n/gm, '')])).toEqual(
       done.map(() => [0, '']),
@@ -48,6 +51,7 @@ describe('twenty processes at once', () => {
       expect(found).not.toContain(prints.rsa)
     }
     expect(readdirSync(keys).sort()).toEqual(['pgp-public', 'pgp-secret'])
+    expect((await Promise.all(images.map(signaturesIn))).map(({ length }) => length)).toEqual([2, 2, 1])
   })
 })
 
