@@ -143,16 +143,20 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('exec --verify', () => {
         mksquashfs . ../medium.sqfs -quiet -no-progress && squashfuse ../medium.sqfs ${place}`
       expect(await run(['sh', '-c', text], { cwd: folder })).toMatchObject({ status: 0 })
     }
+    // The container that was just left may need a moment to be gone.
+    const unmount = async () => {
+      while ((await run(['fusermount3', '-u', place])).status !== 0) await pause(50)
+    }
     const exchanged = await signed('exchanged.sif', ann)
     try {
       await mount(exchanged)
       expect(await exec(join(place, 'x.sif'), ['--verify'])).toMatchObject(started)
-      await run(['fusermount3', '-u', place])
+      await unmount()
       await spoil(exchanged)
       await mount(exchanged)
       expect(await exec(join(place, 'x.sif'), ['--verify'])).toMatchObject({ status: 255 })
     } finally {
-      await run(['fusermount3', '-u', place])
+      await run(['fusermount3', '-uz', place])
     }
   })
 
