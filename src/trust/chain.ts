@@ -103,7 +103,7 @@ export function problemOf({ x509, facts }: Certificate, now: number): string | u
   const weakness = unfitness(x509.publicKey)
   if (weakness !== undefined) return `has a key that is not accepted: ${weakness}`
   if (facts.unknown.length > 0)
-    return `has critical extensions that are not known here: ${facts.unknown.join(', ')}`
+    return `has extensions that would have to be understood, and are not: ${facts.unknown.join(', ')}`
   return undefined
 }
 

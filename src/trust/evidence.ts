@@ -1,7 +1,7 @@
 /** What the signatures of an image are worth to whoever has to decide about it (pure). */
 
 import { decodeSignature } from '../sif/details.ts'
-import { dataTypes, type SifObject } from '../sif/format.ts'
+import { dataTypes, partitionKinds, type SifObject } from '../sif/format.ts'
 import { groupsOf, ungroupedOf } from '../sif/integrity.ts'
 import type { Signed } from './ecl.ts'
 import type { Origin, SignatureFinding, Verdict } from './types.ts'
@@ -73,10 +73,20 @@ export function evidenceOf(objects: readonly SifObject[], verdict: Verdict, orig
   return evidence(objects, verdict, parts, flawOf(objects, parts))
 }
 
+/** Lies over the root file system, or sets the environment: images with old signatures had nothing of the kind. */
+const isUsed = ({ dataType, partition }: SifObject): boolean =>
+  partition?.kind === partitionKinds.overlay || dataType === dataTypes.genericJson
+
+function oldFlawOf(objects: readonly SifObject[], signers: readonly string[]): string | undefined {
+  if (signers.length === 0) return 'no old signature holds that is by a known key'
+  const used = objects.find(isUsed)
+  return used && `object ${used.id} is used with the root file system, and old signatures are not about it`
+}
+
 /** The same of old signatures, which are about the root file system alone. */
 export function oldEvidenceOf(objects: readonly SifObject[], verdict: Verdict, origins: Origins): Evidence {
   const signers = signersOf(holding(verdict, origins))
-  const flaw = signers.length > 0 ? undefined : 'no old signature holds that is by a known key'
+  const flaw = oldFlawOf(objects, signers)
   return evidence(objects, verdict, [signers], flaw)
 }
 

@@ -20,6 +20,9 @@ const curves: Readonly<Record<string, string>> = {
 /** Bits that an RSA key must have, in PEM and OpenPGP alike. */
 export const leastRsaBits = 2048
 
+/** With an exponent of 1 every number is its own signature. */
+export const isExponent = (exponent: bigint): boolean => exponent >= 3n && exponent % 2n === 1n
+
 const privateLabels = /^(ENCRYPTED |RSA |EC )?PRIVATE KEY$/
 const publicLabels = /^(RSA )?PUBLIC KEY$/
 
@@ -131,9 +134,10 @@ export function believable(name: string, key: KeyObject): KeyObject {
 
 /** Why signatures of this key are not believed; undefined when they are. */
 export function unfitness(key: KeyObject): string | undefined {
-  const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {}
+  const { modulusLength = 0, publicExponent = 0n, namedCurve = '' } = key.asymmetricKeyDetails ?? {}
   switch (key.asymmetricKeyType) {
     case 'rsa':
+      if (!isExponent(publicExponent)) return `RSA with the exponent ${publicExponent} signs nothing`
       return modulusLength < leastRsaBits ? `RSA with ${modulusLength} bits is too weak` : undefined
     case 'ec':
       return curves[namedCurve] ? undefined : `its curve is ${shown(namedCurve) || 'unknown'}`

@@ -11,6 +11,8 @@ import type { Material, Opened } from './types.ts'
 
 /** Of one group or object. Each may cost the search for a key, and a person reads the result. */
 const mostSignatures = 256
+/** Bytes of all of them, which are in memory at the same time. */
+const mostBytes = 64 * 1024 * 1024
 
 export type Envelope = { readonly object: SifObject; readonly bytes: Buffer }
 
@@ -76,6 +78,11 @@ function readEnvelopes({ fd }: OpenSif, objects: readonly SifObject[], what: str
       'SIGNATURE',
       `${what} has ${objects.length} signatures; no more than ${mostSignatures} are looked at`,
     )
+  }
+  const total = objects.reduce((sum, { size }) => sum + Math.min(size, longestEnvelope), 0)
+  if (total > mostBytes) {
+    const sentence = `${what} has signatures of ${total} bytes; no more than ${mostBytes} are read`
+    throw new SingError('SIGNATURE', sentence)
   }
   return objects.map((object) => {
     if (object.size <= longestEnvelope) return { object, bytes: readAt(fd, object.offset, object.size) }

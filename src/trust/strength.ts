@@ -1,7 +1,8 @@
 /** Which algorithms of OpenPGP are too weak to rely on. Refusals name them. */
 
+import type { PublicKey } from 'openpgp'
 import { SingError } from '../core/errors.ts'
-import { leastRsaBits } from './pem.ts'
+import { isExponent, leastRsaBits } from './pem.ts'
 
 /** Hash algorithms (RFC 9580, 9.5) that signatures may be made with, by their names in clear-signed text. */
 const strongHashes: Readonly<Record<number, string>> = {
@@ -31,13 +32,32 @@ export function strongHash(algorithm: number | null): string {
 }
 
 /** Algorithm and size of a key, as the library tells them. */
-export type KeyFacts = { readonly algorithm: string; readonly bits?: number; readonly curve?: string }
+export type KeyFacts = {
+  readonly algorithm: string
+  readonly bits?: number
+  readonly curve?: string
+  /** Of RSA. */
+  readonly exponent?: bigint | undefined
+}
+
+type Part = {
+  readonly getAlgorithmInfo: PublicKey['getAlgorithmInfo']
+  readonly keyPacket: { readonly publicParams: object | null }
+}
+
+/** What a key or subkey is made of. */
+export function factsOf(part: Part): KeyFacts {
+  const { e } = (part.keyPacket.publicParams ?? {}) as { e?: unknown }
+  const exponent = e instanceof Uint8Array ? BigInt(`0x0${Buffer.from(e).toString('hex')}`) : undefined
+  return { ...part.getAlgorithmInfo(), exponent }
+}
 
 /** Why a key is too weak to sign; undefined when it is not. */
-export function weaknessOf({ algorithm, bits = 0, curve }: KeyFacts): string | undefined {
+export function weaknessOf({ algorithm, bits = 0, curve, exponent = 3n }: KeyFacts): string | undefined {
   if (/^(dsa|elgamal)/i.test(algorithm)) return `is one of ${algorithm.toUpperCase()}, which is not accepted`
   if (/^rsa/i.test(algorithm) && bits < leastRsaBits)
     return `has ${bits} bits of RSA; ${leastRsaBits} is the least`
+  if (!isExponent(exponent)) return `is of RSA with the exponent ${exponent}, which signs nothing`
   if (curve === 'secp256k1') return `is on the curve ${curve}, which is not accepted`
   return undefined
 }

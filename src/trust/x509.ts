@@ -27,6 +27,9 @@ const extensionIds = {
   authorityAccess: '1.3.6.1.5.5.7.1.1',
 } as const
 
+/** A constraint of names counts whether it is critical or not, and nothing here can tell whether it is kept. */
+const nameConstraints = '2.5.29.30'
+
 /** Extensions that change nothing about whether a chain holds, so that they may be critical: policies, and names. */
 const harmless = ['2.5.29.32', '2.5.29.17', '2.5.29.18', '2.5.29.14', '2.5.29.35', '2.5.29.31']
 const knownIds: readonly string[] = [...Object.values(extensionIds), ...harmless]
@@ -52,7 +55,7 @@ export type CertificateFacts = {
   /** How many authorities may lie between it and the last certificate; undefined: any number. */
   readonly pathLength: number | undefined
   readonly ocspServers: readonly string[]
-  /** Critical extensions that are not known here: who does not know one must not believe the certificate. */
+  /** Constraints of names, and critical extensions that are not known here: who does not know one must not believe the certificate. */
   readonly unknown: readonly string[]
 }
 
@@ -91,7 +94,7 @@ export function readCertificateFacts(der: Uint8Array): CertificateFacts {
     ...readConstraints(value(extensionIds.basicConstraints)),
     ocspServers: readServers(value(extensionIds.authorityAccess)),
     unknown: [...extensions]
-      .filter(([id, { isCritical }]) => isCritical && !knownIds.includes(id))
+      .filter(([id, { isCritical }]) => id === nameConstraints || (isCritical && !knownIds.includes(id)))
       .map(([id]) => id),
   }
 }

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { SingError } from '../../../src/core/errors.ts'
 import { signatureExtra } from '../../../src/sif/details.ts'
-import { dataTypes, type SifObject } from '../../../src/sif/format.ts'
+import { dataTypes, partitionKinds, type SifObject } from '../../../src/sif/format.ts'
 import { evidenceOf, oldEvidenceOf } from '../../../src/trust/evidence.ts'
 import type { Origin, SignatureFinding } from '../../../src/trust/types.ts'
 
@@ -87,6 +87,16 @@ describe('the evidence of signatures', () => {
       named: [A],
       problem: { message: 'object 1 was changed', hint: 'look' },
     })
+    const overlay = { filesystem: 1, kind: partitionKinds.overlay, arch: '02' }
+    const more = [
+      { ...object(3, dataTypes.partition, 1), partition: overlay },
+      object(3, dataTypes.genericJson, 1),
+    ]
+    for (const one of more) {
+      expect(oldEvidenceOf([...twoGroups, one], verdict, ['global']).flaw).toBe(
+        'object 3 is used with the root file system, and old signatures are not about it',
+      )
+    }
     const { flaw } = oldEvidenceOf(twoGroups, { signatures: [], uncovered: [] }, ['global'])
     expect(flaw).toBe('no old signature holds that is by a known key')
   })

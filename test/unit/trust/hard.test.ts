@@ -66,6 +66,23 @@ describe('the work is bounded', () => {
     )
   })
 
+  it('for signatures that are giants together', async () => {
+    const path = await smallImage({ capacity: 30 })
+    for (let count = 0; count < 10; count += 1) await addSignature(path, Buffer.alloc(1))
+    const [first, size] = [(await readFile(path)).length, 7 * 1024 * 1024]
+    await edit(path, (bytes) => {
+      for (let count = 0; count < 10; count += 1) {
+        bytes.writeBigInt64LE(BigInt(first + count * size), descriptorAt(2 + count) + 17)
+        bytes.writeBigInt64LE(BigInt(size), descriptorAt(2 + count) + 25)
+      }
+      return bytes
+    })
+    await truncate(path, first + 10 * size)
+    expect(told(await verify(path)).problem).toBe(
+      'group 1 has signatures of 73400320 bytes; no more than 67108864 are read',
+    )
+  })
+
   const giants: [what: string, data: Buffer][] = [
     ['JSON of a million brackets', Buffer.alloc(1_000_000, '[')],
     ['JSON of a million keys', Buffer.from(`{"payloadType":"x",${'"a":1,'.repeat(1_000_000)}"b":1}`)],

@@ -1,4 +1,5 @@
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createPublicKey } from 'node:crypto'
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -124,6 +125,16 @@ describe('a public key in PEM', () => {
     await expect(readPublicKey(join(keys, 'ed25519-private.pem'))).rejects.toMatchObject({
       message: /is no public key: it holds a PRIVATE KEY/,
       hint: /openssl pkey/,
+    })
+  })
+
+  it('is not one of RSA whose signatures anybody can make', async () => {
+    const { n = '' } = createPublicKey(readFileSync(join(keys, 'rsa-public.pem'))).export({ format: 'jwk' })
+    const key = createPublicKey({ key: { kty: 'RSA', n, e: 'AQ' }, format: 'jwk' })
+    const path = make('one.pem', key.export({ type: 'spki', format: 'pem' }))
+    await expect(readPublicKey(path)).rejects.toMatchObject({
+      code: 'KEY',
+      message: expect.stringContaining('is not accepted: RSA with the exponent 1 signs nothing'),
     })
   })
 

@@ -101,6 +101,17 @@ describe('a signature is refused', () => {
     await expect(open(Buffer.from(text), key)).rejects.toMatchObject({ code: 'SIGNATURE' })
   })
 
+  it('by a key of RSA whose signatures anybody can make', async () => {
+    const key = await rsa()
+    const envelope = await envelopeBy(key)
+    Object.assign(key.keyPacket.publicParams ?? {}, { e: Uint8Array.of(1) })
+    await expect(open(envelope, key)).rejects.toMatchObject({
+      message: expect.stringMatching(
+        /^the key [0-9A-F]{16} is of RSA with the exponent 1, which signs nothing$/,
+      ),
+    })
+  })
+
   it('by keys of old kinds', () => {
     expect(weaknessOf({ algorithm: 'dsa', bits: 3072 })).toMatch(/is one of DSA/)
     expect(weaknessOf({ algorithm: 'elgamal', bits: 3072 })).toMatch(/is one of ELGAMAL/)
