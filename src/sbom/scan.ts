@@ -27,11 +27,17 @@ class InventoryTree implements Tree {
   readonly withFiles: boolean
   readonly #inventory: Inventory
   readonly #byPath: ReadonlyMap<string, Item>
+  #left = mostBytes
 
   constructor(inventory: Inventory, { withFiles }: ScanOptions) {
     this.withFiles = withFiles
     this.#inventory = inventory
     this.#byPath = new Map(inventory.items.map((item) => [item.path, item]))
+  }
+
+  /** Nothing more is read. */
+  get isSpent(): boolean {
+    return this.#left < 0
   }
 
   /** The file that a path leads to. */
@@ -51,6 +57,8 @@ class InventoryTree implements Tree {
   read(path: string, limit: number): Buffer | undefined {
     const item = this.file(path)
     if (item?.type !== 'file' || item.size > limit) return undefined
+    this.#left -= item.size
+    if (this.isSpent) throw tooMuch(`lists of packages with more than ${mostBytes} bytes`)
     return this.#inventory.read(item, 0, item.size)
   }
 }
@@ -68,21 +76,24 @@ function inOrder(packages: readonly Package[]): Package[] {
 const isDamage = (error: unknown): error is SingError =>
   error instanceof SingError && ['IMAGE_FORMAT', 'IO', 'SQUASHFS'].includes(error.code)
 
-type Reading = { readonly packages: Package[]; readonly notes: string[]; left: number }
+type Reading = { readonly packages: Package[]; readonly notes: string[] }
 
 function readList(reader: Reader, item: Item, tree: InventoryTree, reading: Reading): void {
   const { path, size } = item
   const { packages, notes } = reading
   const skip = (reason: string) => notes.push(`${reader.what} ${shown(path)} is not read: ${reason}`)
   if (size > reader.limit) return void skip(`it has ${size} bytes, more than ${reader.limit}`)
-  reading.left -= size
-  if (reading.left < 0) throw tooMuch(`lists of packages with more than ${mostBytes} bytes`)
+  const before = packages.length
   try {
     const bytes = tree.read(path, reader.limit)
     if (bytes === undefined || bytes.length < size) return void skip('it cannot be opened')
-    for (const one of reader.read(bytes, path, tree)) packages.push(one)
+    for (const one of reader.read(bytes, path, tree)) {
+      packages.push(one)
+      if (packages.length > mostPackages) return
+    }
   } catch (error) {
-    if (!isDamage(error)) throw error
+    if (!isDamage(error) || tree.isSpent) throw error
+    packages.length = before
     skip(error.message)
   }
 }
@@ -102,7 +113,7 @@ function shortened(notes: readonly string[]): readonly string[] {
 
 export function scan(inventory: Inventory, options: ScanOptions): Found {
   const tree = new InventoryTree(inventory, options)
-  const reading: Reading = { packages: [], notes: [], left: mostBytes }
+  const reading: Reading = { packages: [], notes: [] }
   for (const directory of inventory.closed) reading.notes.push(`${shown(directory)} cannot be looked into`)
   for (const item of inventory.items) {
     if (item.type !== 'file' || item.path.length > longestPath) continue

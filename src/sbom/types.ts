@@ -85,5 +85,5 @@ export type Reader = {
   /** The most bytes of such a file. */
   readonly limit: number
   /** @throws SingError IMAGE_FORMAT when the file is damaged */
-  read(bytes: Buffer, path: string, tree: Tree): Package[]
+  read(bytes: Buffer, path: string, tree: Tree): Iterable<Package>
 }

@@ -2,7 +2,7 @@
 
 import { Buffer } from 'node:buffer'
 import type { Package, PackagedFile, Reader } from '../types.ts'
-import { line, named, webAddress } from './text.ts'
+import { line, named, partsOf, webAddress } from './text.ts'
 
 /** `Q1` and the digest in base64. */
 function sha1Of(text: string): PackagedFile['checksums'] {
@@ -50,9 +50,7 @@ export const apk: Reader = {
   what: 'the list of apk',
   matches: /^\/(usr\/)?lib\/apk\/db\/installed$/,
   limit: 256 * 1024 * 1024,
-  read: (bytes, path, { withFiles }) =>
-    bytes
-      .toString()
-      .split(/\n{2,}/)
-      .flatMap((paragraph) => packageOf(paragraph, path, withFiles)),
+  *read(bytes, path, { withFiles }) {
+    for (const paragraph of partsOf(bytes.toString(), /\n{2,}/g)) yield* packageOf(paragraph, path, withFiles)
+  },
 }

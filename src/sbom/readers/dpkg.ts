@@ -69,6 +69,7 @@ export const dpkg: Reader = {
   what: 'the list of dpkg',
   matches: /^\/var\/lib\/dpkg\/status(\.d\/(?!.*\.md5sums$)[^/]+)?$/,
   limit: largestList,
-  read: (bytes, path, tree) =>
-    paragraphs(bytes.toString()).flatMap((fields) => packageOf(fields, path, tree)),
+  *read(bytes, path, tree) {
+    for (const fields of paragraphs(bytes.toString())) yield* packageOf(fields, path, tree)
+  },
 }

@@ -22,12 +22,15 @@ export function* ndbHeaders(file: Buffer): Generator<Buffer> {
   if (file.length < pageSize || word(file, 0) !== FILE) throw damaged('it is no database of rpm')
   const end = file.readUInt32LE(12) * pageSize
   if (end > file.length) throw damaged('it ends in its list of packages')
+  const seen = new Set<number>()
   // The header of the file takes the place of two slots.
   for (let slot = 2 * slotSize; slot < end; slot += slotSize) {
     const number = file.readUInt32LE(slot + 4)
     if (word(file, slot) !== SLOT) throw damaged('its list of packages is damaged')
     if (number === 0) continue
     const start = file.readUInt32LE(slot + 8) * blockSize
+    if (seen.has(start)) throw damaged(`package ${number} is there twice`)
+    seen.add(start)
     if (
       start + blockSize > file.length ||
       word(file, start) !== BLOB ||

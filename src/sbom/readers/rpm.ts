@@ -82,8 +82,9 @@ const reader = (file: string, headers: (bytes: Buffer) => Iterable<Buffer>): Rea
   what: 'the database of rpm',
   matches: new RegExp(`${places}${file}$`),
   limit: largestDatabase,
-  read: (bytes, path, { withFiles }) =>
-    [...headers(bytes)].flatMap((header) => packageOf(header, path, withFiles)),
+  *read(bytes, path, { withFiles }) {
+    for (const header of headers(bytes)) yield* packageOf(header, path, withFiles)
+  },
 })
 
 export const rpm: readonly Reader[] = [

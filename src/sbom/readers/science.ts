@@ -13,7 +13,7 @@ export const r: Reader = {
       ecosystem: 'cran',
       name: fields.get('package'),
       version: fields.get('version'),
-      licence: line(fields.get('license')?.replace(/\s*[+|]\s*file LICEN[CS]E\s*$/i, '')),
+      licence: line(line(fields.get('license'))?.replace(/\s*[+|]\s*file LICEN[CS]E\s*$/i, '')),
       supplier: line(fields.get('maintainer'), 256),
       summary: line(fields.get('title')),
       homepage: webAddress(fields.get('url')?.split(/[,\s]/)[0]),
@@ -27,9 +27,9 @@ export const julia: Reader = {
   matches: /\/packages\/[^/]+\/[A-Za-z0-9]{5}\/Project\.toml$/,
   limit: 1024 * 1024,
   read(bytes, place) {
-    const [head = ''] = bytes.toString().split(/^\s*\[/m)
+    const [head = ''] = bytes.toString().split(/^[ \t]*\[/m, 1)
     const value = (key: string): string | undefined =>
-      new RegExp(`^\\s*${key}\\s*=\\s*"([^"\\\\]*)"`, 'm').exec(head)?.[1]
+      new RegExp(`^[ \\t]*${key}[ \\t]*=[ \\t]*"([^"\\\\]*)"`, 'm').exec(head)?.[1]
     return named({
       ecosystem: 'julia',
       name: value('name'),

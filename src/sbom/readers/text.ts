@@ -27,11 +27,23 @@ export function fieldsOf(paragraph: string): Fields {
   return fields
 }
 
-export const paragraphs = (text: string): Fields[] =>
-  text.split(/\n[ \t]*\n+/).flatMap((one) => (one.trim() === '' ? [] : [fieldsOf(one)]))
+/** The parts of a text, one at a time: there may be millions. `separator` is global. */
+export function* partsOf(text: string, separator: RegExp): Generator<string> {
+  let start = 0
+  for (const { 0: between, index } of text.matchAll(separator)) {
+    yield text.slice(start, index)
+    start = index + between.length
+  }
+  yield text.slice(start)
+}
+
+export function* paragraphs(text: string): Generator<Fields> {
+  for (const one of partsOf(text, /\n[ \t]*\n+/g)) if (one.trim() !== '') yield fieldsOf(one)
+}
 
 /** The lines before the first empty one: the header of a mail, which Python's packages have. */
-export const headOf = (text: string): Fields => paragraphs(text.replaceAll('\r\n', '\n'))[0] ?? new Map()
+export const headOf = (text: string): Fields =>
+  paragraphs(text.replaceAll('\r\n', '\n')).next().value ?? new Map()
 
 /** One line of text without control characters, cut where nobody reads on; undefined for nothing. */
 export function line(value: unknown, longest = longestText): string | undefined {

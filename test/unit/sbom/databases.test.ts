@@ -149,8 +149,8 @@ describe('a header of rpm', () => {
 describe('the packages of rpm', () => {
   it('in an ndb are all but imported keys', () => {
     const reader = rpm.find(({ matches }) => matches.test('/usr/lib/sysimage/rpm/Packages.db'))
-    const found = reader?.read(ndbOf([tiny, key]), '/x', treeOf({}))
-    expect(found?.map(said)).toEqual([
+    const found = [...(reader?.read(ndbOf([tiny, key]), '/x', treeOf({})) ?? [])]
+    expect(found.map(said)).toEqual([
       {
         ecosystem: 'rpm',
         name: 'tiny',
@@ -170,8 +170,15 @@ describe('the packages of rpm', () => {
     bytes.writeUInt32LE(value, at)
     return bytes
   }
+  /** The third slot is that of the only package. */
+  const twice = (): Buffer => {
+    const bytes = Buffer.from(ndb)
+    bytes.copy(bytes, 48, 32, 48)
+    return bytes
+  }
   it.each([
     ['no ndb', Buffer.alloc(5000), 'it is no database of rpm'],
+    ['a list that names a package twice', twice(), 'package 1 is there twice'],
     ['a list longer than the file', changed(12, 99), 'it ends in its list of packages'],
     ['a slot that is none', changed(32, 0), 'its list of packages is damaged'],
     ['a package elsewhere', changed(40, 1), 'package 1 is not where it should be'],

@@ -306,6 +306,8 @@ describe('what is no package', () => {
   it.each([
     ['JSON', npm, '/node_modules/a/package.json', `"${'\\"'.repeat(2_000_000)}`],
     ['a record', python, '/a.dist-info/METADATA', 'Name: a\nVersion: 1\n'],
+    ['a licence', r, '/R/library/a/DESCRIPTION', `License: x${' '.repeat(900_000)}y`],
+    ['empty lines', julia, '/packages/a/AAAAA/Project.toml', '\n'.repeat(1_000_000)],
     ['classifiers', python, '/b.dist-info/METADATA', `Classifier: License ::${':: '.repeat(2_000_000)}\n`],
     [
       'paragraphs',
@@ -330,7 +332,7 @@ describe('what is no package', () => {
   })
 
   it('the first of two fields counts, and lines without one are left out', () => {
-    expect(paragraphs(' x\n\n\nA: 1\na: 2\n b\nnonsense\n c\n\n').map((one) => [...one])).toEqual([
+    expect([...paragraphs(' x\n\n\nA: 1\na: 2\n b\nnonsense\n c\n\n')].map((one) => [...one])).toEqual([
       [],
       [['a', '1']],
     ])

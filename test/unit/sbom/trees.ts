@@ -16,7 +16,7 @@ export const treeOf = (files: Files, withFiles = false): Tree => ({
 /** What the reader makes of the file at `path`. */
 export function read(reader: Reader, path: string, files: Files, withFiles = false): Package[] {
   if (!reader.matches.test(path)) throw new Error(`${path} is not for this reader`)
-  return reader.read(Buffer.from(files[path] ?? ''), path, treeOf(files, withFiles))
+  return [...reader.read(Buffer.from(files[path] ?? ''), path, treeOf(files, withFiles))]
 }
 
 /** A package without what is not said of it. */
