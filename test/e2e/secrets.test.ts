@@ -73,10 +73,11 @@ describe.skipIf(!can('root', 'strace', 'userns', 'fuse'))('no secret is told by'
     ['build of a base', ['build', '--sandbox', 'x', locked], { env: withWords }, 0],
   ]
   it.each(cases)('%s', { timeout: 60_000 }, async (_, args, given, status) => {
-    const { home, image, write } = await newSigner(...(args[1] === 'import' ? [] : ['pgp-private.asc']))
+    const { home, image, write, sing } = await newSigner(...(args[1] === 'import' ? [] : ['pgp-private.asc']))
     image()
     write('key.pem', readFileSync(pem))
     write('old.asc', readFileSync(keyFile('pgp-private.asc')))
+    await sing(['keyserver', 'add', server])
     const seen = await watched(home, args, given)
     expect([seen.status, told(seen.stdout), told(seen.stderr)]).toEqual([status, [], []])
     expect(seen.started.filter((line) => told(line).length > 0)).toEqual([])
