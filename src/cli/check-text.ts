@@ -5,6 +5,7 @@ import { countsOf, type Told } from '../check/report.ts'
 import type { Sizes } from '../check/sizes.ts'
 import { shown } from '../core/errors.ts'
 import { formatSize } from '../core/units.ts'
+import { toJson } from '../ui/json.ts'
 import { toColumns } from '../ui/table.ts'
 
 /** Of one check; who wants all of them says so. */
@@ -86,5 +87,5 @@ export function checkJson({ findings, sizes, path, kind, arch }: Checked, failed
       largest: sizes.largest.map(({ path: file, bytes }) => ({ path: file, bytes })),
     },
   }
-  return `${JSON.stringify(document, null, 2)}\n`
+  return toJson(document)
 }

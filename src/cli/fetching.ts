@@ -12,10 +12,7 @@ import { cacheRoot } from '../store/place.ts'
 import type { Call, Flags } from './command.ts'
 import { parseLayerLimits } from './layer-limits.ts'
 import { askLogin } from './login.ts'
-
-function word(value: Flags[string]): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
+import { wordOf } from './words.ts'
 
 const words = (value: Flags[string]): readonly string[] => (Array.isArray(value) ? value : [])
 
@@ -60,7 +57,7 @@ function scratchParent(isPrivate: boolean, temporary: string, environment: Envir
 
 /** The variables of the peers for temporary files are those of the flag; behind it comes TMPDIR. */
 const temporaryOf = ({ flags, context }: Call): string =>
-  word(flags.tmpdir) ?? context.environment.TMPDIR ?? '/tmp'
+  wordOf(flags, 'tmpdir') ?? context.environment.TMPDIR ?? '/tmp'
 
 /** The cache that the flags, the environment and the settings of a call name. */
 async function openCallCache(call: Call): Promise<Cache> {
@@ -81,7 +78,11 @@ export async function fetchingOptions(call: Call, signal: AbortSignal, cache?: C
   tellIdle(environment, report)
   const host = { os: 'linux', architecture: hostArchitecture() }
   const platform = requestedPlatform(
-    { arch: word(flags.arch), archVariant: word(flags['arch-variant']), platform: word(flags.platform) },
+    {
+      arch: wordOf(flags, 'arch'),
+      archVariant: wordOf(flags, 'arch-variant'),
+      platform: wordOf(flags, 'platform'),
+    },
     host,
   )
   const cacheOrNew = cache ?? (await openCallCache(call))
@@ -99,10 +100,10 @@ export async function fetchingOptions(call: Call, signal: AbortSignal, cache?: C
       environment,
       report,
       noHttps: flags['no-https'] === true,
-      authFile: word(flags.authfile),
-      username: word(flags['docker-username']),
-      password: word(flags['docker-password']),
-      dockerHost: word(flags['docker-host']),
+      authFile: wordOf(flags, 'authfile'),
+      username: wordOf(flags, 'docker-username'),
+      password: wordOf(flags, 'docker-password'),
+      dockerHost: wordOf(flags, 'docker-host'),
       ask: flags['docker-login'] === true ? askLogin : undefined,
     },
   }

@@ -4,6 +4,7 @@ import type { Settings } from '../config/load.ts'
 import { shown } from '../core/errors.ts'
 import { type Described, type Description, describe, type Sources } from '../plan/describe.ts'
 import type { LaunchRequest } from '../plan/request.ts'
+import { toJson } from '../ui/json.ts'
 import { toColumns } from '../ui/table.ts'
 import type { Call } from './command.ts'
 import { launchFlags } from './options.ts'
@@ -98,6 +99,6 @@ export async function printPlan(
   const { flags, context } = call
   const sources = sourcesOf(call, await context.settings(), unpacked)
   const description = describe(plan, request, image, sources)
-  context.print(flags.json === true ? `${JSON.stringify(description, null, 2)}\n` : textOf(description))
+  context.print(flags.json === true ? toJson(description) : textOf(description))
   return 0
 }

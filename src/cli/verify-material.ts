@@ -3,20 +3,16 @@
 import { SingError, shown } from '../core/errors.ts'
 import type { Material } from '../trust/types.ts'
 import type { Call } from './command.ts'
+import { wordOf } from './words.ts'
 
 /** Only with --certificate do these mean something. */
 const aboutCertificates = ['certificate-intermediates', 'certificate-roots', 'ocsp-verify']
 
-const wordOf = ({ flags }: Call, name: string): string | undefined => {
-  const value = flags[name]
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
-
 /** The keys that may have signed. @throws SingError KEY for files that hold none, or none that is believed */
 export async function materialOf(call: Call, signal: AbortSignal): Promise<Material> {
   const { flags, context } = call
-  const key = wordOf(call, 'key')
-  const certificate = wordOf(call, 'certificate')
+  const key = wordOf(call.flags, 'key')
+  const certificate = wordOf(call.flags, 'certificate')
   if (key !== undefined && certificate !== undefined) {
     throw new SingError('USAGE', '--key and --certificate are two keys; an image is verified with one', {
       hint: 'They may also be set in the environment, as VERIFY_KEY and VERIFY_CERTIFICATE with a prefix.',
@@ -47,8 +43,8 @@ async function certified(call: Call, certificate: string, signal: AbortSignal): 
   const { certifiedKey } = await import('../trust/certificate.ts')
   return await certifiedKey({
     certificate,
-    intermediates: wordOf(call, 'certificate-intermediates'),
-    roots: wordOf(call, 'certificate-roots'),
+    intermediates: wordOf(call.flags, 'certificate-intermediates'),
+    roots: wordOf(call.flags, 'certificate-roots'),
     asksIssuers: call.flags['ocsp-verify'] === true,
     environment: call.context.environment,
     signal,
@@ -63,7 +59,7 @@ async function people(call: Call, isLocal: boolean, signal: AbortSignal): Promis
     import('../trust/ring-keys.ts'),
   ])
   const rings = findInRings(keyPlaces(environment), report)
-  const url = wordOf(call, 'url')
+  const url = wordOf(call.flags, 'url')
   if (isLocal && url !== undefined)
     report({ kind: 'warning', text: '--url has no effect with --local: no key server is asked' })
   if (isLocal) return { kind: 'openpgp', find: rings }

@@ -104,6 +104,16 @@ export function combine(siteSources: readonly Source[], userSources: readonly So
   }
 }
 
+/** What the site's file has of an endpoint: nobody's token. */
+export const plain = ({ name, uri, system, exclusive, insecure, keyservers }: KnownEndpoint): Endpoint => ({
+  name,
+  uri,
+  system,
+  exclusive,
+  insecure,
+  ...(keyservers && { keyservers }),
+})
+
 /** @throws SingError ENDPOINT for a name that no endpoint has; without a name, when none is used */
 export function findEndpoint({ endpoints, active }: Known, name: string | undefined): KnownEndpoint {
   const found = name === undefined ? active : endpoints.find((endpoint) => endpoint.name === name)

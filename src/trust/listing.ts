@@ -13,9 +13,12 @@ export type Listing = {
   readonly keys: readonly KeyFacts[]
 }
 
-/** `2026-11-23 06:44:09 +0000 UTC` */
+/** As the peers write it, `2026-11-23 06:44:09 +0000 UTC`. */
 export const showTime = (date: Date): string =>
-  `${date.toISOString().slice(0, 19).replace('T', ' ')} +0000 UTC`
+  date
+    .toISOString()
+    .replace('T', ' ')
+    .replace(/\.\d+Z$/, ' +0000 UTC')
 
 const showUser = ({ name, comment, email }: UserId): string =>
   `${shown(name)} (${shown(comment)}) <${shown(email)}>`

@@ -2,6 +2,7 @@
 
 import { shown } from '../../core/errors.ts'
 import { metadata, sorted } from '../../image/contents.ts'
+import { toJson } from '../../ui/json.ts'
 import type { Call, Command } from '../command.ts'
 import { unlockFor } from '../unlock.ts'
 
@@ -13,11 +14,7 @@ async function run(call: Call): Promise<number> {
   } = call
   const { apps = {} } = await metadata(path, context.report, unlockFor(call))
   const names = sorted(Object.keys(apps))
-  context.print(
-    flags.json === true
-      ? `${JSON.stringify(names, null, 2)}\n`
-      : names.map((name) => `${shown(name)}\n`).join(''),
-  )
+  context.print(flags.json === true ? toJson(names) : names.map((name) => `${shown(name)}\n`).join(''))
   return 0
 }
 

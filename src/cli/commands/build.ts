@@ -25,20 +25,17 @@ import { encryptionOf, encrypts, unlockBase, warnOfPlain } from '../encrypting.t
 import { Fetcher, fetchingOptions } from '../fetching.ts'
 import { formOf } from '../names.ts'
 import { sbomOf } from '../sbom.ts'
+import { wordOf } from '../words.ts'
 import { buildFlags } from './build-flags.ts'
 
 function words(value: Flags[string]): readonly string[] {
   return Array.isArray(value) ? value : []
 }
 
-function word(value: Flags[string]): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
-
 function architectureOf(flags: Flags): string | undefined {
   const host = { os: 'linux', architecture: hostArchitecture() }
-  const asked = { arch: word(flags.arch), archVariant: word(flags['arch-variant']) }
-  return requestedPlatform({ ...asked, platform: word(flags.platform) }, host)?.architecture
+  const asked = { arch: wordOf(flags, 'arch'), archVariant: wordOf(flags, 'arch-variant') }
+  return requestedPlatform({ ...asked, platform: wordOf(flags, 'platform') }, host)?.architecture
 }
 
 function parseOnError(choice = 'stop'): BuildRequest['onError'] {
@@ -76,7 +73,7 @@ export function requestOf(call: Call, config: Config, report: Report): BuildRequ
     throw new SingError('USAGE', '--update changes a sandbox: give --sandbox too', { status: 255 })
   }
   const { processors } = config.build
-  const packing = parsePacking(word(flags.compress), word(flags['mksquashfs-args']), report)
+  const packing = parsePacking(wordOf(flags, 'compress'), wordOf(flags, 'mksquashfs-args'), report)
   const time = parseEpoch(context.environment.SOURCE_DATE_EPOCH)
   return {
     target: parseTarget(target),
@@ -96,20 +93,20 @@ export function requestOf(call: Call, config: Config, report: Report): BuildRequ
     writableTest: flags['writable-tmpfs'] === true,
     fixPermissions: flags['fix-perms'] === true,
     buildArguments: words(flags['build-arg']),
-    buildArgumentFile: word(flags['build-arg-file']),
-    stage: word(flags.target),
+    buildArgumentFile: wordOf(flags, 'build-arg-file'),
+    stage: wordOf(flags, 'target'),
     warnUnusedArguments: flags['warn-unused-build-args'] === true,
     encrypts: encrypts(call),
     packing: { ...(processors > 0 && { workers: processors }), ...packing },
-    scratchParent: word(flags.tmpdir),
+    scratchParent: wordOf(flags, 'tmpdir'),
     keepScratch: flags['no-cleanup'] === true,
-    onError: parseOnError(word(flags['on-error'])),
+    onError: parseOnError(wordOf(flags, 'on-error')),
     resume: flags.resume === true,
     useCache: flags['disable-cache'] !== true,
     architecture: architectureOf(flags),
     lock: lockOf(flags),
     takeKnown: flags['no-cache'] !== true,
-    fromStep: word(flags['from-step']),
+    fromStep: wordOf(flags, 'from-step'),
     sbom: sbomOf(flags),
     reproducible: flags.reproducible === true || time !== undefined,
     time,

@@ -8,6 +8,7 @@ import { chooseEntries, readTypes } from '../../store/choose.ts'
 import { type CacheEntry, readContents, removeEntry } from '../../store/contents.ts'
 import { cacheRoot, type EntryType, entryTypes } from '../../store/place.ts'
 import { distrust } from '../../store/trusted.ts'
+import { toJson } from '../../ui/json.ts'
 import { confirm, isYes, pipedAnswer } from '../../ui/prompt.ts'
 import { toColumns } from '../../ui/table.ts'
 import type { Call, Command } from '../command.ts'
@@ -81,7 +82,7 @@ function table(entries: readonly CacheEntry[]): string {
   return toColumns([['NAME', 'LAST USED (UTC)', 'SIZE', 'TYPE'], ...rows])
 }
 
-const toJson = ({ root, entries }: Look) => ({
+const valuesOf = ({ root, entries }: Look) => ({
   directory: root,
   size: total(entries),
   entries: entries.map(({ type, id, name, size, used, isPartial }) => ({
@@ -94,8 +95,7 @@ const toJson = ({ root, entries }: Look) => ({
   })),
 })
 
-const print = ({ context }: Call, value: unknown): void =>
-  context.print(`${JSON.stringify(value, null, 2)}\n`)
+const print = ({ context }: Call, value: unknown): void => context.print(toJson(value))
 
 const ofSite = (root: string): string => `\nCache of the site, which is only read: ${shown(root)}\n`
 
@@ -103,7 +103,7 @@ async function list(call: Call): Promise<number> {
   const { flags, context } = call
   const { own, sites } = await look(call)
   if (flags.json === true) {
-    print(call, { ...toJson(own), sites: sites.map(toJson) })
+    print(call, { ...valuesOf(own), sites: sites.map(valuesOf) })
     return 0
   }
   const text = ({ entries }: Look): string =>

@@ -6,6 +6,7 @@ import { tags } from '../../check/types.ts'
 import { SingError } from '../../core/errors.ts'
 import { schemeOf } from '../../image/scheme.ts'
 import { catchInterruption } from '../../runtime/interrupt.ts'
+import { toJson } from '../../ui/json.ts'
 import { toColumns } from '../../ui/table.ts'
 import { checkJson, checkText } from '../check-text.ts'
 import { checkDirectories, levelOf } from '../checking.ts'
@@ -43,7 +44,7 @@ function printList({ flags: given, context }: Call): number {
   const checks = chosenChecks(parseTags(words(given.tag)))
   if (given.json === true) {
     const rows = checks.map(({ name, tags: own, summary }) => ({ check: name, tags: own, summary }))
-    context.print(`${JSON.stringify(rows, null, 2)}\n`)
+    context.print(toJson(rows))
     return 0
   }
   const rows = checks.map(({ name, tags: own, summary }) => [name, own.join(', '), summary])

@@ -6,6 +6,7 @@ import { currentDirectory, homeOf } from '../../config/files.ts'
 import type { FlagSetting, Looked, Origin, Settings } from '../../config/layers.ts'
 import { type Config, directives, type Scope, withoutEffect } from '../../config/schema.ts'
 import { SingError } from '../../core/errors.ts'
+import { toJson } from '../../ui/json.ts'
 import { toColumns } from '../../ui/table.ts'
 import type { Call, Command, Flags } from '../command.ts'
 import { flagDefaults } from '../configured.ts'
@@ -118,9 +119,7 @@ async function list({ flags, context }: Call): Promise<number> {
   ]
   const { files } = settings
   const json = { values: rows, files, ...(flags.all && { withoutEffect }) }
-  context.print(
-    flags.json ? `${JSON.stringify(json, null, 2)}\n` : listText(rows, settings, flags.all === true),
-  )
+  context.print(flags.json ? toJson(json) : listText(rows, settings, flags.all === true))
   return 0
 }
 

@@ -9,15 +9,13 @@ import { placeImage } from '../../image/place.ts'
 import { requireSource } from '../../image/refused.ts'
 import { schemeOf, schemeWords } from '../../image/scheme.ts'
 import { catchInterruption } from '../../runtime/interrupt.ts'
-import type { Call, Command, Flags } from '../command.ts'
+import { toJson } from '../../ui/json.ts'
+import type { Call, Command } from '../command.ts'
 import { fetchingOptions } from '../fetching.ts'
 import { formOf, usualName } from '../names.ts'
 import { unlockFor } from '../unlock.ts'
+import { wordOf } from '../words.ts'
 import { pullFlags } from './pull-flags.ts'
-
-function word(value: Flags[string]): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
 
 /** What somebody who named no place may have meant. Names of Docker Hub are what people type without thinking of a scheme. */
 function placeHint(text: string, before: string | undefined): string {
@@ -45,12 +43,12 @@ function requireReference(text: string, before: string | undefined): void {
 function targetOf(call: Call): { target: string; reference: string } {
   const { args, flags } = call
   const reference = args.at(-1) ?? ''
-  const given = args.length > 1 ? args[0] : word(flags.name)
+  const given = args.length > 1 ? args[0] : wordOf(flags, 'name')
   requireReference(reference, given)
   const usual = () =>
     flags.sandbox === true ? usualName(reference).replace(/\.sif$/, '') : usualName(reference, formOf(call))
   const name = given ?? usual()
-  return { reference, target: resolve(word(flags.dir) ?? '', name) }
+  return { reference, target: resolve(wordOf(flags, 'dir') ?? '', name) }
 }
 
 /** What is fetched as the file that somebody made, perhaps with signatures. */
@@ -83,8 +81,7 @@ async function run(call: Call): Promise<number> {
   await (sandbox ? placeSandbox(path, target, place) : placeImage(path, target, signal))
   report({ kind: 'info', text: `${shown(name)} is in ${shown(target)}` })
   if (digest !== undefined) report({ kind: 'info', text: `Digest: ${digest}` })
-  if (flags.json === true)
-    context.print(`${JSON.stringify({ image: target, reference: name, digest }, null, 2)}\n`)
+  if (flags.json === true) context.print(toJson({ image: target, reference: name, digest }))
   return 0
 }
 

@@ -6,23 +6,19 @@ import { publish } from '../../image/publish.ts'
 import { parseAnnotations } from '../../oci/artifact.ts'
 import { isReference, parseReference, type RegistryReference } from '../../oci/reference.ts'
 import { catchInterruption } from '../../runtime/interrupt.ts'
+import { toJson } from '../../ui/json.ts'
 import type { Call, Command, Flags } from '../command.ts'
 import { askLogin } from '../login.ts'
 import { unlockFor } from '../unlock.ts'
+import { usageError, wordOf } from '../words.ts'
 import { pushFlags } from './push-flags.ts'
-
-const word = (value: Flags[string]): string | undefined =>
-  typeof value === 'string' && value !== '' ? value : undefined
-
-const refuse = (sentence: string, hint?: string): SingError =>
-  new SingError('USAGE', sentence, { hint, status: 255 })
 
 /** One of the words that a flag takes. */
 function choice<Word extends string>(flags: Flags, name: string, words: readonly Word[]): Word | undefined {
-  const value = word(flags[name])
+  const value = wordOf(flags, name)
   const found = words.find((one) => one === value)
   if (value === undefined || found !== undefined) return found
-  throw refuse(`--${name} ${shown(value)}: expected ${words.join(' or ')}`)
+  throw usageError(`--${name} ${shown(value)}: expected ${words.join(' or ')}`)
 }
 
 /** The place in a registry that an argument names. */
@@ -32,11 +28,11 @@ function targetOf(text: string): RegistryReference {
     throw new SingError('UNSUPPORTED', `cannot push to ${shown(text)}: libraries cannot be used yet`, {
       hint: places,
     })
-  if (!isReference(text)) throw refuse(`cannot push to ${shown(text)}: it names no registry`, places)
+  if (!isReference(text)) throw usageError(`cannot push to ${shown(text)}: it names no registry`, places)
   const reference = parseReference(text)
-  if (!('registry' in reference)) throw refuse(`cannot push to ${shown(text)}: it is no registry`, places)
+  if (!('registry' in reference)) throw usageError(`cannot push to ${shown(text)}: it is no registry`, places)
   if (reference.digest !== undefined)
-    throw refuse(
+    throw usageError(
       `cannot push to ${shown(text)}: a digest names what is already there`,
       'Name a tag; the digest of the image is printed when it was pushed',
     )
@@ -50,9 +46,9 @@ function layersOf(
   const layerFormat = choice(flags, 'layer-format', ['tar', 'squashfs'])
   const compression = choice<Compression>(flags, 'compress', ['gzip', 'zstd', 'none'])
   const given = layerFormat ? '--layer-format' : compression ? '--compress' : undefined
-  if (kind === 'oras' && given) throw refuse(`${given} is for docker://: oras:// takes the SIF as it is`)
+  if (kind === 'oras' && given) throw usageError(`${given} is for docker://: oras:// takes the SIF as it is`)
   if (layerFormat === 'squashfs' && compression)
-    throw refuse('--compress is for archives: the file system is sent as it is')
+    throw usageError('--compress is for archives: the file system is sent as it is')
   return { layerFormat, compression: compression ?? 'gzip' }
 }
 
@@ -61,7 +57,10 @@ async function run(call: Call): Promise<number> {
   const [path = '', to = ''] = args
   const { environment, report } = context
   const reference = targetOf(to)
-  const annotations = parseAnnotations((flags.annotation ?? []) as readonly string[], word(flags.description))
+  const annotations = parseAnnotations(
+    (flags.annotation ?? []) as readonly string[],
+    wordOf(flags, 'description'),
+  )
   using interruption = catchInterruption('the push')
   const published = await publish(path, reference, {
     ...layersOf(flags, reference),
@@ -71,13 +70,13 @@ async function run(call: Call): Promise<number> {
     signal: interruption.signal,
     unlock: unlockFor(call),
     noHttps: flags['no-https'] === true,
-    authFile: word(flags.authfile),
-    username: word(flags['docker-username']),
-    password: word(flags['docker-password']),
+    authFile: wordOf(flags, 'authfile'),
+    username: wordOf(flags, 'docker-username'),
+    password: wordOf(flags, 'docker-password'),
     ask: flags['docker-login'] === true ? askLogin : undefined,
   })
   report({ kind: 'info', text: `Pushed ${shown(path)} to ${shown(to)}` })
-  context.print(flags.json === true ? `${JSON.stringify(published, null, 2)}\n` : `${published.digest}\n`)
+  context.print(flags.json === true ? toJson(published) : `${published.digest}\n`)
   return 0
 }
 

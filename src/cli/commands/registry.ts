@@ -4,9 +4,11 @@ import { readFileSync } from 'node:fs'
 import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import { dockerHub, parseReference } from '../../oci/reference.ts'
 import { catchInterruption } from '../../runtime/interrupt.ts'
+import { toJson } from '../../ui/json.ts'
 import { toColumns } from '../../ui/table.ts'
-import type { Call, Command, Flags } from '../command.ts'
+import type { Call, Command } from '../command.ts'
 import { type Flag, registryFlags } from '../options.ts'
+import { usageError, wordOf } from '../words.ts'
 
 const authFile = registryFlags.filter(({ name }) => name === 'authfile')
 const noHttps = registryFlags.filter(({ name }) => name === 'no-https')
@@ -51,16 +53,11 @@ const listFlags: readonly Flag[] = [
   config,
 ]
 
-const word = (flags: Flags, name: string): string | undefined => {
-  const value = flags[name]
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
-
 /** The registry that an argument names: `docker://HOST`, `oras://HOST`, or the host alone. */
 function registryOf(text: string): string {
   const host = text.replace(/^(docker|oras|https?):\/\//i, '').replace(/\/+$/, '')
   const refuse = (reason: string, hint: string): never => {
-    throw new SingError('USAGE', `${shown(text)} ${reason}`, { hint, status: 255 })
+    throw usageError(`${shown(text)} ${reason}`, hint)
   }
   if (host.includes('/'))
     refuse(
@@ -79,7 +76,7 @@ const options = ({ flags, context: { environment, report } }: Call) => ({
   environment,
   report,
   noHttps: flags['no-https'] === true,
-  authFile: word(flags, 'authfile'),
+  authFile: wordOf(flags, 'authfile'),
 })
 
 function readPassword(): string {
@@ -93,14 +90,13 @@ function readPassword(): string {
 /** Who somebody says to be: by flags and variables, and what is missing by asking. */
 async function accountOf(registry: string, { flags, origins, context }: Call) {
   const [name, given, isPiped] = [
-    word(flags, 'username'),
-    word(flags, 'password'),
+    wordOf(flags, 'username'),
+    wordOf(flags, 'password'),
     flags['password-stdin'] === true,
   ]
-  const refuse = (sentence: string, hint?: string) => new SingError('USAGE', sentence, { hint, status: 255 })
   if (isPiped && given !== undefined && origins.password?.[0] === '--password')
-    throw refuse('--password and --password-stdin exclude each other')
-  if (isPiped && name === undefined) throw refuse('--password-stdin needs --username', `--username NAME`)
+    throw usageError('--password and --password-stdin exclude each other')
+  if (isPiped && name === undefined) throw usageError('--password-stdin needs --username', `--username NAME`)
   if (!isPiped && origins.password?.[0] === '--password') {
     const text = 'Others can see a password on the command line while it runs: --password-stdin hides it'
     context.report({ kind: 'warning', text })
@@ -113,7 +109,7 @@ async function accountOf(registry: string, { flags, origins, context }: Call) {
     'Give --username NAME --password-stdin, and the password on standard input',
   )
   if (username === '' || password === '')
-    throw refuse(`a login at ${shown(registry)} needs a user name and a password`)
+    throw usageError(`a login at ${shown(registry)} needs a user name and a password`)
   return { username, password }
 }
 
@@ -154,9 +150,7 @@ async function list(call: Call): Promise<number> {
   const { listLogins } = await import('../../oci/login.ts')
   const found = await listLogins(options(call))
   const rows = found.map(({ registry, user, from }) => [registry, user, from])
-  const text = call.flags.json
-    ? `${JSON.stringify(found, null, 2)}\n`
-    : toColumns([['URI', 'USER', 'FROM'], ...rows])
+  const text = call.flags.json ? toJson(found) : toColumns([['URI', 'USER', 'FROM'], ...rows])
   call.context.print(text)
   return 0
 }

@@ -8,6 +8,7 @@ import { architectureName, details, typeName, typeWithDetails } from '../../sif/
 import { addFile, deleteObject, newSif, setPrimary } from '../../sif/edit.ts'
 import { noTime, type SifHeader, type SifObject, unknownArchitecture } from '../../sif/format.ts'
 import { findObject, readSif, streamObject } from '../../sif/read.ts'
+import { toJson } from '../../ui/json.ts'
 import { confirm } from '../../ui/prompt.ts'
 import type { Call, Command } from '../command.ts'
 import type { Flag } from '../options.ts'
@@ -26,8 +27,6 @@ function failing(run: Command['run']): Command['run'] {
     }
   }
 }
-
-const toJson = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 
 async function list({ args: [path = ''], flags, context }: Call): Promise<number> {
   const { objects } = await readSif(path)

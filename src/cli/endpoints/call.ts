@@ -5,15 +5,8 @@ import { reasonOf, SingError, shown } from '../../core/errors.ts'
 import type { Place } from '../../endpoints/files.ts'
 import type { AskOptions } from '../../endpoints/services.ts'
 import { catchInterruption, type Interruption } from '../../runtime/interrupt.ts'
-import type { Call, Flags } from '../command.ts'
-
-export const wordOf = (flags: Flags, name: string): string | undefined => {
-  const value = flags[name]
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
-
-export const usageError = (sentence: string, hint?: string): SingError =>
-  new SingError('USAGE', sentence, { status: 255, hint })
+import type { Call } from '../command.ts'
+import { usageError, wordOf } from '../words.ts'
 
 /** The files that a call is about. */
 export const placeOf = ({ flags, context: { environment, report } }: Call): Place => ({

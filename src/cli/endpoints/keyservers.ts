@@ -20,12 +20,12 @@ import {
   siteRemoteFile,
 } from '../../endpoints/files.ts'
 import { keyserversOf } from '../../endpoints/keyservers.ts'
-import { findEndpoint, type Known, type KnownEndpoint } from '../../endpoints/known.ts'
+import { findEndpoint, type Known, type KnownEndpoint, plain } from '../../endpoints/known.ts'
 import { tryLogin } from '../../trust/keyserver.ts'
 import { Conversation } from '../../ui/prompt.ts'
 import type { Call } from '../command.ts'
-import { givenSecret, isSite, placeOf, requireToken, usageError, whileAsking, wordOf } from './call.ts'
-import { plain } from './manage.ts'
+import { usageError, wordOf } from '../words.ts'
+import { givenSecret, isSite, placeOf, requireToken, whileAsking } from './call.ts'
 
 /** `[endpoint] <server>` */
 function splitArguments({ args }: Call): { name: string | undefined; server: string } {

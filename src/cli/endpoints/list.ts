@@ -8,13 +8,12 @@ import { readKnown } from '../../endpoints/files.ts'
 import { keyserversOf } from '../../endpoints/keyservers.ts'
 import { findEndpoint, type Known, type KnownEndpoint } from '../../endpoints/known.ts'
 import type { AskOptions } from '../../endpoints/services.ts'
+import { toJson } from '../../ui/json.ts'
 import { toColumns } from '../../ui/table.ts'
 import type { Call } from '../command.ts'
 import { placeOf, whileAsking } from './call.ts'
 
 const mark = (holds: boolean): string => (holds ? '✓' : '')
-
-const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`
 
 const byName = ({ name: one }: KnownEndpoint, { name: other }: KnownEndpoint): number =>
   one < other ? -1 : Number(one > other)
@@ -37,7 +36,7 @@ export async function listEndpoints(call: Call): Promise<number> {
       loggedIn: token !== undefined,
       file,
     }))
-    call.context.print(json(rows))
+    call.context.print(toJson(rows))
     return 0
   }
   const head = ['NAME', 'URI', 'DEFAULT?', 'GLOBAL?', 'EXCLUSIVE?', 'SECURE?']
@@ -110,7 +109,7 @@ export async function listKeyservers(call: Call): Promise<number> {
             })),
           }),
     }))
-    call.context.print(json(rows))
+    call.context.print(toJson(rows))
     return 0
   }
   call.context.print(all.map((found) => serversText(found, known)).join('') + legend)

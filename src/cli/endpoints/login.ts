@@ -3,21 +3,12 @@
 import { SingError, shown } from '../../core/errors.ts'
 import { withEndpoint } from '../../endpoints/edit.ts'
 import { changeOwn, ownRemoteFile, readKnown } from '../../endpoints/files.ts'
-import { findEndpoint, type KnownEndpoint } from '../../endpoints/known.ts'
+import { findEndpoint, type KnownEndpoint, plain } from '../../endpoints/known.ts'
 import { isValidToken, registryPassword } from '../../endpoints/services.ts'
 import { Conversation } from '../../ui/prompt.ts'
 import type { Call } from '../command.ts'
-import {
-  givenSecret,
-  placeOf,
-  requireToken,
-  secretIn,
-  secretOfFile,
-  usageError,
-  whileAsking,
-  wordOf,
-} from './call.ts'
-import { plain } from './manage.ts'
+import { usageError, wordOf } from '../words.ts'
+import { givenSecret, placeOf, requireToken, secretIn, secretOfFile, whileAsking } from './call.ts'
 
 /** The token that came by flag, variable, file or standard input; undefined when none did. */
 export function tokenOfFlags(call: Call): string | undefined {

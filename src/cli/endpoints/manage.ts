@@ -11,10 +11,11 @@ import {
   readSite,
   siteRemoteFile,
 } from '../../endpoints/files.ts'
-import { findEndpoint, type Known, type KnownEndpoint } from '../../endpoints/known.ts'
+import { findEndpoint, type Known, type KnownEndpoint, plain } from '../../endpoints/known.ts'
 import { addressOf } from '../../endpoints/services.ts'
 import type { Call } from '../command.ts'
-import { placeOf, usageError, whileAsking } from './call.ts'
+import { usageError } from '../words.ts'
+import { placeOf, whileAsking } from './call.ts'
 import { logInTo, tokenOfFlags } from './login.ts'
 
 const info = ({ context }: Call, text: string): void => context.report({ kind: 'info', text })
@@ -86,16 +87,6 @@ function chosenForSite(document: RemoteDocument, known: Known, chosen: KnownEndp
   const next = exclusive ? withEndpoint(freed, { ...plain(chosen), exclusive: true }) : freed
   return { ...next, active: chosen.name }
 }
-
-/** What the site's file has of an endpoint: nobody's token. */
-export const plain = ({ name, uri, system, exclusive, insecure, keyservers }: KnownEndpoint) => ({
-  name,
-  uri,
-  system,
-  exclusive,
-  insecure,
-  ...(keyservers && { keyservers }),
-})
 
 export async function chooseEndpoint(call: Call): Promise<number> {
   const { flags, args } = call

@@ -12,6 +12,7 @@ import {
   type Service,
   type ServiceState,
 } from '../../endpoints/services.ts'
+import { toJson } from '../../ui/json.ts'
 import { toColumns } from '../../ui/table.ts'
 import type { Call } from '../command.ts'
 import { placeOf, whileAsking } from './call.ts'
@@ -82,7 +83,7 @@ function statusJson(name: string, { services, isTokenValid }: Status): string {
     reason,
   }))
   const token = isTokenValid === undefined ? 'none' : isTokenValid ? 'valid' : 'invalid'
-  return `${JSON.stringify({ name, services: rows, token }, null, 2)}\n`
+  return toJson({ name, services: rows, token })
 }
 
 export async function showStatus(call: Call): Promise<number> {

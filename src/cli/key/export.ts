@@ -10,8 +10,7 @@ import { chooseKey, type NumberedKey, numberKeys } from '../../trust/ring-keys.t
 import { readRings } from '../../trust/rings.ts'
 import { Answers } from '../../ui/answers.ts'
 import type { Call } from '../command.ts'
-import { kindOf } from './list.ts'
-import { readPlaces } from './places.ts'
+import { kindOf, readPlaces } from './places.ts'
 
 /** Exit status of the peers for an export that fails. */
 const status = 10

@@ -1,20 +1,12 @@
 /** `sing key list`: the keys of each ring. */
 
-import { SingError } from '../../core/errors.ts'
 import { describeKey } from '../../trust/keys.ts'
 import { type Listing, listingJson, listingText } from '../../trust/listing.ts'
 import type { RingKind } from '../../trust/places.ts'
 import { type PlacedRing, readRings } from '../../trust/rings.ts'
+import { toJson } from '../../ui/json.ts'
 import type { Call } from '../command.ts'
-import { readPlaces } from './places.ts'
-
-export function kindOf({ flags }: Call): RingKind {
-  if (flags.secret !== true) return 'public'
-  if (flags.global !== true) return 'secret'
-  throw new SingError('USAGE', '--global and --secret exclude each other: private keys belong to somebody', {
-    status: 255,
-  })
-}
+import { kindOf, readPlaces } from './places.ts'
 
 async function describe(rings: readonly PlacedRing[], kind: RingKind): Promise<Listing[]> {
   const listings: Listing[] = []
@@ -34,10 +26,6 @@ export async function list(call: Call): Promise<number> {
   const all = await describe(readRings(readPlaces(call), kind, context.report), kind)
   // The first is the one that commands write; the others are worth a line when they have something.
   const listings = all.filter(({ keys }, index) => index === 0 || keys.length > 0)
-  context.print(
-    flags.json === true
-      ? `${JSON.stringify(listings.map(listingJson), null, 2)}\n`
-      : listings.map(listingText).join(''),
-  )
+  context.print(flags.json === true ? toJson(listings.map(listingJson)) : listings.map(listingText).join(''))
   return 0
 }

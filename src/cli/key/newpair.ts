@@ -1,6 +1,5 @@
 /** `sing key newpair`: a pair of keys for a person, who is asked for what the flags do not say. */
 
-import { SingError } from '../../core/errors.ts'
 import { secretOf } from '../../core/secrets.ts'
 import { guardSecrets } from '../../native/guard.ts'
 import { catchInterruption } from '../../runtime/interrupt.ts'
@@ -9,6 +8,7 @@ import { addPair, generatePair, type KeyType, keyTypes } from '../../trust/newpa
 import { Answers, readPipedLine } from '../../ui/answers.ts'
 import { isYes } from '../../ui/prompt.ts'
 import type { Call } from '../command.ts'
+import { usageError } from '../words.ts'
 import { askNewPassphrase } from './passphrases.ts'
 import { placesOf } from './places.ts'
 import { send } from './push.ts'
@@ -41,7 +41,7 @@ async function passphraseOf(call: Call, answers: Answers): Promise<string> {
   const password = given(call, 'password')
   const isPiped = call.flags['password-stdin'] === true
   if (isPiped && password !== undefined)
-    throw new SingError('USAGE', '--password and --password-stdin exclude each other', { status: 255 })
+    throw usageError('--password and --password-stdin exclude each other')
   if (isPiped) return readPipedLine() ?? ''
   if (password === undefined)
     return secretOf(call.context.secrets, 'KEY_PASSPHRASE') ?? (await askNewPassphrase(answers))
@@ -67,7 +67,7 @@ function typeOf(call: Call): KeyType {
   const asked = given(call, 'type') ?? 'rsa'
   const type = keyTypes.find((known) => known === asked)
   if (type) return type
-  throw new SingError('USAGE', `--type ${asked}: expected ${keyTypes.join(' or ')}`, { status: 255 })
+  throw usageError(`--type ${asked}: expected ${keyTypes.join(' or ')}`)
 }
 
 export async function newpair(call: Call): Promise<number> {

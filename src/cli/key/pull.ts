@@ -6,7 +6,7 @@ import { takeKeys } from '../../trust/import.ts'
 import { readOffer, warningsAbout } from '../../trust/offer.ts'
 import { findKeyAt } from '../../trust/server-keys.ts'
 import type { Call } from '../command.ts'
-import { usageError } from '../endpoints/call.ts'
+import { usageError } from '../words.ts'
 import { writtenPlace } from './places.ts'
 import { atServer } from './server.ts'
 

@@ -6,7 +6,7 @@ import { pushKey } from '../../trust/keyserver.ts'
 import { readRings } from '../../trust/rings.ts'
 import { armoredForServers } from '../../trust/server-keys.ts'
 import type { Call } from '../command.ts'
-import { usageError } from '../endpoints/call.ts'
+import { usageError } from '../words.ts'
 import { readPlaces } from './places.ts'
 import { atServer } from './server.ts'
 

@@ -6,22 +6,14 @@ import type { KeyPlace, RingKind } from '../../trust/places.ts'
 import { removeKey, toFingerprint } from '../../trust/remove.ts'
 import { readRings } from '../../trust/rings.ts'
 import type { Call } from '../command.ts'
-import { readPlaces, writtenPlace } from './places.ts'
+import { usageError } from '../words.ts'
+import { kindOf, readPlaces, writtenPlace } from './places.ts'
 
-function kindsOf({ flags }: Call): RingKind[] {
+function kindsOf(call: Call): RingKind[] {
+  const { flags } = call
   const chosen = ['public', 'secret', 'both'].filter((name) => flags[name] === true)
-  if (chosen.length > 1)
-    throw new SingError('USAGE', `--${chosen[0]} and --${chosen[1]} exclude each other`, { status: 255 })
-  if (flags.both === true) return ['public', 'secret']
-  if (flags.secret === true && flags.global === true)
-    throw new SingError(
-      'USAGE',
-      '--global and --secret exclude each other: private keys belong to somebody',
-      {
-        status: 255,
-      },
-    )
-  return flags.secret === true ? ['secret'] : ['public']
+  if (chosen.length > 1) throw usageError(`--${chosen[0]} and --${chosen[1]} exclude each other`)
+  return flags.both === true ? ['public', 'secret'] : [kindOf(call)]
 }
 
 /** Rings of the peers are theirs: they are changed for who names them. */

@@ -4,18 +4,14 @@ import { SingError, shown } from '../../core/errors.ts'
 import { serverText } from '../../endpoints/address.ts'
 import { algorithmName, type IndexedKey, statusOf } from '../../trust/hkp.ts'
 import { searchKeys } from '../../trust/keyserver.ts'
+import { showTime } from '../../trust/listing.ts'
+import { toJson } from '../../ui/json.ts'
 import { toColumns } from '../../ui/table.ts'
 import type { Call } from '../command.ts'
 import { atServer } from './server.ts'
 
-/** As the peers write it, `2026-11-23 06:44:09 +0000 UTC`. */
 const timeText = (seconds: number | undefined): string =>
-  seconds === undefined
-    ? ''
-    : new Date(seconds * 1000)
-        .toISOString()
-        .replace('T', ' ')
-        .replace(/\.\d+Z$/, ' +0000 UTC')
+  seconds === undefined ? '' : showTime(new Date(seconds * 1000))
 
 const numberText = (number: number | undefined): string => (number === undefined ? '' : String(number))
 
@@ -57,7 +53,7 @@ function longList(keys: readonly IndexedKey[], now: number): string {
   ])
 }
 
-const toJson = (keys: readonly IndexedKey[], now: number): string => {
+const keysJson = (keys: readonly IndexedKey[], now: number): string => {
   const time = (seconds: number | undefined) =>
     seconds === undefined ? undefined : new Date(seconds * 1000).toISOString()
   const rows = keys.map((key) => ({
@@ -69,7 +65,7 @@ const toJson = (keys: readonly IndexedKey[], now: number): string => {
     status: statusOf(key, now),
     users: key.users,
   }))
-  return `${JSON.stringify(rows, null, 2)}\n`
+  return toJson(rows)
 }
 
 export async function search(call: Call): Promise<number> {
@@ -87,7 +83,7 @@ export async function search(call: Call): Promise<number> {
     )
   })
   const now = Date.now() / 1000
-  if (flags.json === true) context.print(toJson(keys, now))
+  if (flags.json === true) context.print(keysJson(keys, now))
   else {
     const list = flags['long-list'] === true ? longList(keys, now) : shortList(keys)
     context.print(`Showing ${keys.length} results\n\n${list}`)

@@ -5,7 +5,8 @@ import { readKnown } from '../../endpoints/files.ts'
 import { chosenServers } from '../../endpoints/keyservers.ts'
 import type { AskOptions, KeyServer } from '../../trust/keyserver.ts'
 import type { Call } from '../command.ts'
-import { whileAsking, wordOf } from '../endpoints/call.ts'
+import { whileAsking } from '../endpoints/call.ts'
+import { wordOf } from '../words.ts'
 
 /** Exit status of the peers for commands of keys that fail. */
 const status = 2
