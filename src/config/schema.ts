@@ -30,7 +30,7 @@ export type Directive<V = unknown> = {
   readonly scope: Scope
   /** `./` and `~/` at the beginning of a value in a YAML file are places of the host. */
   readonly hostPaths?: boolean
-  /** Whether it stays although a later file, of this scope, has the other value. */
+  /** Whether it stays, with its origin, although a later file, of this scope, has the other value. */
   readonly stays?: (value: V, other: V, scope: Scope) => boolean
   /** Its name in a `singularity.conf`, and how values look there where that is not as in YAML. */
   readonly conf?: string
@@ -199,8 +199,9 @@ const verify: Directive<Strictness> = {
   initial: 'never',
   meaning: 'verify the signatures of an image before it is started: always, or warn when they do not hold',
   scope: 'project',
+  // Also when a later file says the same: it does not become the word of that file, which is easier to take back.
   stays: (value, other, scope) =>
-    strictness.indexOf(other) < strictness.indexOf(value) && (value === 'always' || scope === 'project'),
+    value === 'always' || (scope === 'project' && strictness.indexOf(other) <= strictness.indexOf(value)),
 }
 
 const table = {

@@ -241,6 +241,8 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('the configuration', () => {
         '--no-verify has no effect: the site verifies the signatures of all images',
       ),
     })
+    user('verify: always\n')
+    expect(await execBy(config, unsigned, '--no-verify')).toMatchObject({ status: 255 })
     user('')
   })
 
