@@ -48,6 +48,12 @@ function requireBits(type: KeyType, bits: number): void {
   })
 }
 
+/** @throws SingError KEY for a user or a size that cannot be had */
+export function requirePair({ user, type, bits }: Omit<PairRequest, 'passphrase'>): void {
+  requireUser(user)
+  requireBits(type, bits)
+}
+
 /** The library marks its signatures with notes that mean nothing to others. */
 const plain = { ...config, nonDeterministicSignaturesViaNotation: false }
 
@@ -80,8 +86,7 @@ async function signAgain({ keyPacket, users }: PrivateKey): Promise<void> {
  * @throws SingError KEY for a user or a size that cannot be had
  */
 export async function generatePair({ user, type, bits, passphrase }: PairRequest): Promise<Pair> {
-  requireUser(user)
-  requireBits(type, bits)
+  requirePair({ user, type, bits })
   try {
     const key = await makeKey(user, type, bits)
     await signAgain(key)

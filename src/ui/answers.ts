@@ -65,6 +65,11 @@ export class Answers implements Disposable {
     return await (this.#conversation?.secret(question) ?? this.#next(question))
   }
 
+  /** Tell a person something between the questions. */
+  say(text: string): void {
+    writeNotice(`${text}\n`)
+  }
+
   #next(question: string): string {
     writeNotice(`${question}\n`)
     const line = readPipedLine()

@@ -48,25 +48,33 @@ export class Conversation implements Disposable {
   }
 
   /**
-   * Ask for a line of text. The end of input is an empty answer.
-   * @throws SingError without a terminal
+   * Ask for a line of text.
+   * @throws SingError without a terminal, or with status 130 when the person gives up by Ctrl-D
    */
   async line(question: string): Promise<string> {
+    return given(await this.lineOrEnd(question))
+  }
+
+  /** Ask for a line of text; undefined when the person ends the input instead. */
+  async lineOrEnd(question: string): Promise<string | undefined> {
     const open = this.#open(question)
     writeSync(open.fd, question)
-    return await answer(open.fd)
+    const line = await answer(open.fd)
+    // Nothing has ended the line of the question.
+    if (line === undefined) writeSync(open.fd, '\n')
+    return line
   }
 
   /**
    * Ask for a line that is not shown.
-   * @throws SingError without a terminal, or with status 130 when the person gives up by Ctrl-C
+   * @throws SingError without a terminal, or with status 130 when the person gives up by Ctrl-C or Ctrl-D
    */
   async secret(question: string): Promise<string> {
     const open = this.#open(question)
     try {
       open.mode.setRawMode(true)
       writeSync(open.fd, question)
-      return await answer(open.fd)
+      return given(await answer(open.fd))
     } finally {
       open.mode.setRawMode(false)
       writeSync(open.fd, '\n')
@@ -74,7 +82,7 @@ export class Conversation implements Disposable {
   }
 
   #open(question: string): Terminal {
-    terminal ??= openTerminal(question.replace(/( \[y\/N\])? $/, ''), this.#hint)
+    terminal ??= openTerminal(question.replace(/( \[y\/N\])?[ :]*$/, ''), this.#hint)
     // The line may show how far something is.
     if (!isAsking()) writeSync(terminal.fd, '\r\u001b[K')
     setAsking(true)
@@ -86,12 +94,23 @@ export class Conversation implements Disposable {
   }
 }
 
-async function answer(fd: number): Promise<string> {
+const interrupted = (): SingError => new SingError('INTERRUPTED', 'interrupted', { status: 130 })
+
+/** Who ends the input gives up. */
+function given(line: string | undefined): string {
+  if (line === undefined) throw interrupted()
+  return line
+}
+
+/** Undefined at the end of input, when nothing was typed before it. */
+async function answer(fd: number): Promise<string | undefined> {
   const line: number[] = []
   for (;;) {
     const byte = await nextByte(fd)
-    if (byte === undefined || LINE_ENDS.has(byte) || byte === CTRL_D) break
-    if (byte === CTRL_C) throw new SingError('INTERRUPTED', 'interrupted', { status: 130 })
+    const isEnd = byte === undefined || byte === CTRL_D
+    if (isEnd && line.length === 0) return undefined
+    if (isEnd || LINE_ENDS.has(byte)) break
+    if (byte === CTRL_C) throw interrupted()
     if (BACKSPACE.has(byte)) eraseLast(line)
     else line.push(byte)
   }
@@ -135,7 +154,7 @@ export const isYes = (answer: string): boolean => /^y(es)?$/i.test(answer.trim()
  */
 export async function confirm(question: string): Promise<boolean> {
   using conversation = new Conversation()
-  return isYes(await conversation.line(`${question} [y/N] `))
+  return isYes((await conversation.lineOrEnd(`${question} [y/N] `)) ?? '')
 }
 
 /**

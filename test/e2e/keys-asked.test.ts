@@ -73,6 +73,12 @@ describe('a pair of keys', () => {
       status: 2,
       output: expect.stringContaining('the two passphrases are not the same'),
     })
+    expect(different.output).toContain('They are not the same. Again:')
+    const ctrlD = { question: who[0]?.question ?? '', answer: '\u0004' }
+    expect(await talk(args, [ctrlD], { env })).toMatchObject({
+      status: 130,
+      output: expect.stringContaining('interrupted'),
+    })
     expect((await talk(args, [...who, { question: first }], { env })).status).toBe(130)
     expect(listed(await key(['list']))).toEqual([])
   })

@@ -1,10 +1,11 @@
 /** `sing key newpair`: a pair of keys for a person, who is asked for what the flags do not say. */
 
+import { SingError } from '../../core/errors.ts'
 import { secretOf } from '../../core/secrets.ts'
 import { guardSecrets } from '../../native/guard.ts'
 import { catchInterruption } from '../../runtime/interrupt.ts'
 import type { UserId } from '../../trust/keys.ts'
-import { addPair, generatePair, type KeyType, keyTypes } from '../../trust/newpair.ts'
+import { addPair, generatePair, type KeyType, keyTypes, type Pair, requirePair } from '../../trust/newpair.ts'
 import { Answers, readPipedLine } from '../../ui/answers.ts'
 import { isYes } from '../../ui/prompt.ts'
 import type { Call } from '../command.ts'
@@ -42,7 +43,7 @@ async function passphraseOf(call: Call, answers: Answers): Promise<string> {
   const isPiped = call.flags['password-stdin'] === true
   if (isPiped && password !== undefined)
     throw usageError('--password and --password-stdin exclude each other')
-  if (isPiped) return readPipedLine() ?? ''
+  if (isPiped) return pipedPassphrase()
   if (password === undefined)
     return secretOf(call.context.secrets, 'KEY_PASSPHRASE') ?? (await askNewPassphrase(answers))
   if (password !== '') {
@@ -50,6 +51,16 @@ async function passphraseOf(call: Call, answers: Answers): Promise<string> {
     call.context.report({ kind: 'warning', text })
   }
   return password
+}
+
+/** Nothing is what a failed command before the pipe leaves, and no wish for a key that everybody could use. */
+function pipedPassphrase(): string {
+  const passphrase = readPipedLine()
+  if (passphrase) return passphrase
+  throw new SingError('KEY', 'there is no passphrase on standard input', {
+    hint: 'A key without one: --password ""',
+    status: 2,
+  })
 }
 
 /** Where the peers take no answer for a yes, nothing leaves the machine without one. */
@@ -78,12 +89,20 @@ export async function newpair(call: Call): Promise<number> {
   const place = placesOf(call).own
   using answers = new Answers(noAnswer)
   const user = await askUser(call, answers)
+  requirePair({ user, type, bits })
   const passphrase = await passphraseOf(call, answers)
   const isPushed = await wantsPush(call, answers)
   using interruption = catchInterruption('making keys')
   context.print('Generating Entity and OpenPGP Key Pair... ')
-  const pair = await generatePair({ user, type, bits, passphrase })
-  await addPair(pair, place, { signal: interruption.signal, report: context.report })
+  const make = async (): Promise<Pair> => {
+    const pair = await generatePair({ user, type, bits, passphrase })
+    await addPair(pair, place, { signal: interruption.signal, report: context.report })
+    return pair
+  }
+  const pair = await make().catch((error: unknown) => {
+    context.print('\n')
+    throw error
+  })
   context.print('done\n')
   const kept = `Fingerprint ${pair.public.fingerprint}, kept in ${place.directory}`
   context.report({ kind: 'info', text: kept })

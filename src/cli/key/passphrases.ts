@@ -16,6 +16,7 @@ export async function askNewPassphrase(
     const passphrase = await answers.secret(question)
     if (passphrase === (await answers.secret('Retype your passphrase : ')))
       return passphrase === '' ? await agreeToNone(answers) : passphrase
+    if (left > 1) answers.say('They are not the same. Again:')
   }
   throw new SingError('KEY', 'the two passphrases are not the same', { status })
 }

@@ -77,6 +77,14 @@ describe('a passphrase', () => {
 })
 
 describe('a conversation', () => {
+  it.each(['line', 'secret'])('is given up at the end of input: %s', async (kind) => {
+    const question = `(async () => {
+      using conversation = new Conversation()
+      return await conversation.${kind}('Name? ')
+    })()`
+    expect(await answered(question, '\u0004')).toContain('<130 interrupted>')
+  })
+
   it.each(['alice\rsecret\r', 'alice\nsecret\n'])(
     'asks several questions, also of who types ahead: %j',
     async (typed) => {
