@@ -4,10 +4,9 @@ import { SingError, shown } from '../core/errors.ts'
 import { secretOf } from '../core/secrets.ts'
 import { guardSecrets } from '../native/guard.ts'
 import { catchInterruption } from '../runtime/interrupt.ts'
-import { readSif } from '../sif/read.ts'
 import { keyIdOf } from '../trust/dsse.ts'
 import { readPrivateKey } from '../trust/pem.ts'
-import { signImage } from '../trust/sign.ts'
+import { requireSignable, signImage } from '../trust/sign.ts'
 import type { SigningKey, Task } from '../trust/types.ts'
 import { Answers } from '../ui/answers.ts'
 import type { Call } from './command.ts'
@@ -20,7 +19,7 @@ export async function sign(call: Call): Promise<number> {
   const [path = ''] = args
   const tasks = tasksOf(call)
   // Nobody should type a passphrase for what cannot be signed.
-  await readSif(path)
+  await requireSignable(path, tasks)
   guardSecrets()
   using interruption = catchInterruption('signing')
   const key = await keyOf(call)

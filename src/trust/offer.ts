@@ -1,6 +1,6 @@
 /** A file that somebody offers for import: keys and revocation certificates, armored or not. */
 
-import { readFileSync, statSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { armor, enums, unarmor } from 'openpgp'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
 import { type KeyBlock, toBlock } from './blocks.ts'
@@ -20,15 +20,32 @@ export type Offer = {
 const refuse = (sentence: string, hint?: string, cause?: unknown): SingError =>
   new SingError('KEY', sentence, { hint, cause, status })
 
+/** Devices and pipes do not say how much they have. */
+function readAll(fd: number, name: string): Uint8Array {
+  const chunks: Buffer[] = []
+  for (let length = 0; ; ) {
+    const chunk = Buffer.alloc(64 * 1024)
+    const count = readSync(fd, chunk)
+    if (count === 0) return Buffer.concat(chunks)
+    length += count
+    if (length > sizeLimit) throw refuse(`${shown(name)} is no file of keys: it is larger than 16 MiB`)
+    chunks.push(chunk.subarray(0, count))
+  }
+}
+
 /**
  * The bytes of a file, or of standard input for `-`.
  * @throws SingError KEY
  */
 export function readOffered(path: string): Uint8Array {
   try {
-    if (path !== '-' && statSync(path).size > sizeLimit)
-      throw refuse(`${shown(path)} is no file of keys: it is larger than 16 MiB`)
-    return readFileSync(path === '-' ? 0 : path)
+    if (path === '-') return readAll(0, 'standard input')
+    const fd = openSync(path, 'r')
+    try {
+      return readAll(fd, path)
+    } finally {
+      closeSync(fd)
+    }
   } catch (cause) {
     if (cause instanceof SingError) throw cause
     const hint =

@@ -130,6 +130,8 @@ function cannotWrite(place: KeyPlace, cause: unknown): SingError {
 }
 
 function makeDirectory(place: KeyPlace, report: Report): void {
+  // A file in its place would be taken for a directory that is there already.
+  checkDirectory(place, report)
   mkdirSync(place.directory, { recursive: true, mode: isShared(place) ? 0o755 : 0o700 })
   checkDirectory(place, report)
 }

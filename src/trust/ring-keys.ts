@@ -35,6 +35,9 @@ function matches({ block }: NumberedKey, text: string): boolean {
   return userIdsOf(block).some((user) => formatUserId(user).toLowerCase().includes(text.toLowerCase()))
 }
 
+const inAll = (count: number): string =>
+  count > 1 ? `they go from 0 to ${count - 1}` : `there is ${count === 0 ? 'none' : 'only number 0'}`
+
 /**
  * The key that somebody means: its number in the list, its fingerprint or the end of it, or a part of its user id.
  * @throws SingError KEY when there is none, or several
@@ -44,7 +47,7 @@ export function chooseKey(keys: readonly NumberedKey[], text: string, kind: Ring
   if (/^\d{1,5}$/.test(text)) {
     const numbered = keys[Number(text)]
     if (numbered) return numbered
-    throw new SingError('KEY', `there is no ${words(kind)} number ${text}: there are ${keys.length}`, {
+    throw new SingError('KEY', `there is no ${words(kind)} number ${text}: ${inAll(keys.length)}`, {
       hint,
     })
   }

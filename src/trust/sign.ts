@@ -3,14 +3,15 @@
  * signatures of a run are there at once, or none is. Who signs at the same time waits, and both signatures are there in the end.
  */
 
-import { SingError, shown } from '../core/errors.ts'
+import { access, constants } from 'node:fs/promises'
+import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { type Report, silent } from '../core/events.ts'
 import { signatureExtra } from '../sif/details.ts'
 import { addObjects, type OpenSif } from '../sif/edit.ts'
 import { dataTypes, type SifObject } from '../sif/format.ts'
 import { firstIdOf, groupsOf, membersOf, ungroupedOf, writeStatement } from '../sif/integrity.ts'
 import { checkLayout } from '../sif/layout.ts'
-import { findObject, type Sif } from '../sif/read.ts'
+import { findObject, readSif, type Sif } from '../sif/read.ts'
 import type { NewObject } from '../sif/write.ts'
 import { type Digests, digestsOf } from './digests.ts'
 import { sealDsse } from './dsse.ts'
@@ -68,6 +69,21 @@ export async function signImage(path: string, options: SignOptions): Promise<Sig
     group,
     objects: objects.map(({ id }) => id),
   }))
+}
+
+/**
+ * Find out whether the image can be signed, before somebody types a passphrase.
+ * @throws SingError like `signImage`
+ */
+export async function requireSignable(path: string, tasks: readonly Task[]): Promise<void> {
+  const sif = await readSif(path)
+  plansFor(sif, tasks)
+  await access(path, constants.W_OK).catch((cause: unknown) => {
+    throw new SingError('IO', `cannot write to ${shown(path)}: ${reasonOf(cause)}`, {
+      hint: 'A signature is put into the image: sign a copy of your own, or let its owner do it',
+      cause,
+    })
+  })
 }
 
 /** Nobody should sign what no signature makes certain. */

@@ -228,7 +228,7 @@ describe('exporting', () => {
       stderr: expect.stringContaining('there is no public key nobody'),
     })
     expect(await key(['export', 'out', '7'])).toMatchObject({
-      stderr: expect.stringContaining('there is no public key number 7: there are 2'),
+      stderr: expect.stringContaining('there is no public key number 7: they go from 0 to 1'),
     })
   })
 
@@ -381,7 +381,19 @@ describe('a pair of keys', () => {
       status: 255,
       stderr: expect.stringContaining('the line on standard input is too long'),
     })
+    const none = await key(['newpair', '-N', 'A', '--password-stdin'], { input: '' })
+    expect(none).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('there is no passphrase on standard input'),
+    })
     expect(existsSync(keys)).toBe(false)
+  })
+
+  it('is not kept in a file, and the reason has a line of its own', async () => {
+    const { key, write } = newHome()
+    const file = write('file', '')
+    const { stderr } = await key(['newpair', '-N', 'A', '--type', 'ed25519', '-P', '', '--keysdir', file])
+    expect(stderr).toMatch(/^FATAL: .*file is no directory of keys: it is a file$/m)
   })
 
   it('for cosign is made by others', async () => {

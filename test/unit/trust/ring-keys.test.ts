@@ -138,7 +138,7 @@ describe('the key that somebody means', () => {
 
   it.each([
     ['nobody', 'there is no private key nobody'],
-    ['3', 'there is no private key number 3: there are 3'],
+    ['3', 'there is no private key number 3: they go from 0 to 2'],
     ['Example', /Example names 2 keys: /],
   ])('is not guessed: %s', (text, reason) => {
     expect(() => chooseKey(keys(), text, 'secret')).toThrow(reason)
