@@ -69,7 +69,7 @@ async function secretFor(call: Call): Promise<Secret> {
   if (secret?.kind === 'passphrase') requireUsable(secret.passphrase)
   if (secret) return secret
   throw new SingError('ENCRYPTION', '--encrypt: there is nothing to encrypt with', {
-    hint: 'Give --passphrase, which asks for one, or the public key of whom the image is for: --pem-path FILE',
+    hint: 'Give --passphrase, which asks for one, or set SINGULARITY_ENCRYPTION_PASSPHRASE\nOr name the public key of whom the image is for: --pem-path FILE',
   })
 }
 

@@ -2,7 +2,7 @@
 
 import { readFileSync, statSync } from 'node:fs'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
-import { secretOf } from '../core/secrets.ts'
+import { secretOf, variableOf } from '../core/secrets.ts'
 import { howToUnlock, type Locked, type Secret } from '../image/locked.ts'
 import type { Unlock } from '../image/open.ts'
 import { hasPassword } from '../image/sealed-passphrase.ts'
@@ -43,9 +43,10 @@ export async function readSecret({ flags, context }: Call, image?: string): Prom
   const path = secretOf(secrets, 'ENCRYPTION_PEM_PATH')
   if (path !== undefined) return readPem(path)
   const pem = secretOf(secrets, 'ENCRYPTION_PEM_DATA')
-  if (pem !== undefined) return { kind: 'pem', pem, name: 'in ENCRYPTION_PEM_DATA' }
+  if (pem !== undefined) return { kind: 'pem', pem, name: variableOf(secrets, 'ENCRYPTION_PEM_DATA') ?? '' }
   const passphrase = secretOf(secrets, 'ENCRYPTION_PASSPHRASE')
-  return passphrase === undefined ? undefined : { kind: 'passphrase', passphrase }
+  const variable = variableOf(secrets, 'ENCRYPTION_PASSPHRASE')
+  return passphrase === undefined ? undefined : { kind: 'passphrase', passphrase, variable }
 }
 
 /** A key file may have a password of its own. */

@@ -9,9 +9,15 @@ export type SecretName =
   | 'ENCRYPTION_PEM_DATA'
   | 'KEY_PASSPHRASE'
 
+type Secrets = Readonly<Record<string, string>>
+
 /** The strongest of the three spellings that is set. */
-export function secretOf(secrets: Readonly<Record<string, string>>, name: SecretName): string | undefined {
-  const variable = prefixes.map((prefix) => `${prefix}${name}`).find((one) => secrets[one])
+export const variableOf = (secrets: Secrets, name: SecretName): string | undefined =>
+  prefixes.map((prefix) => `${prefix}${name}`).find((one) => secrets[one])
+
+/** What it says. */
+export function secretOf(secrets: Secrets, name: SecretName): string | undefined {
+  const variable = variableOf(secrets, name)
   return variable === undefined ? undefined : secrets[variable]
 }
 

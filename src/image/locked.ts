@@ -8,7 +8,12 @@ import type { PemKey } from './sealed-passphrase.ts'
 
 /** What the user has to open it. */
 export type Secret =
-  | { readonly kind: 'passphrase'; readonly passphrase: string }
+  | {
+      readonly kind: 'passphrase'
+      readonly passphrase: string
+      /** Of the environment that has it, if it was not typed. */
+      readonly variable?: string | undefined
+    }
   | ({ readonly kind: 'pem' } & PemKey)
 
 /** An encrypted image as it lies in its file. */

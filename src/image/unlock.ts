@@ -33,7 +33,7 @@ export async function unlock(locked: Locked, secret: Secret): Promise<number> {
   const passphrase = passphraseOf(locked, secret)
   try {
     const key = await openFileKey(configuration, passphrase)
-    if (!key) throw refuse(locked, wrongSecret(secret), locked.sealed && howToUnlock(locked))
+    if (!key) throw refuse(locked, wrongSecret(secret), whatElse(locked, secret))
     const fd = keepSecret(recordOf(key, pieces))
     await saying(locked, () => requireSound(locked, fd))
     return fd
@@ -46,6 +46,12 @@ export async function unlock(locked: Locked, secret: Secret): Promise<number> {
 export async function unlockBy(locked: Locked, key: Uint8Array): Promise<number> {
   const { pieces } = await saying(locked, () => findEncrypted(locked))
   return keepSecret(recordOf(Buffer.from(key), pieces))
+}
+
+function whatElse(locked: Locked, secret: Secret): string | undefined {
+  if (locked.sealed) return howToUnlock(locked)
+  const variable = secret.kind === 'passphrase' ? secret.variable : undefined
+  return variable === undefined ? undefined : `It is that of ${variable}; --passphrase asks for another one`
 }
 
 const wrongSecret = ({ kind }: Secret): string =>

@@ -119,7 +119,18 @@ describe('an encrypted image is refused', () => {
     ['without anything', () => [pass], {}, /it is encrypted\n.*--passphrase/],
     ['without a key', () => [pem], {}, /it is encrypted\n.*--pem-path/],
     ['with an empty passphrase', () => [pass], passphraseOf(''), /it is encrypted/],
-    ['with another passphrase', () => [pass], passphraseOf('secretpas'), /passphrase is not the right one/],
+    [
+      'with another passphrase',
+      () => [pass],
+      passphraseOf('secretpas'),
+      /passphrase is not the right one\n +It is that of \w+_ENCRYPTION_PASSPHRASE; --passphrase asks/,
+    ],
+    [
+      'with what is no key',
+      () => [pem],
+      { APPTAINER_ENCRYPTION_PEM_DATA: 'words' },
+      /cannot open APPTAINER_ENCRYPTION_PEM_DATA: it is no private key in PEM/,
+    ],
     ['with a passphrase for a key', () => [pem], passphraseOf(passphrase), /not the right one\n.*--pem-path/],
     ['with a key for a passphrase', () => ['--pem-path', key, pass], {}, /with a passphrase, not for a key/],
     [

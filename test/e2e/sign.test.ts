@@ -369,7 +369,9 @@ describe('nothing is signed', () => {
     chmodSync(path, 0o444)
     expect(await sign([path])).toMatchObject({
       status: 255,
-      stderr: expect.stringMatching(/^FATAL: +cannot write to \S+: permission denied\n.*sign a copy of your own/),
+      stderr: expect.stringMatching(
+        /^FATAL: +cannot write to \S+: permission denied\n.*sign a copy of your own/,
+      ),
     })
   })
 
