@@ -1,4 +1,4 @@
-/** Whether an image was signed, as a whole, by everybody whom somebody names. */
+/** Whether an image was signed, as a whole, by everybody whom somebody names; and whether it still is what was signed. */
 
 import { SingError, shown } from '../core/errors.ts'
 import { dataTypes } from '../sif/format.ts'
@@ -10,6 +10,21 @@ import type { AskOptions } from './keyserver.ts'
 import { keyPlaces } from './places.ts'
 import { findInRings } from './ring-keys.ts'
 import { verifyOpen } from './verify.ts'
+
+const isSigned = ({ sif }: OpenSif): boolean =>
+  sif.objects.some(({ dataType }) => dataType === dataTypes.signature)
+
+/** Say so when the open image is signed, and its signatures do not hold or their keys are in no ring. */
+export async function warnOfFlaws(
+  source: OpenSif,
+  { environment, report, signal }: Pick<AskOptions, 'environment' | 'report' | 'signal'>,
+): Promise<void> {
+  if (!isSigned(source)) return
+  const material = { kind: 'openpgp', find: findInRings(keyPlaces(environment), report) } as const
+  const { problem } = await verifyOpen(source, { material, report, signal })
+  const text = `${shown(source.sif.path)} is not verified: ${problem?.message}`
+  if (problem) report({ kind: 'warning', text })
+}
 
 /**
  * Verify the open image.
@@ -23,7 +38,7 @@ export async function requireSigners(
   const { sif } = source
   const refuse = (reason: string, hint: string): SingError =>
     new SingError('SIGNATURE', `cannot use ${shown(sif.path)}: ${reason}`, { hint })
-  if (!sif.objects.some(({ dataType }) => dataType === dataTypes.signature)) {
+  if (!isSigned(source)) {
     throw refuse(
       'it is not signed',
       `Nothing is made of it, because it has to be signed by ${fingerprints.join(', ')}`,

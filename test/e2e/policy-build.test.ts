@@ -1,9 +1,10 @@
 /** Bases that have to be signed, and images that are fetched: what signatures are asked for, and what is said of them. */
 
-import { copyFileSync, existsSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PrivateKey } from 'openpgp'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { readSif } from '../../src/sif/read.ts'
 import { type BuildFolder, base, buildFolder, leftBy } from '../helpers/builds.ts'
 import { can } from '../helpers/can.ts'
 import { encryptSif } from '../helpers/encrypted-sif.ts'
@@ -88,6 +89,27 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('a base', () => {
     const { status, stderr } = await build(place, '/usr', ['ann'])
     expect(status).toBe(255)
     expect(stderr).toContain('cannot use /usr: it is no SIF, and nothing else can be signed')
+  })
+
+  it('that nobody has to have signed is told of when its signatures do not hold', async () => {
+    const place = buildFolder()
+    const bytes = readFileSync(image('ann'))
+    const { offset = 0 } = (await readSif(image('ann'))).objects[0] ?? {}
+    bytes[offset] = 0x58
+    writeFileSync(join(place.path, 'changed.sif'), bytes)
+    give(place.path)
+    const env = { ...place.env, HOME: place.path, SING_KEYSDIR: ring }
+    const said = async (from: string) => {
+      const { status, stderr } = await sing(['build', '-F', 'x.sif', from], { cwd: place.path, env })
+      return [status, stderr.match(/^WARNING: .*is not verified.*$/m)?.[0]]
+    }
+    expect(await said('changed.sif')).toEqual([
+      0,
+      `WARNING: ${place.path}/changed.sif is not verified: object 1 was changed after it was signed`,
+    ])
+    expect(await said(image('annAndEve'))).toEqual([0, expect.stringMatching(/the key \w+ is not known$/)])
+    expect(await said(image('both'))).toEqual([0, undefined])
+    expect(await said(image('plain'))).toEqual([0, undefined])
   })
 
   it('from the web has to be signed, too', async () => {

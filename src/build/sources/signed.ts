@@ -1,4 +1,7 @@
-/** Bases that have to be signed (`Fingerprints:`): looked at before anything of them is used, in the one file that stays open. */
+/**
+ * Bases that have to be signed (`Fingerprints:`): looked at before anything of them is used, in the one file that stays open. Where nobody
+ * asks for signatures, those that do not hold are told.
+ */
 
 import { closeSync, fstatSync } from 'node:fs'
 import { readFingerprint } from '../../config/signers.ts'
@@ -41,6 +44,17 @@ function throughDescriptor(image: Image, fd: number): Image {
   }
 }
 
+async function warn(path: string, tools: Pick<BuildTools, 'environment' | 'report' | 'signal'>) {
+  const fd = openPath(path)
+  try {
+    if (!isSif(fd)) return
+    const { warnOfFlaws } = await import('../../trust/signers.ts')
+    await warnOfFlaws({ fd, sif: parseSif(fd, path) }, tools)
+  } finally {
+    closeSync(fd)
+  }
+}
+
 /**
  * Open the image that a stage begins with.
  * @throws SingError SIGNATURE when not everybody has signed it whom the header names
@@ -52,7 +66,11 @@ export async function openBase(
   tools: Pick<BuildTools, 'scratch' | 'environment' | 'report' | 'signal'>,
 ): Promise<Image> {
   const fingerprints = wordsOf(stage).flatMap((word) => readFingerprint(word) ?? [])
-  if (fingerprints.length === 0) return await openImage(path, options)
+  if (fingerprints.length === 0) {
+    const image = await openImage(path, options)
+    await warn(path, tools)
+    return image
+  }
   const { scratch, environment, report, signal } = tools
   const fd = openPath(path)
   scratch.hold({ [Symbol.dispose]: () => closeSync(fd) })
