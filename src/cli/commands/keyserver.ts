@@ -28,7 +28,7 @@ export const subcommands: Readonly<Record<string, Command>> = {
   add: {
     usage: 'keyserver add [options] [endpoint] <server>',
     summary: 'Ask one more key server',
-    description: `${where}\nservers are https://HOST, hkps://HOST, http://HOST or hkp://HOST, each with a port and a path if need be.`,
+    description: `${where}\nServers are https://HOST, hkps://HOST, http://HOST or hkp://HOST, each with a port and a path if need be.`,
     examples: [
       'sing keyserver add https://keys.example.org',
       'sing keyserver add --order 1 hkp://127.0.0.1:11371',
