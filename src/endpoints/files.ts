@@ -7,13 +7,8 @@ import { writeConfig } from '../config/write.ts'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { releaseLock, waitForLock } from '../store/lock.ts'
-import {
-  builtInDocument,
-  documentText,
-  emptyDocument,
-  type RemoteDocument,
-  readDocument,
-} from './document.ts'
+import { builtInDocument, emptyDocument, type RemoteDocument, readDocument } from './document.ts'
+import { documentText } from './document-text.ts'
 import { combine, type Known, type Source } from './known.ts'
 
 type Environment = Readonly<Record<string, string>>

@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { parseYaml } from '../../../src/config/yaml.ts'
 import {
   builtInDocument,
-  documentText,
   emptyDocument,
   type RemoteDocument,
   readDocument,
 } from '../../../src/endpoints/document.ts'
+import { documentText } from '../../../src/endpoints/document-text.ts'
 
 const read = (text: string): RemoteDocument => readDocument(parseYaml(text, 'remote.yaml'), 'remote.yaml')
 
