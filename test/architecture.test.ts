@@ -82,8 +82,8 @@ const isPure = (path: string): boolean =>
   /^sif\/(consequences|details|format|integrity|layout)\.ts$/.test(path) ||
   /^oci\/(types|json|platform|reference|manifest|config|artifact|challenge)\.ts$/.test(path) ||
   /^check\/(checks\/.*|facts|libraries|report|secrets|sizes|types)\.ts$/.test(path) ||
-  /^trust\/(types|der|x509|ocsp-message|hkp|ecl|evidence|listing|material|packets)\.ts$/.test(path) ||
-  /^endpoints\/(address|document|edit|known)\.ts$/.test(path) ||
+  /^trust\/(types|der|x509|ocsp-message|hkp|ecl|evidence|listing|packets|public-part)\.ts$/.test(path) ||
+  /^endpoints\/(address|document|document-text|edit|known)\.ts$/.test(path) ||
   /^sbom\/(types|spdx|cyclonedx|licences|licence-list|purl|rows|unique|readers\/.*)\.ts$/.test(path) ||
   /^image\/(labels|texts|oci-scripts|oci-config|assignments)\.ts$/.test(path)
 const pureModules = new Set(['node:path', 'node:path/posix', 'node:buffer', 'node:url'])

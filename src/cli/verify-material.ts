@@ -54,16 +54,10 @@ async function certified(call: Call, certificate: string, signal: AbortSignal): 
 /** Keys of rings; those that nobody has here are asked for at key servers, unless the person wants to keep to the rings. */
 async function people(call: Call, isLocal: boolean, signal: AbortSignal): Promise<Material> {
   const { environment, report } = call.context
-  const [{ keyPlaces }, { findInRings }] = await Promise.all([
-    import('../trust/places.ts'),
-    import('../trust/ring-keys.ts'),
-  ])
-  const rings = findInRings(keyPlaces(environment), report)
   const url = wordOf(call.flags, 'url')
   if (isLocal && url !== undefined)
     report({ kind: 'warning', text: '--url has no effect with --local: no key server is asked' })
-  if (isLocal) return { kind: 'openpgp', find: rings }
-  const { findRemotely, firstOf } = await import('../trust/find.ts')
-  const servers = findRemotely(url, { environment, report, signal })
-  return { kind: 'openpgp', find: firstOf(rings, servers) }
+  const { findAnywhere, findLocally } = await import('../trust/find.ts')
+  const options = { environment, report, signal }
+  return { kind: 'openpgp', find: isLocal ? findLocally(options) : findAnywhere(options, url) }
 }

@@ -7,12 +7,13 @@ import { isSameServer } from './edit.ts'
 import type { Known, KnownEndpoint } from './known.ts'
 import { type AskOptions, findServices, tokenFor } from './services.ts'
 
+/** A server, and how to talk to it. */
 export type KeyServer = {
   readonly url: URL
   /** Value of the header that says who we are. */
-  readonly authorization: string | undefined
+  readonly authorization?: string | undefined
   /** Whoever answers is believed to be the server. */
-  readonly isInsecure: boolean
+  readonly isInsecure?: boolean | undefined
 }
 
 /** All key servers of an endpoint, those that are passed over too: what is configured, else what the endpoint itself has. */

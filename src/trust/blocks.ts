@@ -1,8 +1,8 @@
 /** Keys as a ring keeps them: bytes that are kept as they came, and the names that others find them by. */
 
 import { createHash } from 'node:crypto'
-import { type Material, materialOf } from './material.ts'
 import { packetAt, packetsOf, splitKeys, tags } from './packets.ts'
+import { type PublicPart, publicPartOf } from './public-part.ts'
 
 export type KeyBlock = {
   readonly bytes: Uint8Array
@@ -16,7 +16,7 @@ export type KeyBlock = {
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex').toUpperCase()
 
 /** RFC 9580 section 5.5.4: what comes before the public part in the hash depends on the version. */
-function fingerprintOf({ version, bytes }: Material): string {
+function fingerprintOf({ version, bytes }: PublicPart): string {
   const prefix = Buffer.alloc(version === 4 ? 3 : 5)
   if (version === 4) {
     prefix[0] = 0x99
@@ -33,8 +33,8 @@ const idOf = (fingerprint: string): string =>
   fingerprint.length === 40 ? fingerprint.slice(-16) : fingerprint.slice(0, 16)
 
 /** The public part of the primary key of a block. */
-export const primaryOf = ({ bytes }: Pick<KeyBlock, 'bytes'>): Material | undefined =>
-  materialOf(packetAt(bytes, 0)?.body ?? bytes)
+export const primaryOf = ({ bytes }: Pick<KeyBlock, 'bytes'>): PublicPart | undefined =>
+  publicPartOf(packetAt(bytes, 0)?.body ?? bytes)
 
 /** What a block of packets is, without looking at its signatures. */
 export function toBlock(bytes: Uint8Array): KeyBlock {
@@ -42,7 +42,7 @@ export function toBlock(bytes: Uint8Array): KeyBlock {
   const keys = packets.filter(({ tag }) =>
     [tags.publicKey, tags.secretKey, tags.publicSubkey, tags.secretSubkey].some((known) => known === tag),
   )
-  const prints = keys.map(({ body }) => materialOf(body)).map((found) => found && fingerprintOf(found))
+  const prints = keys.map(({ body }) => publicPartOf(body)).map((found) => found && fingerprintOf(found))
   return {
     bytes,
     isSecret: packets[0]?.tag === tags.secretKey,

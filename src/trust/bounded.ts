@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 
 /** No key has more; some certificates of authorities come in bundles, which have their own bound. */
-export const keyLimit = 256 * 1024
+const keyLimit = 256 * 1024
 
 export type SmallFile = { readonly bytes: Buffer; readonly facts: Stats }
 

@@ -15,7 +15,7 @@ import {
   verify,
 } from 'openpgp'
 import { reasonOf, SingError, shown } from '../core/errors.ts'
-import { factsOf, strongHash, weaknessOf } from './strength.ts'
+import { algorithmOf, strongHash, weaknessOf } from './strength.ts'
 import type { FindKey, FoundKey, Opened } from './types.ts'
 
 const marks = {
@@ -118,7 +118,7 @@ async function checkKey(key: PublicKey, keyId: KeyID): Promise<void> {
   const name = keyId.toHex().toUpperCase()
   const signing = key.getKeys(keyId)[0]
   if (!signing) return refuse(`another key was found for ${name}`)
-  const weakness = weaknessOf(factsOf(key)) ?? weaknessOf(factsOf(signing))
+  const weakness = weaknessOf(algorithmOf(key)) ?? weaknessOf(algorithmOf(signing))
   if (weakness) refuse(`the key ${name} ${weakness}`)
   if (await key.isRevoked()) refuse(`the key ${name} was revoked by its owner`)
   const end = await key.getExpirationTime()

@@ -11,9 +11,7 @@ import type { SifObject } from '../sif/format.ts'
 import { type Digest, descriptorBytes, type HashName, headerBytes } from '../sif/integrity.ts'
 import { objectWindow } from '../sif/read.ts'
 
-export type { OpenSif }
-
-export type DigestOptions = { readonly report?: Report; readonly signal?: AbortSignal | undefined }
+type DigestOptions = { readonly report?: Report; readonly signal?: AbortSignal | undefined }
 
 export type Digests = {
   readonly header: (hash: HashName) => Digest
@@ -26,10 +24,11 @@ const readAt = promisify(read)
 const chunkLength = 1 << 20
 
 /** `sha512_256` is what signatures call it. */
-export const newHash = (name: HashName): Hash => createHash(name.replace('_', '-'))
+const newHash = (name: HashName): Hash => createHash(name.replace('_', '-'))
 
 const finish = (name: HashName, hash: Hash): Digest => `${name}:${hash.digest('hex')}`
 
+/** Digests of what the descriptor is open on. A progress of each object is reported; the signal ends reading. */
 export function digestsOf(source: OpenSif, options: DigestOptions = {}): Digests {
   const known = new Map<string, Promise<Digest>>()
   const of = (bytes: Uint8Array, hash: HashName) => finish(hash, newHash(hash).update(bytes))

@@ -12,19 +12,16 @@ import {
   writeSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { armor, enums } from 'openpgp'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
+import { armored } from './armored.ts'
 import type { KeyBlock } from './blocks.ts'
 
 /** Exit status of the peers for an export that fails. */
 const status = 10
 
-/** A key as files have it. Without the checksum gpg 2.2 does not find the end of some texts (dev.gnupg.org/T7071). */
-export function exportedKey({ bytes, isSecret }: KeyBlock, isArmored: boolean): Uint8Array {
-  if (!isArmored) return bytes
-  const type = isSecret ? enums.armor.privateKey : enums.armor.publicKey
-  return Buffer.from(armor(type, Uint8Array.from(bytes), undefined, undefined, undefined, true))
-}
+/** A key as files have it. */
+export const exportedKey = (block: KeyBlock, isArmored: boolean): Uint8Array =>
+  isArmored ? Buffer.from(armored(block)) : block.bytes
 
 /** Where a link leads: the link stays. */
 function destination(path: string): string {

@@ -3,8 +3,10 @@
 import { SingError, shown } from '../core/errors.ts'
 import { parseServer } from '../endpoints/address.ts'
 import { readKnown } from '../endpoints/files.ts'
-import { chosenServers } from '../endpoints/keyservers.ts'
-import type { AskOptions, KeyServer } from './keyserver.ts'
+import { chosenServers, type KeyServer } from '../endpoints/keyservers.ts'
+import type { AskOptions } from './keyserver.ts'
+import { keyPlaces } from './places.ts'
+import { findInRings } from './ring-keys.ts'
 import { findKeyAt } from './server-keys.ts'
 import type { FindKey, FoundKey } from './types.ts'
 
@@ -21,28 +23,33 @@ export const firstOf =
 
 /**
  * Ask servers, the first one first. One that gives no answer, or another key, is told about and passed over. A key is used and not
- * kept; it is asked for once. Which servers there are is found out when the first key is wanted.
+ * kept. Which servers there are is found out when the first key is wanted.
  */
 export function findOnServers(list: () => Promise<readonly KeyServer[]>, options: AskOptions): FindKey {
-  const known = new Map<string, Promise<FoundKey | undefined>>()
   let servers: Promise<readonly KeyServer[]> | undefined
-  const look = async (keyId: string) => {
+  return async (keyId) => {
     servers ??= list()
     return await findOnOne(await servers, keyId, options)
   }
-  return (keyId) => {
-    const found = known.get(keyId) ?? look(keyId)
-    known.set(keyId, found)
-    return found
-  }
 }
+
+/** Look into the rings of site and user. */
+export const findLocally = ({ environment, report }: Pick<AskOptions, 'environment' | 'report'>): FindKey =>
+  findInRings(keyPlaces(environment), report)
+
+/**
+ * Look into the rings of site and user, and then ask the key servers: those that were chosen, or the one at `url`.
+ * @throws SingError USAGE for what is no address
+ */
+export const findAnywhere = (options: AskOptions, url?: string): FindKey =>
+  firstOf(findLocally(options), findRemotely(url, options))
 
 /**
  * Ask the key servers that site and user have chosen, or the one at `url`. Where it cannot be known which these are, it is told, and
  * no key is found.
  * @throws SingError USAGE for what is no address
  */
-export function findRemotely(url: string | undefined, options: AskOptions): FindKey {
+function findRemotely(url: string | undefined, options: AskOptions): FindKey {
   if (url !== undefined) parseServer(url)
   const { environment, report } = options
   const list = async (): Promise<readonly KeyServer[]> => {

@@ -9,7 +9,7 @@ import {
   readKey,
   readPrivateKey,
 } from 'openpgp'
-import { SingError, shown } from '../core/errors.ts'
+import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { type KeyBlock, primaryOf } from './blocks.ts'
 import { packetsOf, tags } from './packets.ts'
 
@@ -69,8 +69,6 @@ function protectionOf(key: Key): Protection | undefined {
   return rest.every(Boolean) ? 'all' : 'primary'
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
-
 type Judged = Pick<KeyFacts, 'expires' | 'state' | 'reason'>
 
 async function judge(key: Key): Promise<Judged> {
@@ -82,25 +80,25 @@ async function judge(key: Key): Promise<Judged> {
     await key.verifyPrimaryKey()
     return { state: 'good', expires, reason: undefined }
   } catch (error) {
-    return { state: 'unusable', expires, reason: messageOf(error) }
+    return { state: 'unusable', expires, reason: reasonOf(error) }
   }
 }
 
 /** What lists show of a key; one that cannot be used is described as far as its bytes tell. */
 export async function describeKey(block: KeyBlock): Promise<KeyFacts> {
-  const material = primaryOf(block)
+  const part = primaryOf(block)
   const facts = {
     fingerprint: block.fingerprint ?? '',
     users: userIdsOf(block),
-    created: new Date((material?.created ?? 0) * 1000),
-    bits: material?.bits ?? 0,
+    created: new Date((part?.created ?? 0) * 1000),
+    bits: part?.bits ?? 0,
     protection: undefined,
   }
   try {
     const key = await loadKey(block)
     return { ...facts, protection: protectionOf(key), ...(await judge(key)) }
   } catch (error) {
-    return { ...facts, expires: undefined, state: 'unusable', reason: messageOf(error) }
+    return { ...facts, expires: undefined, state: 'unusable', reason: reasonOf(error) }
   }
 }
 
@@ -116,8 +114,8 @@ async function decrypt(packet: AnySecretKeyPacket, passphrase: string, fingerpri
   try {
     await packet.decrypt(passphrase)
   } catch (error) {
-    if (/passphrase/i.test(messageOf(error))) throw wrongPassphrase(fingerprint)
-    throw new SingError('KEY', `cannot unlock the private key ${fingerprint}: ${shown(messageOf(error))}`, {
+    if (/passphrase/i.test(reasonOf(error))) throw wrongPassphrase(fingerprint)
+    throw new SingError('KEY', `cannot unlock the private key ${fingerprint}: ${shown(reasonOf(error))}`, {
       cause: error,
     })
   }
@@ -129,7 +127,7 @@ async function loadPrivate(block: KeyBlock): Promise<PrivateKey> {
   } catch (cause) {
     throw new SingError(
       'KEY',
-      `cannot use the private key ${block.fingerprint ?? ''}: ${shown(messageOf(cause))}`,
+      `cannot use the private key ${block.fingerprint ?? ''}: ${shown(reasonOf(cause))}`,
       {
         cause,
       },

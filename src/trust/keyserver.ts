@@ -1,28 +1,14 @@
 /** Asks key servers: for a key, for their index, to take a key. What they answer is bounded, and believed as far as it proves itself. */
 
 import { SingError, shown } from '../core/errors.ts'
-import type { Report } from '../core/events.ts'
 import { keepsSecrets, serverText } from '../endpoints/address.ts'
+import type { KeyServer } from '../endpoints/keyservers.ts'
+import type { AskOptions as EndpointOptions } from '../endpoints/services.ts'
 import { HttpClient, type Patience, RequestError, type RequestOptions, type Response } from '../store/http.ts'
 import { addAddress, addForm, getAddress, type IndexedKey, indexAddress, readIndex } from './hkp.ts'
 
-/** A server, and how to talk to it. */
-export type KeyServer = {
-  readonly url: URL
-  /** Value of the header that says who we are. */
-  readonly authorization?: string | undefined
-  /** Whoever answers is believed to be the server. */
-  readonly isInsecure?: boolean | undefined
-}
-
-export type AskOptions = {
-  readonly environment: Readonly<Record<string, string>>
-  readonly report: Report
-  readonly signal: AbortSignal
-  readonly patience?: Partial<Patience> | undefined
-  /** Milliseconds for one answer, however steadily it comes. */
-  readonly deadline?: number | undefined
-}
+/** What asking takes, and here the milliseconds for one answer, however steadily it comes. */
+export type AskOptions = EndpointOptions & { readonly deadline?: number | undefined }
 
 /** Bytes: keys with all the signatures that others gave them have some hundred kilobytes. */
 const keyLimit = 4 * 1024 * 1024

@@ -7,8 +7,9 @@ import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { SingError } from '../core/errors.ts'
 import { decodeSignature } from '../sif/details.ts'
+import type { OpenSif } from '../sif/edit.ts'
 import { dataTypes, partitionKinds, type SifObject } from '../sif/format.ts'
-import { type OpenSif, readObject } from './digests.ts'
+import { readObject } from './digests.ts'
 import {
   type Envelope,
   groupWith,

@@ -36,7 +36,7 @@ function stateLines({ expires, state, reason }: KeyFacts): string[] {
 }
 
 /** One key under its number. */
-export function keyText(facts: KeyFacts, number: number): string {
+function keyText(facts: KeyFacts, number: number): string {
   const users = facts.users.length > 0 ? facts.users : [{ name: '', comment: '', email: '' }]
   return [
     ...users.map((user) => `${number})  User:`.padEnd(23) + showUser(user)),

@@ -4,6 +4,7 @@ import { config, encryptKey, enums, generateKey, type PrivateKey } from 'openpgp
 import { reasonOf, SingError, shown } from '../core/errors.ts'
 import { type KeyBlock, toBlock } from './blocks.ts'
 import { formatUserId, type UserId } from './keys.ts'
+import { leastRsaBits } from './pem.ts'
 import type { KeyPlace } from './places.ts'
 import { type ChangeOptions, changeRings } from './ring-files.ts'
 
@@ -39,9 +40,11 @@ function requireUser({ name, comment, email }: UserId): void {
 }
 
 function requireBits(type: KeyType, bits: number): void {
-  if (type !== 'rsa' || (bits >= 2048 && bits <= 16384)) return
+  if (type !== 'rsa' || (bits >= leastRsaBits && bits <= 16384)) return
   const why =
-    bits < 2048 ? 'shorter keys are broken, and their signatures refused' : 'longer ones are only slower'
+    bits < leastRsaBits
+      ? 'shorter keys are broken, and their signatures refused'
+      : 'longer ones are only slower'
   throw new SingError('KEY', `cannot make an RSA key of ${bits} bits: ${why}`, {
     hint: '--bit-length 4096, or --type ed25519',
     status,

@@ -3,6 +3,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
+import { hasPassword } from '../image/sealed-passphrase.ts'
 import { readSmallFile } from './bounded.ts'
 
 export type PrivateKeyOptions = {
@@ -32,9 +33,6 @@ function labelOf(text: string): string | undefined {
   return labels.find((label) => label !== 'EC PARAMETERS')
 }
 
-const isProtected = (label: string, text: string): boolean =>
-  label === 'ENCRYPTED PRIVATE KEY' || /^Proc-Type: *4,ENCRYPTED\r?$/m.test(text)
-
 /**
  * The private key of a PEM file.
  * @throws SingError KEY for what is none, or is not fit to sign
@@ -46,7 +44,7 @@ export async function readPrivateKey(path: string, { ask, report }: PrivateKeyOp
     const text = bytes.toString('latin1')
     const label = labelOf(text)
     if (label === undefined || !privateLabels.test(label)) throw notThis(path, label, 'private')
-    const passphrase = isProtected(label, text) ? await ask(`Passphrase of ${shown(path)}:`) : undefined
+    const passphrase = hasPassword(text) ? await ask(`Passphrase of ${shown(path)}:`) : undefined
     const key = decode(
       path,
       () => createPrivateKey({ key: bytes, ...(passphrase !== undefined && { passphrase }) }),
@@ -124,7 +122,7 @@ function hintFor(path: string, label: string | undefined, wanted: 'private' | 'p
  * The key, when it is of a kind and size that is believed.
  * @throws SingError KEY otherwise
  */
-export function believable(name: string, key: KeyObject): KeyObject {
+function believable(name: string, key: KeyObject): KeyObject {
   const problem = unfitness(key)
   if (problem === undefined) return key
   throw new SingError('KEY', `the key ${shown(name)} is not accepted: ${problem}`, {

@@ -28,7 +28,7 @@ export type KeyPlaces = {
 export type RingKind = 'public' | 'secret'
 
 /** Variables that name the directory, the strongest first. */
-export const directoryVariables = [
+const directoryVariables = [
   'SING_KEYSDIR',
   'APPTAINER_KEYSDIR',
   'SINGULARITY_KEYSDIR',

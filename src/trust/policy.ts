@@ -7,8 +7,8 @@ import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { type Image, openImage, openPath } from '../image/open.ts'
 import { requireVersion, versionOf } from '../image/version.ts'
+import type { OpenSif } from '../sif/edit.ts'
 import { parseSif, readAt } from '../sif/read.ts'
-import type { OpenSif } from './digests.ts'
 import { objection, ruleFor } from './ecl.ts'
 import { type Evidence, evidenceOf, oldEvidenceOf, toSigned } from './evidence.ts'
 import { type List, type ListSources, readLists } from './lists.ts'
@@ -81,7 +81,7 @@ function ringState(places: KeyPlaces): string[] {
   })
 }
 
-/** Only keys that somebody has put into a ring: a key server has one of everybody. */
+/** A list of the site is about keys that the site has: anybody can put others into a ring of their own. */
 const origins: readonly Origin[] = ['global']
 
 async function findEvidence(source: OpenSif, legacy: boolean, demands: Demands): Promise<Evidence> {

@@ -1,11 +1,12 @@
-/** Keys as servers send and take them: exactly the one that was asked for, and nothing else. */
+/** Keys as servers send them: exactly the one that was asked for, and nothing else. */
 
-import type { PublicKey } from 'openpgp'
+import { type PublicKey, readKeys } from 'openpgp'
 import { shown } from '../core/errors.ts'
-import { type AskOptions, fetchKey, type KeyServer, refuse } from './keyserver.ts'
+import type { KeyServer } from '../endpoints/keyservers.ts'
+import { type AskOptions, fetchKey, refuse } from './keyserver.ts'
 
 /** Whether a key or one of its subkeys has the fingerprint, the key id or, of old servers, its last eight digits. */
-export function hasId(key: PublicKey, id: string): boolean {
+function hasId(key: PublicKey, id: string): boolean {
   const wanted = id.toUpperCase()
   return key.getKeys().some((part) => {
     const keyId = part.getKeyID().toHex().toUpperCase()
@@ -43,7 +44,6 @@ export async function findKeyAt(
 }
 
 async function readKeysOf(server: KeyServer, bytes: Buffer): Promise<PublicKey[]> {
-  const { readKeys } = await import('openpgp')
   const isBinary = ((bytes[0] ?? 0) & 0x80) !== 0
   try {
     if (isBinary) return await readKeys({ binaryKeys: bytes })
@@ -59,10 +59,4 @@ async function readKeysOf(server: KeyServer, bytes: Buffer): Promise<PublicKey[]
       cause,
     )
   }
-}
-
-/** A public key as text. sks wants the checksum at its end that RFC 9580 takes for superfluous. */
-export async function armoredForServers(bytes: Uint8Array): Promise<string> {
-  const { armor, enums } = await import('openpgp')
-  return armor(enums.armor.publicKey, Uint8Array.from(bytes), undefined, undefined, undefined, true)
 }

@@ -2,10 +2,10 @@
 
 import { SingError, shown } from '../core/errors.ts'
 import { decodeSignature, hashNames } from '../sif/details.ts'
+import type { OpenSif } from '../sif/edit.ts'
 import { dataTypes, type SifObject } from '../sif/format.ts'
 import { membersOf, signaturesOf } from '../sif/integrity.ts'
 import { readAt, type Sif } from '../sif/read.ts'
-import type { OpenSif } from './digests.ts'
 import { isLegacy, longestEnvelope, openEnvelope } from './envelope.ts'
 import type { Material, Opened } from './types.ts'
 

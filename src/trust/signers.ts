@@ -1,14 +1,12 @@
 /** Whether an image was signed, as a whole, by everybody whom somebody names; and whether it still is what was signed. */
 
 import { SingError, shown } from '../core/errors.ts'
+import type { OpenSif } from '../sif/edit.ts'
 import { dataTypes } from '../sif/format.ts'
-import type { OpenSif } from './digests.ts'
 import { objection } from './ecl.ts'
 import { evidenceOf, toSigned } from './evidence.ts'
-import { findRemotely, firstOf } from './find.ts'
+import { findAnywhere, findLocally } from './find.ts'
 import type { AskOptions } from './keyserver.ts'
-import { keyPlaces } from './places.ts'
-import { findInRings } from './ring-keys.ts'
 import { verifyOpen } from './verify.ts'
 
 const isSigned = ({ sif }: OpenSif): boolean =>
@@ -17,10 +15,11 @@ const isSigned = ({ sif }: OpenSif): boolean =>
 /** Say so when the open image is signed, and its signatures do not hold or their keys are in no ring. */
 export async function warnOfFlaws(
   source: OpenSif,
-  { environment, report, signal }: Pick<AskOptions, 'environment' | 'report' | 'signal'>,
+  options: Pick<AskOptions, 'environment' | 'report' | 'signal'>,
 ): Promise<void> {
   if (!isSigned(source)) return
-  const material = { kind: 'openpgp', find: findInRings(keyPlaces(environment), report) } as const
+  const { report, signal } = options
+  const material = { kind: 'openpgp', find: findLocally(options) } as const
   const { problem } = await verifyOpen(source, { material, report, signal })
   const text = `${shown(source.sif.path)} is not verified: ${problem?.message}`
   if (problem) report({ kind: 'warning', text })
@@ -44,9 +43,8 @@ export async function requireSigners(
       `Nothing is made of it, because it has to be signed by ${fingerprints.join(', ')}`,
     )
   }
-  const { environment, report, signal } = options
-  const find = firstOf(findInRings(keyPlaces(environment), report), findRemotely(undefined, options))
-  const material = { kind: 'openpgp', find } as const
+  const { report, signal } = options
+  const material = { kind: 'openpgp', find: findAnywhere(options) } as const
   const verdict = await verifyOpen(source, { material, report, signal, every: true })
   const evidence = evidenceOf(sif.objects, verdict, ['global', 'local', 'remote'])
   const rule = { mode: 'whitestrict', directory: undefined, below: false, fingerprints } as const

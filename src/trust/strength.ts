@@ -32,7 +32,7 @@ export function strongHash(algorithm: number | null): string {
 }
 
 /** Algorithm and size of a key, as the library tells them. */
-export type KeyFacts = {
+type Algorithm = {
   readonly algorithm: string
   readonly bits?: number
   readonly curve?: string
@@ -46,14 +46,14 @@ type Part = {
 }
 
 /** What a key or subkey is made of. */
-export function factsOf(part: Part): KeyFacts {
+export function algorithmOf(part: Part): Algorithm {
   const { e } = (part.keyPacket.publicParams ?? {}) as { e?: unknown }
   const exponent = e instanceof Uint8Array ? BigInt(`0x0${Buffer.from(e).toString('hex')}`) : undefined
   return { ...part.getAlgorithmInfo(), exponent }
 }
 
 /** Why a key is too weak to sign; undefined when it is not. */
-export function weaknessOf({ algorithm, bits = 0, curve, exponent = 3n }: KeyFacts): string | undefined {
+export function weaknessOf({ algorithm, bits = 0, curve, exponent = 3n }: Algorithm): string | undefined {
   if (/^(dsa|elgamal)/i.test(algorithm)) return `is one of ${algorithm.toUpperCase()}, which is not accepted`
   if (/^rsa/i.test(algorithm) && bits < leastRsaBits)
     return `has ${bits} bits of RSA; ${leastRsaBits} is the least`

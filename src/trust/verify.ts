@@ -6,13 +6,14 @@
 import { type BigIntStats, fstatSync } from 'node:fs'
 import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
+import type { OpenSif } from '../sif/edit.ts'
 import type { SifObject } from '../sif/format.ts'
 import { groupsOf, membersOf, readStatement, ungroupedOf } from '../sif/integrity.ts'
 import { checkLayout } from '../sif/layout.ts'
 import { openFile, parseSif, readOnly } from '../sif/read.ts'
 import { type Comparison, compare } from './compare.ts'
 import { uncoveredBy } from './coverage.ts'
-import { digestsOf, type OpenSif } from './digests.ts'
+import { digestsOf } from './digests.ts'
 import { legacyChecks } from './legacy.ts'
 import {
   type Envelope,

@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { generateKey, type PrivateKey, revokeKey } from 'openpgp'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { armoredForServers } from '../../src/trust/server-keys.ts'
+import { armored } from '../../src/trust/armored.ts'
+import { blockOf } from '../../src/trust/merge.ts'
 import { signImage } from '../../src/trust/sign.ts'
 import { can, hasProgram } from '../helpers/can.ts'
 import { makeCertificate } from '../helpers/certificates.ts'
@@ -157,7 +158,7 @@ KEY ID    BITS  NAME/EMAIL
       revocationCertificate,
       format: 'object',
     })
-    await giveKey(server.directHost, await armoredForServers(revoked.write()))
+    await giveKey(server.directHost, armored(blockOf(revoked)))
     const pulled = await run(`key pull -u ${url} ${publicKey.getFingerprint()}`)
     expect(pulled.stdout).toContain('0 key(s) added')
     expect(pulled.stderr).toMatch(/INFO: .*The key [0-9A-F]{40} was brought up to date/)
@@ -252,7 +253,7 @@ KEY ID    BITS  NAME/EMAIL
     const key = await keyWithZeros()
     await signImage(path, { key: { kind: 'openpgp', key } })
     give(home)
-    await giveKey(server.directHost, await armoredForServers(key.toPublic().write()))
+    await giveKey(server.directHost, armored(blockOf(key.toPublic())))
     const { stdout } = await run(`verify --url ${url} image.sif`)
     expect(stdout).toMatch(/\[REMOTE\] +Signing entity: Zero/)
     expect(server.proxy.requests.map(({ path: asked }) => asked)).toEqual([

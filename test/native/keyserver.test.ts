@@ -8,8 +8,9 @@ import { readKey } from 'openpgp'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Event, silent } from '../../src/core/events.ts'
 import { parseServer } from '../../src/endpoints/address.ts'
+import type { KeyServer } from '../../src/endpoints/keyservers.ts'
 import { findOnServers, firstOf } from '../../src/trust/find.ts'
-import { type KeyServer, pushKey, searchKeys } from '../../src/trust/keyserver.ts'
+import { pushKey, searchKeys } from '../../src/trust/keyserver.ts'
 import { findKeyAt } from '../../src/trust/server-keys.ts'
 import { can } from '../helpers/can.ts'
 import { type Keyserver, startKeyserver } from '../helpers/keyserver.ts'
@@ -84,11 +85,11 @@ describe.skipIf(!can('sks'))('a real key server', () => {
     })
   })
 
-  it('is asked with all digits of an id, and once', async () => {
+  it('is asked with all digits of an id', async () => {
     server.proxy.requests.length = 0
     const find = findOnServers(async () => [url], options)
     const id = '0001020304050607'
-    expect(await Promise.all([find(id), find(id), find(id)])).toEqual([undefined, undefined, undefined])
+    expect(await find(id)).toBeUndefined()
     expect(server.proxy.requests.map(({ path }) => path)).toEqual([
       `/pks/lookup?exact=on&op=get&search=0x${id}`,
     ])

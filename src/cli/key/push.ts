@@ -1,10 +1,10 @@
 /** `sing key push`: a public key of a ring to a server. */
 
 import { SingError, shown } from '../../core/errors.ts'
+import { armored } from '../../trust/armored.ts'
 import type { KeyBlock } from '../../trust/blocks.ts'
 import { pushKey } from '../../trust/keyserver.ts'
 import { readRings } from '../../trust/rings.ts'
-import { armoredForServers } from '../../trust/server-keys.ts'
 import type { Call } from '../command.ts'
 import { usageError } from '../words.ts'
 import { readPlaces } from './places.ts'
@@ -30,7 +30,7 @@ export async function send(call: Call, block: KeyBlock | undefined): Promise<voi
   const { context, args } = call
   const { fingerprint } = await atServer(call, 'sending the key', async (server, options) => {
     const key = block ?? findPublic(call, args[0] ?? '')
-    const reply = await pushKey(server, await armoredForServers(key.bytes), options)
+    const reply = await pushKey(server, armored(key), options)
     if (reply !== '') context.report({ kind: 'info', text: `Key server response: ${reply}` })
     return key
   })

@@ -2,8 +2,8 @@
 
 import { SingError } from '../../core/errors.ts'
 import { readKnown } from '../../endpoints/files.ts'
-import { chosenServers } from '../../endpoints/keyservers.ts'
-import type { AskOptions, KeyServer } from '../../trust/keyserver.ts'
+import { chosenServers, type KeyServer } from '../../endpoints/keyservers.ts'
+import type { AskOptions } from '../../trust/keyserver.ts'
 import type { Call } from '../command.ts'
 import { whileAsking } from '../endpoints/call.ts'
 import { wordOf } from '../words.ts'

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { toBlock, toBlocks } from '../../../src/trust/blocks.ts'
-import { materialOf } from '../../../src/trust/material.ts'
 import { packetAt, packetsOf, splitKeys, tags } from '../../../src/trust/packets.ts'
+import { publicPartOf } from '../../../src/trust/public-part.ts'
 import { projectRoot } from '../../helpers/sing.ts'
 
 const fixture = (name: string): Buffer => readFileSync(join(projectRoot, 'fixtures/keys/ring', name))
@@ -112,7 +112,7 @@ describe('damage', () => {
         const { keys, damage } = splitKeys(bytes)
         expect([...keys, ...damage].reduce((sum, { length }) => sum + length, 0)).toBe(bytes.length)
         toBlocks(bytes)
-        materialOf(bytes)
+        publicPartOf(bytes)
       }),
     )
   })

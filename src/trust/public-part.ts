@@ -8,7 +8,7 @@ const curves = new Set([18, 19, 22])
 const bitsAt = (body: Uint8Array, at: number): number => ((body[at] ?? 0) << 8) | (body[at + 1] ?? 0)
 const numberEnd = (body: Uint8Array, at: number): number => at + 2 + ((bitsAt(body, at) + 7) >> 3)
 
-export type Material = {
+export type PublicPart = {
   readonly version: number
   readonly algorithm: number
   /** Seconds since 1970. */
@@ -20,17 +20,17 @@ export type Material = {
 }
 
 /** The public part of a key's packet, which begins a private key as well; undefined for keys of other kinds. */
-export function materialOf(body: Uint8Array): Material | undefined {
+export function publicPartOf(body: Uint8Array): PublicPart | undefined {
   const [version = 0, , , , , algorithm = 0] = body
   if (![4, 5, 6].includes(version)) return undefined
   const created = body.subarray(1, 5).reduce((sum, byte) => sum * 256 + byte, 0)
   const from = version === 4 ? 6 : 10
-  const found = publicPart(body, from, algorithm)
+  const found = numbersOf(body, from, algorithm)
   if (!found || found.end > body.length) return undefined
   return { version, algorithm, created, bits: found.bits, bytes: body.subarray(0, found.end) }
 }
 
-function publicPart(
+function numbersOf(
   body: Uint8Array,
   from: number,
   algorithm: number,
