@@ -19,11 +19,16 @@ async function objectOf(
   time: number,
   report: Report,
 ): Promise<NewObject> {
-  const { findPackages, sbomObject } = await import('../sbom/document.ts')
+  const { findPackages, nothingListed, sbomObject } = await import('../sbom/document.ts')
   const found = await findPackages(image, sbom)
   const { packages, notes } = found
   for (const note of notes) report({ kind: 'warning', text: `--sbom: ${note}` })
-  report({ kind: 'info', text: `Listed ${packages.length} packages in the image` })
+  if (packages.length === 0) report({ kind: 'warning', text: `--sbom: ${nothingListed}` })
+  else
+    report({
+      kind: 'info',
+      text: `Listed ${packages.length} package${packages.length > 1 ? 's' : ''} in the image`,
+    })
   return sbomObject(found, { name: basename(target), time, version }, sbom.format)
 }
 

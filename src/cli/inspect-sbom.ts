@@ -5,7 +5,13 @@ import { basename, resolve } from 'node:path'
 import { SingError, shown } from '../core/errors.ts'
 import { version } from '../core/version.ts'
 import { openImage } from '../image/open.ts'
-import { type DocumentFormat, documentText, findPackages, storedFormat } from '../sbom/document.ts'
+import {
+  type DocumentFormat,
+  documentText,
+  findPackages,
+  nothingListed,
+  storedFormat,
+} from '../sbom/document.ts'
 import { documentRows, largestDocument } from '../sbom/rows.ts'
 import { details } from '../sif/details.ts'
 import { dataTypes, type SifObject } from '../sif/format.ts'
@@ -50,9 +56,9 @@ async function computedDocument(call: Call, format: DocumentFormat): Promise<Buf
   return Buffer.from(documentText(found, { name: basename(resolve(path)), time, version }, format))
 }
 
-function listText(bytes: Buffer, path: string): string {
+function rowsOf(bytes: Buffer, path: string): ReturnType<typeof documentRows> {
   try {
-    return toColumns([['KIND', 'NAME', 'VERSION', 'LICENCE'], ...documentRows(bytes)])
+    return documentRows(bytes)
   } catch (cause) {
     if (!(cause instanceof SingError)) throw cause
     throw new SingError(
@@ -73,5 +79,8 @@ export async function inspectSbom(call: Call): Promise<void> {
   const chosen = typeof flags.sbom === 'string' ? sbomFormat(flags.sbom) : undefined
   const stored = await storedDocument(path, chosen && storedFormat(chosen), isList)
   const document = stored ?? (await computedDocument(call, chosen ?? 'spdx'))
-  context.print(isList ? listText(document, path) : document)
+  const rows = isList ? rowsOf(document, path) : []
+  if (isList && rows.length === 0)
+    context.report({ kind: 'warning', text: `${shown(path)}: ${nothingListed}` })
+  context.print(isList ? toColumns([['KIND', 'NAME', 'VERSION', 'LICENCE'], ...rows]) : document)
 }

@@ -15,6 +15,10 @@ import type { Found, Subject } from './types.ts'
 export const documentFormats = ['spdx', 'cyclonedx'] as const
 export type DocumentFormat = (typeof documentFormats)[number]
 
+/** An empty document could be taken for an image without anything to look after. */
+export const nothingListed =
+  'no manager of packages knows anything in the image; what was copied or compiled into it is in no list'
+
 export type SbomOptions = {
   readonly format: DocumentFormat
   readonly withFiles: boolean

@@ -96,7 +96,7 @@ describe.skipIf(!can('userns', 'fuse'))('with an encrypted image', () => {
     const flags = ['--encrypt', '--check', '--sbom']
     const { status, stderr } = await run(['build', ...flags, 'list.sif', 'list.def'], env)
     expect(stderr).toMatch(/WARNING: check: \/open/)
-    expect(stderr).toContain('Listed 1 packages')
+    expect(stderr).toContain('Listed 1 package in')
     expect(status).toBe(0)
   })
 

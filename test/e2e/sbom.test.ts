@@ -260,6 +260,16 @@ describe('an image without one', () => {
     expect(stderr).toBe(`INFO:    No such list is in ${sandbox}: this one is of what is in it now\n`)
   })
 
+  it('without any package is told as such', async () => {
+    const empty = writeTree(join(folder, 'empty'), { 'usr/local/bin/tool': 'copied' })
+    const nothing = 'no manager of packages knows anything in the image; what was copied'
+    const { stdout, stderr } = await sing(['inspect', '--sbom', empty])
+    expect(stdout).toBe('KIND   NAME   VERSION   LICENCE\n')
+    expect(stderr).toContain(`WARNING: ${empty}: ${nothing}`)
+    const built = await must(sing(['build', '--sbom', join(folder, 'empty.sif'), empty]))
+    expect(built.stderr).toContain(`WARNING: --sbom: ${nothing}`)
+  })
+
   it('has a document of now, or of the time that is set', async () => {
     const env = { SOURCE_DATE_EPOCH: '1700000000' }
     const { stdout } = await sing(['--quiet', 'inspect', '--sbom=cyclonedx', '--json', sandbox], { env })
