@@ -1,7 +1,7 @@
 /** `config set` and `unset`: one key of a YAML file, checked before anything is written. */
 
 import { isDeepStrictEqual } from 'node:util'
-import { SingError, shown } from '../core/errors.ts'
+import { errnoOf, SingError, shown } from '../core/errors.ts'
 import { type Node, type Place, readDocument } from './document.ts'
 import { changed, editText, meaning, type Path } from './edit.ts'
 import {
@@ -90,5 +90,14 @@ export function changeKey(place: Place, path: Path, value: Node | undefined): vo
       },
     )
   }
-  if (after !== before) writeConfig(file, after, modes[scope])
+  if (after === before) return
+  try {
+    writeConfig(file, after, modes[scope])
+  } catch (cause) {
+    if (!(cause instanceof SingError) || scope !== 'site' || errnoOf(cause.cause) !== 'EACCES') throw cause
+    throw new SingError(cause.code, cause.message, {
+      hint: 'The file of the site is changed by root; without --site it is your own',
+      cause,
+    })
+  }
 }

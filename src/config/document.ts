@@ -4,7 +4,7 @@ import { posix } from 'node:path'
 import type { Flag } from '../cli/options.ts'
 import { SingError, shown } from '../core/errors.ts'
 import { suggest } from '../core/suggest.ts'
-import { directives, readTruth, type Scope, type Setting } from './schema.ts'
+import { directives, readTruth, type Scope, type Setting, type Type } from './schema.ts'
 
 export type Entry = { readonly key: string; readonly line: number; readonly value: Node }
 
@@ -129,6 +129,13 @@ function unknownKey(place: Place, line: number, key: string, known: readonly str
   )
 }
 
+/** The part of a value that is wrong, where it has parts. */
+function culpritIn(node: Node, { culprit }: Type<unknown>): Node {
+  if (node.kind !== 'list') return node
+  const found = culprit?.(wordsOf(node) ?? [])
+  return node.items.find((item) => item.kind === 'word' && item.text === found) ?? node
+}
+
 function readSetting(place: Place, key: string, node: Node): Setting {
   const directive = directives.get(key)
   if (!directive) throw new SingError('INTERNAL', `no directive ${key}`)
@@ -138,7 +145,7 @@ function readSetting(place: Place, key: string, node: Node): Setting {
   const words = type.list ? wordsOf(node) : [wordOf(node)].filter((word) => word !== undefined)
   const resolved = hostPaths ? words?.map((word) => resolveHostPath(word, startOf(place))) : words
   const value = resolved && type.read(resolved)
-  if (value === undefined) throw mismatch(place, key, node, type.expected)
+  if (value === undefined) throw mismatch(place, key, culpritIn(node, type), type.expected)
   return { key, value, line: node.line }
 }
 

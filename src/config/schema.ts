@@ -21,6 +21,8 @@ export type Type<V> = {
   /** The value of one word, or of all words of a list; undefined when they are none. */
   readonly read: (words: readonly string[]) => V | undefined
   readonly write: (value: V) => readonly string[]
+  /** The first word of a list that makes it none. */
+  readonly culprit?: (words: readonly string[]) => string | undefined
 }
 
 export type Directive<V = unknown> = {
@@ -129,6 +131,7 @@ const rulesType: Type<readonly Rule[]> = {
     return rules.every((rule) => rule !== undefined) ? Object.freeze(rules) : undefined
   },
   write: (rules) => rules.map(ruleText),
+  culprit: (words) => words.find((word) => word && !readRule(word)),
 }
 
 const pathType: Type<string> = {

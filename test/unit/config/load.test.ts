@@ -178,8 +178,10 @@ describe('the verification of signatures', () => {
     expect(config.images.signers).toMatchObject([{ mode: 'whitelist', directory: '/srv', below: true }])
     write('.config/sing/config.yaml', text)
     await expect(load()).rejects.toThrow("images.signers may be set by the site's file alone")
-    await expect(load(write('bad.yaml', 'images:\n  signers: [whitelist AB]\n'))).rejects.toThrow(
-      'bad.yaml:2: images.signers: expected rules such as whitelist /srv/images FINGERPRINT',
+    await expect(
+      load(write('bad.yaml', `images:\n  signers:\n    - ${rule}\n    - whitelist AB\n`)),
+    ).rejects.toThrow(
+      /bad.yaml:4: images.signers: expected rules such as whitelist \/srv\/images FINGERPRINT .*, got "whitelist AB"$/,
     )
   })
 })
