@@ -127,6 +127,14 @@ export function ruleFor(place: string, { rules }: Pick<ExecutionList, 'rules'>):
 
 const named = (fingerprints: readonly string[]): string => fingerprints.map(shown).join(', ')
 
+/** Whose signatures satisfy a rule, in words. */
+export function signersText({ mode, fingerprints }: Rule): string {
+  const all = named(fingerprints)
+  if (mode === 'blacklist') return `somebody whose key is known, and not by ${all}`
+  if (all === '') return 'somebody whose key is known'
+  return mode === 'whitelist' ? `one of ${all}` : `all of ${all}`
+}
+
 /** Why the signatures of an image do not satisfy a rule; undefined when they do. */
 export function objection(
   { mode, fingerprints }: Rule,

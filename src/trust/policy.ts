@@ -9,7 +9,7 @@ import { type Image, openImage, openPath } from '../image/open.ts'
 import { requireVersion, versionOf } from '../image/version.ts'
 import type { OpenSif } from '../sif/edit.ts'
 import { parseSif, readAt } from '../sif/read.ts'
-import { objection, ruleFor } from './ecl.ts'
+import { objection, ruleFor, signersText } from './ecl.ts'
 import { type Evidence, evidenceOf, oldEvidenceOf, toSigned } from './evidence.ts'
 import { type List, type ListSources, readLists } from './lists.ts'
 import { isNoted, remembered } from './memo.ts'
@@ -69,7 +69,7 @@ function judgeByRule(path: string, rule: Rule, list: List, evidence: Evidence): 
   throw refuse(
     path,
     reason,
-    `${shown(list.file)} asks for it (${rule.mode}); keys count that are in the ring of the site: sing key list --global`,
+    `${shown(list.file)} asks for signatures by ${signersText(rule)}\nKeys count that are in the ring of the site: sing key list --global`,
   )
 }
 
