@@ -83,25 +83,9 @@ static int read_at(sqfs_file_t *file, sqfs_u64 position, void *buffer, size_t si
 	return 0;
 }
 
-static int write_at(sqfs_file_t *file, sqfs_u64 position, const void *buffer, size_t size)
-{
-	(void)file;
-	(void)position;
-	(void)buffer;
-	(void)size;
-	return SQFS_ERROR_UNSUPPORTED;
-}
-
 static sqfs_u64 get_size(const sqfs_file_t *file)
 {
 	return ((const struct cipher *)file)->size;
-}
-
-static int truncate_cipher(sqfs_file_t *file, sqfs_u64 size)
-{
-	(void)file;
-	(void)size;
-	return SQFS_ERROR_UNSUPPORTED;
 }
 
 static int last_errno(const sqfs_file_t *file)
@@ -168,9 +152,9 @@ int sing_cipher_open(sqfs_file_t *below, const uint8_t key[SING_SEAL_KEY], sqfs_
 		.base = {
 			.base = { .destroy = destroy, .copy = copy },
 			.read_at = read_at,
-			.write_at = write_at,
+			.write_at = sing_file_no_write,
 			.get_size = get_size,
-			.truncate = truncate_cipher,
+			.truncate = sing_file_no_truncate,
 		},
 		.last_errno = last_errno,
 	};

@@ -19,6 +19,23 @@ static inline int sing_file_errno(const sqfs_file_t *file)
 	return ((const struct sing_file *)file)->last_errno(file);
 }
 
+/* What a file that is only read does instead of writing. */
+static inline int sing_file_no_write(sqfs_file_t *file, sqfs_u64 position, const void *buffer, size_t size)
+{
+	(void)file;
+	(void)position;
+	(void)buffer;
+	(void)size;
+	return SQFS_ERROR_UNSUPPORTED;
+}
+
+static inline int sing_file_no_truncate(sqfs_file_t *file, sqfs_u64 size)
+{
+	(void)file;
+	(void)size;
+	return SQFS_ERROR_UNSUPPORTED;
+}
+
 /* An error of an access to the file (NULL: to none yet), as an errno where a system call is behind it. */
 static inline int sing_file_reason(const sqfs_file_t *file, int error)
 {

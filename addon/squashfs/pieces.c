@@ -38,25 +38,9 @@ static int read_at(sqfs_file_t *file, sqfs_u64 position, void *buffer, size_t si
 	return 0;
 }
 
-static int write_at(sqfs_file_t *file, sqfs_u64 position, const void *buffer, size_t size)
-{
-	(void)file;
-	(void)position;
-	(void)buffer;
-	(void)size;
-	return SQFS_ERROR_UNSUPPORTED;
-}
-
 static sqfs_u64 get_size(const sqfs_file_t *file)
 {
 	return ((const struct pieces *)file)->size;
-}
-
-static int truncate_pieces(sqfs_file_t *file, sqfs_u64 size)
-{
-	(void)file;
-	(void)size;
-	return SQFS_ERROR_UNSUPPORTED;
 }
 
 static int last_errno(const sqfs_file_t *file)
@@ -114,9 +98,9 @@ int sing_pieces_open(sqfs_file_t *below, const struct sing_piece *list, size_t c
 		.base = {
 			.base = { .destroy = destroy, .copy = copy },
 			.read_at = read_at,
-			.write_at = write_at,
+			.write_at = sing_file_no_write,
 			.get_size = get_size,
-			.truncate = truncate_pieces,
+			.truncate = sing_file_no_truncate,
 		},
 		.last_errno = last_errno,
 	};
