@@ -11,12 +11,11 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  renameSync,
   rmSync,
   statSync,
-  writeSync,
 } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { replaceFile, writeAll } from '../config/replace.ts'
 import { errnoOf, reasonOf, SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
 import { releaseLock, waitForLock } from '../store/lock.ts'
@@ -43,10 +42,6 @@ const kinds = ['secret', 'public'] as const
 
 const isShared = ({ owner }: KeyPlace): boolean => owner === 'site'
 
-function write(fd: number, pieces: readonly Uint8Array[]): void {
-  for (const piece of pieces) for (let done = 0; done < piece.length; ) done += writeSync(fd, piece, done)
-}
-
 /** Root keeps the keys of others theirs. */
 function keepOwner(path: string, directory: string): void {
   const { uid, gid } = statSync(directory)
@@ -64,23 +59,11 @@ function syncDirectory(directory: string): void {
   }
 }
 
-const draftOf = (path: string): string => join(dirname(path), `.${basename(path)}.partial-${process.pid}`)
-
 function replace(path: string, pieces: readonly Uint8Array[], mode: number): void {
-  const draft = draftOf(path)
-  const fd = openSync(draft, 'wx', 0o600)
-  try {
-    write(fd, pieces)
+  replaceFile(path, pieces, 0o600, (draft) => {
     chmodSync(draft, mode)
     keepOwner(draft, dirname(path))
-    fsyncSync(fd)
-    renameSync(draft, path)
-  } catch (error) {
-    rmSync(draft, { force: true })
-    throw error
-  } finally {
-    closeSync(fd)
-  }
+  })
   syncDirectory(dirname(path))
 }
 
@@ -96,7 +79,7 @@ function keepDamage({ path, damage }: Ring, report: Report): void {
   const aside = `${path}.damaged`
   const fd = openSync(aside, 'a', 0o600)
   try {
-    write(fd, damage)
+    writeAll(fd, damage)
     fsyncSync(fd)
   } finally {
     closeSync(fd)
