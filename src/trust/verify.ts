@@ -114,9 +114,16 @@ const outside = ({ id }: SifObject): SingError =>
     hint: 'Look at it with sing sif list; what nobody needs is removed with sing sif del.',
   })
 
+/** Images have one or two; each takes a look at the whole table. */
+const mostGroups = 256
+
 function everyGroup({ sif }: OpenSif): Task[] {
   const groups = groupsOf(sif.objects)
   if (groups.length === 0) throw new SingError('SIGNATURE', 'the image holds nothing that could be signed')
+  if (groups.length > mostGroups) {
+    const sentence = `the image has ${groups.length} groups of objects; no more than ${mostGroups} are looked at`
+    throw new SingError('SIGNATURE', sentence)
+  }
   return groups.map((id) => ({ kind: 'group', id }))
 }
 

@@ -66,6 +66,28 @@ describe('the work is bounded', () => {
     )
   })
 
+  it('for thousands of groups that are signed by nobody known', async () => {
+    const path = await smallImage({ capacity: 60_000 })
+    await signImage(path)
+    await edit(path, (bytes) => {
+      const one = Buffer.from(bytes.subarray(descriptorAt(2), descriptorAt(3)))
+      for (let slot = 3; slot < 60_000; slot += 1) {
+        const group = (10 + Math.floor((slot - 3) / 2) + 0xf0000000) >>> 0
+        const isSignature = slot % 2 === 0
+        one.writeUInt32LE(isSignature ? 0x4005 : 0x4007, 0)
+        one.writeUInt32LE(slot + 1, 5)
+        one.writeUInt32LE(isSignature ? 0 : group, 9)
+        one.writeUInt32LE(isSignature ? group : 0, 13)
+        one.writeBigInt64LE(0n, 25)
+        one.copy(bytes, descriptorAt(slot))
+      }
+      return bytes
+    })
+    expect((await verify(path, { every: true })).problem?.message).toBe(
+      'the image has 30000 groups of objects; no more than 256 are looked at',
+    )
+  })
+
   it('for signatures that are giants together', async () => {
     const path = await smallImage({ capacity: 30 })
     for (let count = 0; count < 10; count += 1) await addSignature(path, Buffer.alloc(1))
