@@ -40,10 +40,10 @@ function labelOf(text: string): string | undefined {
 export async function readPrivateKey(path: string, { ask, report }: PrivateKeyOptions): Promise<KeyObject> {
   const { bytes, facts } = await readSmallFile(path, 'private key')
   try {
-    if (facts.isFile() && (facts.mode & 0o077) !== 0) report({ kind: 'warning', text: openToOthers(path) })
     const text = bytes.toString('latin1')
     const label = labelOf(text)
     if (label === undefined || !privateLabels.test(label)) throw notThis(path, label, 'private')
+    if (facts.isFile() && (facts.mode & 0o077) !== 0) report({ kind: 'warning', text: openToOthers(path) })
     const passphrase = hasPassword(text) ? await ask(`Passphrase of ${shown(path)}:`) : undefined
     const key = decode(
       path,

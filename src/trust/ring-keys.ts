@@ -44,6 +44,8 @@ const inAll = (count: number): string =>
  */
 export function chooseKey(keys: readonly NumberedKey[], text: string, kind: RingKind): NumberedKey {
   const hint = `See: ${list(kind)}`
+  // It would be a part of every name.
+  if (text.trim() === '') throw new SingError('KEY', `no ${words(kind)} was named`, { hint })
   if (/^\d{1,5}$/.test(text)) {
     const numbered = keys[Number(text)]
     if (numbered) return numbered

@@ -15,6 +15,7 @@ import { findObject, readSif, type Sif } from '../sif/read.ts'
 import type { NewObject } from '../sif/write.ts'
 import { type Digests, digestsOf } from './digests.ts'
 import { sealDsse } from './dsse.ts'
+import { withNextStep } from './no-sif.ts'
 import { sealOpenPgp } from './openpgp-envelope.ts'
 import type { SigningKey, Task } from './types.ts'
 
@@ -76,7 +77,9 @@ export async function signImage(path: string, options: SignOptions): Promise<Sig
  * @throws SingError like `signImage`
  */
 export async function requireSignable(path: string, tasks: readonly Task[]): Promise<void> {
-  const sif = await readSif(path)
+  const sif = await readSif(path).catch((error: unknown) => {
+    throw withNextStep(path, error)
+  })
   plansFor(sif, tasks)
   await access(path, constants.W_OK).catch((cause: unknown) => {
     throw new SingError('IO', `cannot write to ${shown(path)}: ${reasonOf(cause)}`, {

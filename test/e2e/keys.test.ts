@@ -396,6 +396,15 @@ describe('a pair of keys', () => {
     expect(stderr).toMatch(/^FATAL: .*file is no directory of keys: it is a file$/m)
   })
 
+  it('is kept when no server takes it', async () => {
+    const { key } = newHome()
+    const args = ['-N', 'A', '--type', 'ed25519', '-P', '', '--push', '--url', 'http://127.0.0.1:1']
+    const { status, stderr } = await key(['newpair', ...args])
+    expect(status).toBe(2)
+    const [print] = listed(await key(['list']))
+    expect(stderr).toContain(`The key is kept; send it later: sing key push ${print}`)
+  })
+
   it('for cosign is made by others', async () => {
     const { key } = newHome()
     expect(await key(['generate-cosign-key-pair'])).toMatchObject({

@@ -308,7 +308,13 @@ describe('nothing is signed', () => {
     ],
     ['for a group of no number', ['-g', '-1', 'a.sif'], 1, /--group-id -1: expected a number from 1 on/],
     ['of an image that is missing', ['b.sif'], 255, /cannot open b\.sif: no such file/],
-    ['of something else', ['tree'], 255, /cannot read tree: is a directory/],
+    ['of something else', ['tree'], 255, /cannot read tree: is a directory\n +Signatures lie in SIF images/],
+    [
+      'of a reference',
+      ['oras://a/b'],
+      255,
+      /no such file.*\n +Fetch it .*: sing pull IMAGE.sif oras:\/\/a\/b/,
+    ],
     [
       'as cosign does',
       ['--cosign', 'a.sif'],

@@ -175,7 +175,10 @@ describe('an image that is refused', () => {
     give(text)
     expect((await verify(['--local', text])).stderr).toContain('Signatures lie in SIF images')
     expect((await verify(['--local', join(folder, 'none')])).stderr).toContain('no such file or directory')
-    expect((await verify(['--local', folder])).stderr).toContain('is a directory')
+    expect((await verify(['--local', folder])).stderr).toMatch(
+      /is a directory\n +Signatures lie in SIF images/,
+    )
+    expect((await verify(['--local', 'docker://a/b'])).stderr).toContain('sing pull IMAGE.sif docker://a/b')
     await run(['mkfifo', join(folder, 'pipe')])
     expect((await verify(['--local', join(folder, 'pipe')])).status).toBe(255)
   })

@@ -3,6 +3,7 @@
 import { SingError, shown } from '../../core/errors.ts'
 import { catchInterruption } from '../../runtime/interrupt.ts'
 import { openFile, parseSif, readOnly, type Sif } from '../../sif/read.ts'
+import { withNextStep } from '../../trust/no-sif.ts'
 import type { Signer, Task, Verdict } from '../../trust/types.ts'
 import { verifyOpen } from '../../trust/verify.ts'
 import type { Call, Command, Flags } from '../command.ts'
@@ -77,14 +78,15 @@ function tasksOf(given: Flags): Task[] | undefined {
 function parse(fd: number, image: string): Sif {
   try {
     return parseSif(fd, image)
-  } catch (cause) {
-    if (!(cause instanceof SingError) || cause.code !== 'SIF_FORMAT') throw cause
-    throw new SingError(cause.code, cause.message, {
-      hint: cause.hint ?? 'Signatures lie in SIF images: sing build IMAGE.sif makes one of other images.',
-      cause,
-    })
+  } catch (error) {
+    throw withNextStep(image, error)
   }
 }
+
+const openImage = (image: string): ReturnType<typeof openFile> =>
+  openFile(image, readOnly).catch((error: unknown) => {
+    throw withNextStep(image, error)
+  })
 
 async function run(call: Call): Promise<number> {
   const { args, flags: given, context } = call
@@ -93,7 +95,7 @@ async function run(call: Call): Promise<number> {
   using interruption = catchInterruption('the verification')
   const { signal } = interruption
   const material = await materialOf(call, signal)
-  await using file = await openFile(image, readOnly)
+  await using file = await openImage(image)
   const sif = parse(file.fd, image)
   const isJson = given.json === true
   const verdict = await verifyOpen(

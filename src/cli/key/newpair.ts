@@ -81,6 +81,17 @@ function typeOf(call: Call): KeyType {
   throw usageError(`--type ${asked}: expected ${keyTypes.join(' or ')}`)
 }
 
+async function sendNew(call: Call, pair: Pair): Promise<void> {
+  await send(call, pair.public).catch((error: unknown) => {
+    if (!(error instanceof SingError)) throw error
+    throw new SingError(error.code, error.message, {
+      hint: `The key is kept; send it later: sing key push ${pair.public.fingerprint}`,
+      status: error.status,
+      cause: error,
+    })
+  })
+}
+
 export async function newpair(call: Call): Promise<number> {
   guardSecrets()
   const { flags, context } = call
@@ -106,6 +117,6 @@ export async function newpair(call: Call): Promise<number> {
   context.print('done\n')
   const kept = `Fingerprint ${pair.public.fingerprint}, kept in ${place.directory}`
   context.report({ kind: 'info', text: kept })
-  if (isPushed) await send(call, pair.public)
+  if (isPushed) await sendNew(call, pair)
   return 0
 }

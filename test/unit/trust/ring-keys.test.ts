@@ -138,6 +138,8 @@ describe('the key that somebody means', () => {
 
   it.each([
     ['nobody', 'there is no private key nobody'],
+    ['', 'no private key was named'],
+    [' ', 'no private key was named'],
     ['3', 'there is no private key number 3: they go from 0 to 2'],
     ['Example', /Example names 2 keys: /],
   ])('is not guessed: %s', (text, reason) => {
