@@ -400,7 +400,7 @@ describe('a build that cannot be', () => {
     [['none/x.sif', base], 'none'],
     [['x.sif', 'library://alpine'], 'there is no library to ask'],
     [['x.sif', 'nothing://alpine'], 'nothing'],
-    [['--encrypt', 'x.sif', base], 'yet'],
+    [['--encrypt', 'x.sif', base], 'nothing to encrypt with'],
     [['--section', 'psot', 'x.sif', base], 'psot'],
     [['x.sif', `${base}/x`], `cannot open ${base}/x: not a directory`],
     [['x.sif', 'x'.repeat(300)], 'name too long'],
