@@ -54,7 +54,8 @@ export function withKeyserver(
   order: number | undefined,
 ): KeyserverEntry[] {
   const before = list.find(({ uri }) => isSameServer(uri, added.uri))
-  if (before && !before.skip) throw refuse(`${shown(added.uri)} is already configured`)
+  if (before && !before.skip)
+    throw refuse(`${shown(added.uri)} is already configured`, 'See: sing keyserver list')
   const others = list.filter((known) => known !== before)
   const most = others.length + 1
   const place = order ?? most

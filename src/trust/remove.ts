@@ -32,7 +32,9 @@ export async function removeKey(
     const found = kinds.filter((kind) => !rings[kind].keys.every(isOther))
     if (found.length === 0) {
       const what = kinds.length === 1 ? `${kinds[0] === 'secret' ? 'private' : 'public'} key` : 'key'
-      throw new SingError('KEY', `there is no ${what} ${fingerprint} in ${nameOf(place)}`)
+      throw new SingError('KEY', `there is no ${what} ${fingerprint} in ${nameOf(place)}`, {
+        hint: `See: sing key list${kinds.includes('public') ? '' : ' --secret'}`,
+      })
     }
     const rest = (kind: RingKind) => (found.includes(kind) ? rings[kind].keys.filter(isOther) : undefined)
     return { public: rest('public'), secret: rest('secret'), result: found }

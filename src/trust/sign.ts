@@ -134,7 +134,9 @@ function planObject(sif: Sif, id: number): Plan {
   const { group } = object
   if (group !== 0) return { group, members: membersOf(sif.objects, group), objects: [object] }
   const what = object.dataType === dataTypes.signature ? 'is a signature itself' : 'is in no group'
-  throw new SingError('SIF_OBJECT', `object ${id} of ${shown(sif.path)} cannot be signed: it ${what}`)
+  throw new SingError('SIF_OBJECT', `object ${id} of ${shown(sif.path)} cannot be signed: it ${what}`, {
+    hint: `To see its objects: sing sif list ${shown(sif.path)}`,
+  })
 }
 
 /** The signature objects, made one after the other: each datum is hashed once. */

@@ -207,7 +207,7 @@ KEY ID    BITS  NAME/EMAIL
 
   it.each([
     ['key search nobody@example.org', /no matching keys found: http:.* knows nothing of nobody@example\.org/],
-    [`key pull ${p256.replace('D', '0')}`, /no matching keys found: .* has no key 04850/],
+    [`key pull ${p256.replace('D', '0')}`, /no matching keys found: .* has no key 04850.*\n.*--url URL/],
     ['key pull ed@example.org', /ed@example\.org is no fingerprint: .*\n.*sing key search ed@example\.org/],
     ['key pull 12345', /12345 is no fingerprint/],
     [`key push ${ed}`, /there is no public key B7331/],

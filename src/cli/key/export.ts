@@ -31,7 +31,11 @@ async function choose(call: Call, kind: RingKind, isStream: boolean): Promise<Nu
   const name = call.args[1]
   if (name !== undefined) return chooseKey(keys, name, kind)
   const [first] = keys
-  if (!first) throw new SingError('KEY', `there is no ${title(kind)} key to export`, { status })
+  if (!first)
+    throw new SingError('KEY', `there is no ${title(kind)} key to export`, {
+      hint: 'Make a pair: sing key newpair, or take keys from a file: sing key import FILE',
+      status,
+    })
   if (!isStream) return await ask(keys, kind, call)
   if (keys.length === 1) return first
   throw new SingError('USAGE', `there are ${keys.length} ${title(kind)} keys: name one behind the -`, {

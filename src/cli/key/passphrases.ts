@@ -18,7 +18,10 @@ export async function askNewPassphrase(
       return passphrase === '' ? await agreeToNone(answers) : passphrase
     if (left > 1) answers.say('They are not the same. Again:')
   }
-  throw new SingError('KEY', 'the two passphrases are not the same', { status })
+  throw new SingError('KEY', 'the two passphrases are not the same', {
+    hint: 'No key was changed: try again',
+    status,
+  })
 }
 
 async function agreeToNone(answers: Answers): Promise<string> {

@@ -29,7 +29,9 @@ export async function pull(call: Call): Promise<number> {
     const key = await findKeyAt(server, id, options)
     if (!key) {
       const where = shown(serverText(server.url))
-      throw new SingError('KEYSERVER', `no matching keys found: ${where} has no key ${id}`)
+      throw new SingError('KEYSERVER', `no matching keys found: ${where} has no key ${id}`, {
+        hint: 'Ask another server: sing key pull --url URL, or its owner',
+      })
     }
     // Of whom it is, before it is believed.
     const text = `${key.getFingerprint().toUpperCase()}  ${key.getUserIDs().map(shown).join(', ')}`
