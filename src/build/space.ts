@@ -6,7 +6,7 @@ import { formatSize } from '../core/units.ts'
 import { freeSpace, isFull } from '../store/space.ts'
 
 const advice =
-  'Name a directory with more space by --tmpdir or SINGULARITY_TMPDIR, or remove what is not needed there'
+  'Make room there, or name another place for the image; --tmpdir or SINGULARITY_TMPDIR name one for temporary files'
 
 /** Below this a file system counts as full: other processes and reserved blocks make an exact zero rare. */
 const nothingLeft = 1024 * 1024

@@ -16,11 +16,13 @@ function told(key: string, value: string, { origins }: Settings): string {
 }
 
 /** @throws SingError POLICY for --no-verify against the will of the site */
-function verifyOf({ flags }: Call, settings: Settings): Pick<Demands, 'verify' | 'verifyFrom'> {
+function verifyOf({ flags, origins }: Call, settings: Settings): Pick<Demands, 'verify' | 'verifyFrom'> {
   const { verify } = settings.config
   const verifyFrom = told('verify', verify, settings)
   if (flags['no-verify'] !== true)
-    return flags.verify === true ? { verify: 'always', verifyFrom: '--verify' } : { verify, verifyFrom }
+    return flags.verify === true
+      ? { verify: 'always', verifyFrom: origins.verify?.[0] ?? '--verify' }
+      : { verify, verifyFrom }
   if (verify !== 'always' || settings.origins.get('verify')?.scope !== 'site')
     return { verify: 'never', verifyFrom }
   throw new SingError('POLICY', '--no-verify has no effect: the site verifies the signatures of all images', {

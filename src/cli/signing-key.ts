@@ -3,7 +3,7 @@
 import type { PrivateKey } from 'openpgp'
 import { SingError, shown } from '../core/errors.ts'
 import type { Report } from '../core/events.ts'
-import { secretOf } from '../core/secrets.ts'
+import { secretOf, variableOf } from '../core/secrets.ts'
 import { formatUserId, isProtected, unlockKey, userIdsOf } from '../trust/keys.ts'
 import { type KeyPlaces, nameOf } from '../trust/places.ts'
 import { chooseKey, findInRings, type NumberedKey, secretKeys } from '../trust/ring-keys.ts'
@@ -21,8 +21,21 @@ export async function chosenKey(call: Call, answers: Answers): Promise<PrivateKe
   const question = `Passphrase of the key ${block.fingerprint} (${nameText(block)}): `
   const passphrase = async (): Promise<string> =>
     secretOf(secrets, 'KEY_PASSPHRASE') ?? (await answers.secret(question))
-  const key = await unlockKey(block, (await isProtected(block)) ? await passphrase() : undefined)
-  return await upToDate(key, places, report)
+  const given = (await isProtected(block)) ? await passphrase() : undefined
+  try {
+    return await upToDate(await unlockKey(block, given), places, report)
+  } catch (error) {
+    throw given === undefined ? error : withSource(error, variableOf(secrets, 'KEY_PASSPHRASE'))
+  }
+}
+
+/** Whoever typed nothing has to know which passphrase was the wrong one. */
+function withSource(error: unknown, variable: string | undefined): unknown {
+  if (variable === undefined || !(error instanceof SingError)) return error
+  return new SingError(error.code, error.message, {
+    hint: `The passphrase is that of ${variable}`,
+    cause: error,
+  })
 }
 
 function noKey(places: KeyPlaces): SingError {

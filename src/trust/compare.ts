@@ -21,7 +21,10 @@ export type Compared = {
   readonly problem?: SingError | undefined
 }
 
-const differs = (sentence: string): SingError => new SingError('SIGNATURE', sentence)
+const differs = (sentence: string): SingError =>
+  new SingError('SIGNATURE', sentence, {
+    hint: 'Fetch the image again, or ask who signed it for the one that was signed',
+  })
 
 /** Compare in the order in which the peers do, up to the first difference. */
 export async function compare(statement: Statement, comparison: Comparison): Promise<Compared> {

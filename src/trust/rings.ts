@@ -77,6 +77,8 @@ function readOpen(fd: number, path: string, place: KeyPlace, report: Report): Ri
   const stats = fstatSync(fd)
   if (!stats.isFile()) throw new SingError('KEY', `${shown(path)} is no ring of keys: it is no regular file`)
   requireUnchanged(place.owner === 'own' ? repairMode(path, stats, 0o600, report) : stats, path, place)
+  if (place.owner !== 'own' && path === place.secret && (stats.mode & 0o077) !== 0)
+    report({ kind: 'warning', text: `Other users can read the private keys in ${shown(path)}: chmod 600 it` })
   const blocks = toBlocks(readAll(fd, stats, path))
   if (blocks.keys.length > keyLimit)
     throw new SingError('KEY', `${shown(path)} has ${blocks.keys.length} keys: at most ${keyLimit} are read`)

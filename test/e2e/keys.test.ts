@@ -26,12 +26,13 @@ describe('a list of keys', () => {
     const { home, key, write } = newHome()
     await key(['import', keyFile('pgp-public-p256.asc')])
     const apptainer = write('.apptainer/keys/pgp-public', readFileSync(ringFile('pgp-public')))
-    write('.singularity/sypgp/pgp-secret', readFileSync(ringFile('pgp-secret')))
+    chmodSync(write('.singularity/sypgp/pgp-secret', readFileSync(ringFile('pgp-secret'))), 0o644)
     const { stdout } = await key(['list'])
     expect(listed({ status: 0, stdout, stderr: '' })).toEqual([prints.p256, prints.rsa, prints.nopass])
     expect(stdout).toContain(`Public key listing (${apptainer}):\n\n1)  User:              Sing Tester`)
     expect(stdout).not.toContain('.singularity')
     const secret = await key(['list', '-s'])
+    expect(secret.stderr).toContain('Other users can read the private keys in')
     expect(secret.stdout).toContain(
       `Private key listing (${home}/.singularity/sypgp/pgp-secret):\n\n0)  User:`,
     )

@@ -96,6 +96,11 @@ describe.skipIf(!can('userns', 'fuse', 'overlay'))('exec --verify', () => {
     expect(stderr).toContain('Signatures are asked for by --verify\n')
   })
 
+  it('is asked for by a variable, and says by which', async () => {
+    const { stderr } = await exec(changed, [], { SING_VERIFY: '1' })
+    expect(stderr).toContain('Signatures are asked for by SING_VERIFY\n')
+  })
+
   it.each(['run', 'shell', 'test'])('is there for %s, too', async (verb) => {
     const { status, stderr } = await sing([verb, '--verify', byEve], { cwd: home, env: environment() })
     expect({ status, stderr }).toEqual({ status: 255, stderr: expect.stringContaining('is not known') })

@@ -146,7 +146,9 @@ describe('a passphrase', () => {
     expect(await sign(['--key', pem('rsa-protected.pkcs8.pem'), path], env('fortune'))).toMatchObject({
       status: 0,
     })
-    expect((await sign([path], env('fortune'))).stderr).toContain('wrong passphrase')
+    const { stderr } = await sign([path], env('fortune'))
+    expect(stderr).toContain('wrong passphrase')
+    expect(stderr).toContain(`The passphrase is that of ${prefix}_KEY_PASSPHRASE`)
     expect(await signaturesIn(path)).toHaveLength(2)
   })
 

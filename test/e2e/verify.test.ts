@@ -130,7 +130,7 @@ describe('an image that is refused', () => {
     expect(stdout).toBe(
       `${signer}${table.replace(/3 .*\n/, '')}\nError encountered during signature verification: ${reason}\n`,
     )
-    expect(stderr).toContain(`FATAL:   cannot verify ${path}: ${reason}\n`)
+    expect(stderr).toContain(`FATAL:   cannot verify ${path}: ${reason}\n         Fetch the image again`)
   })
 
   it('is told as JSON, too', async () => {
