@@ -263,7 +263,7 @@ describe('registry login refuses', () => {
     const { run } = newHome()
     const { status, stderr } = await run(['registry', 'login', 'registry.example'])
     expect(status).toBe(255)
-    expect(stderr).toContain('cannot ask "User name at registry.example:": there is no terminal')
+    expect(stderr).toContain('cannot ask "User name at registry.example": there is no terminal')
     expect(stderr).toContain('--password-stdin')
   })
 
