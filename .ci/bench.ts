@@ -27,6 +27,7 @@ import {
   work,
 } from './bench-measure.ts'
 import { measurePull } from './bench-pull.ts'
+import { measureTrust } from './bench-trust.ts'
 
 const busybox = join(cache, 'busybox')
 const debian = join(cache, 'debian')
@@ -192,6 +193,10 @@ const parts = {
   build: () => {
     needBigImages()
     measureBuild({ peers: images.peersBig, ours: images.oursBig })
+  },
+  trust: () => {
+    needBigImages()
+    measureTrust({ peers: images.peersBig, ours: images.oursBig })
   },
 }
 const chosen = process.argv.slice(2)
