@@ -28,7 +28,8 @@ export function measureTrust(images: { readonly peers: string; readonly ours: st
   const verify = (runtime: string): string => `${runtime} verify --local ${images.ours}`
   const list = (runtime: string): string => `${runtime} key list`
   const [peer = 0, sing = 0] = times([verify('apptainer'), verify(program)], 3, { env: keys })
-  compare('verify a large image', sing, peer, 1)
+  // Both do little else than hash, in one thread.
+  compare('verify a large image', sing, peer, 1.1)
   const [listPeer = 0, listSing = 0] = times([list('apptainer'), list(program)], 10, { env: keys })
   bound('key list (limit 150 ms)', listSing, 0.15, undefined, listPeer)
   measureEncryption(images.ours)
