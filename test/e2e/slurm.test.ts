@@ -85,8 +85,9 @@ describe.each<Tracking>(['parents', 'cgroups'])('Slurm, which follows processes 
     })
 
     it('two tasks of a step in one container, and ends with the status of the one that failed', async () => {
-      const script =
-        'echo $SLURM_PROCID of $SLURM_NTASKS; readlink /proc/self/ns/mnt; exit $((SLURM_PROCID * 3))'
+      // The one waits for the other: a container whose only task has ended is gone.
+      const script = `echo $SLURM_PROCID of $SLURM_NTASKS; readlink /proc/self/ns/mnt; touch in.$SLURM_PROCID
+        until [ -e in.0 ] && [ -e in.1 ]; do sleep 0.1; done; exit $((SLURM_PROCID * 3))`
       const step = ['srun', '--quiet', '--overcommit', '--ntasks=2', '--label']
       const { stdout, status } = await slurm(
         ...step,
